@@ -1,0 +1,232 @@
+"""Chip: a population of simulated crossbar chips that run one network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
+from analogsim.chip.draws import Draws
+from analogsim.chip.mapping import Mapping
+from analogsim.network import Network
+from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerWrite, Pass, Periphery
+from analogsim.randomness import Purpose, Streams
+from device_models import DeviceProfile
+
+
+class Trace(NamedTuple):
+    """What happened in the passes of one `Chip.forward`: C chips, S samples, P passes, B batch.
+
+    A size of 1 for S or P means that all samples, or passes, share the numbers.
+
+    Attributes:
+        inputs: per layer (C, S or 1, P or 1, B, rows), the levels that drove the rows.
+        pre_activations: per layer (C, S, P, B, units), digitised.
+        injected: per layer (C, S, P, B, units), or None where no pass perturbs the layer.
+        outputs: (C, S, P, B, outputs of the network).
+    """
+
+    inputs: tuple[Tensor, ...]
+    pre_activations: tuple[Tensor, ...]
+    injected: tuple[Tensor | None, ...]
+    outputs: Tensor
+
+
+class Chip:
+    """C simulated chips that run one network; every tensor has a leading chips dimension.
+
+    Args:
+        network: what to run.
+        profile: what a device is.
+        population: number of chips C; or their numbers, which seed their random streams, so that chip 3 of a
+            population can be built alone with `population=[3]`.
+        seed: of the run; one for all chips, or one per chip.
+        device, dtype: of the tensors.
+        sampling: `column` draws the noise of a column's current, exact in distribution; `device` draws every device,
+            is slow, and exists to prove the former.
+        tile: largest number of rows of a tile; a layer with more is read in row-blocks, each with its own ADC.
+        mapping: how weights become conductances.
+        injection: `digital`: perturbations are added after the ADC, exactly; `analog`: before it, and are quantised.
+        grants: what a learner may ask for.
+        generator: makes a random generator for a device; replaced in tests that have no such device.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        profile: DeviceProfile,
+        population: int | Sequence[int] = 1,
+        seed: int | Sequence[int] = 0,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        sampling: Sampling = "column",
+        *,
+        tile: int = 256,
+        mapping: Mapping | None = None,
+        injection: Literal["digital", "analog"] = "digital",
+        grants: Access = DEFAULT_GRANTS,
+        generator: Callable[[torch.device], torch.Generator | None] = torch.Generator,
+    ) -> None:
+        ids = list(range(population)) if isinstance(population, int) else list(population)
+        seeds = [seed] * len(ids) if isinstance(seed, int) else list(seed)
+        if not ids or len(seeds) != len(ids):
+            raise ValueError(f"a population needs at least one chip and one seed per chip (got {population}, {seed})")
+        self.network = network
+        self.profile = profile
+        self.chips = len(ids)
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.grants = grants
+        self.streams = Streams(seeds, ids, self.device, generator)
+        self._injection = injection
+        built = profile.build(self.chips, self.device, dtype)
+        self._layers = [Crossbar(built, Geometry(tile), mapping or Mapping(), sampling) for _ in network.layers]
+        self._fixed_range = (mapping or Mapping()).range == "fixed"
+
+    def program(self, weights: Sequence[Tensor]) -> None:
+        """Fix each layer's range by initial weights and write them.
+
+        Args:
+            weights: per layer (C, outputs, rows).
+        """
+        for crossbar, layer, w in zip(self._layers, self.network.layers, weights, strict=True):
+            if w.shape != (self.chips, layer.outputs, layer.rows):
+                raise ValueError(
+                    f"weights must have shape {(self.chips, layer.outputs, layer.rows)} (got {tuple(w.shape)})"
+                )
+            crossbar.program(w.to(self.device, self.dtype))
+
+    def write(self, writes: Sequence[LayerWrite]) -> None:
+        """Write every layer towards its target."""
+        for crossbar, write in zip(self._layers, writes, strict=True):
+            crossbar.write(write.target)
+
+    @property
+    def limits(self) -> tuple[Tensor | None, ...]:
+        """Per layer the largest weight magnitude that fits, or None where the range follows the weights."""
+        return tuple(crossbar.w_max if self._fixed_range else None for crossbar in self._layers)
+
+    @property
+    def device_writes(self) -> Tensor:
+        """Device pairs written since the first programming, (C,)."""
+        return torch.stack([crossbar.device_writes for crossbar in self._layers]).sum(0)
+
+    @property
+    def saturated(self) -> Tensor:
+        """Share of each layer's weights that rest at the end of their range, (C, layers)."""
+        return torch.stack([crossbar.saturated() for crossbar in self._layers], dim=1)
+
+    @property
+    def oracle(self) -> Oracle:
+        """What no learner sees: for diagnostics and tests."""
+        return Oracle(tuple(self._layers))
+
+    def forward(
+        self,
+        x: Tensor,
+        passes: Sequence[Pass] = (Pass(),),
+        samples: int = 1,
+        periphery: Periphery | None = None,
+        purpose: Purpose = Purpose.READ,
+    ) -> Trace:
+        """Run passes on a batch, all at once.
+
+        Args:
+            x: network inputs (C, B, inputs).
+            passes: what to run; their `record` is not looked at, everything is returned.
+            samples: how often to run each.
+            periphery: digital operations beside the crossbars.
+            purpose: which random streams feed the stochastic noise.
+        """
+        signal = x[:, None, None]
+        inputs, pre_activations, injected = [], [], []
+        for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
+            r = None if periphery is None else periphery.decorrelation[index]
+            if r is not None:
+                signal = torch.bmm(signal.flatten(1, 3), r.transpose(1, 2)).unflatten(1, signal.shape[1:4])
+            eps = self._inject(index, layer.outputs, passes, samples, x.shape[1])
+            before, after = _by_site(eps, passes)
+            draws = Draws(self.streams, purpose, index, samples, tuple(not each.clean for each in passes))
+            analog = before if self._injection == "analog" else None
+            levels, a = crossbar.read(layer.drive(signal), draws, analog)
+            if before is not None and analog is None:
+                a = a + before
+            signal = layer.activation(a)
+            if after is not None:
+                signal = signal + after
+            inputs.append(levels)
+            pre_activations.append(a)
+            injected.append(eps)
+        return Trace(tuple(inputs), tuple(pre_activations), tuple(injected), signal)
+
+    def backward(
+        self, output_vector: Tensor, pre_activations: Sequence[Tensor], periphery: Periphery | None = None
+    ) -> tuple[Tensor, ...]:
+        """Send a vector backwards; see `analogsim.port.Hardware.backward`."""
+        vectors = [output_vector]
+        for index in range(self.network.depth - 1, 0, -1):
+            draws = Draws(self.streams, Purpose.BACKWARD_READ, index, 1, (True,))
+            layer = self.network.layers[index]
+            v = self._layers[index].read_transposed(vectors[0][:, None, None], layer.inputs, draws)[:, 0, 0]
+            r = None if periphery is None else periphery.decorrelation[index]
+            if r is not None:
+                v = torch.bmm(v, r)
+            vectors.insert(0, v * self.network.layers[index - 1].activation.derivative(pre_activations[index - 1]))
+        return tuple(vectors)
+
+    def _inject(
+        self, index: int, units: int, passes: Sequence[Pass], samples: int, batch: int
+    ) -> Tensor | None:
+        """The perturbations of a layer in all passes, (C, S, P, B, units), or None where there are none."""
+        asked = [each.inject if each.inject and _covers(each.inject, index) else None for each in passes]
+        kinds = sorted({(each.draw, each.law) for each in asked if each is not None})
+        if not kinds:
+            return None
+        shape = (self.chips, samples, len(passes), batch, units)
+        eps = torch.zeros(shape, dtype=self.dtype, device=self.device)
+        for law in sorted({law for _, law in kinds}):
+            draws = [draw for draw, other in kinds if other == law]
+            numbers = self.streams.draw(
+                Purpose.INJECTION, index, samples, (len(draws), batch, units), self.dtype, law
+            )
+            for position, each in enumerate(asked):
+                if each is not None and each.law == law:
+                    eps[:, :, position] = numbers[:, :, draws.index(each.draw)] * (each.sigma * each.scale)
+        return eps
+
+
+def _covers(injection: Injection, index: int) -> bool:
+    return injection.layers is None or index in injection.layers
+
+
+def _by_site(eps: Tensor | None, passes: Sequence[Pass]) -> tuple[Tensor | None, Tensor | None]:
+    """Perturbations before and after the activation function."""
+    if eps is None:
+        return None, None
+    sites = [each.inject.site if each.inject else None for each in passes]
+    if "activation" not in sites:
+        return eps, None
+    if "pre_activation" not in sites:
+        return None, eps
+    mask = eps.new_tensor([site == "activation" for site in sites])[:, None, None]
+    return eps * (1 - mask), eps * mask
+
+
+class Oracle:
+    """A chip's inner state, which no learner sees."""
+
+    def __init__(self, layers: tuple[Crossbar, ...]) -> None:
+        self._layers = layers
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """Per layer the weights that the devices stand for now, noise aside, (C, outputs, rows)."""
+        return tuple(crossbar.weights for crossbar in self._layers)
+
+    @property
+    def conductances(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Per layer (G+, G-), siemens, each (C, outputs, rows)."""
+        return tuple((crossbar.g_plus, crossbar.g_minus) for crossbar in self._layers)

@@ -1,0 +1,227 @@
+"""Crossbar: one layer's weights on tiles of device pairs, and how they are read.
+
+One read: DAC -> tiles -> column noise -> ADC of each tile -> digital sum over the row-blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from analogsim.chip.draws import Draws
+from analogsim.chip.mapping import Mapping, to_conductances, to_weights
+from device_models import Device
+
+Sampling = Literal["column", "device"]
+
+_DEVICE_NUMBERS = 1 << 22  # random numbers that `sampling="device"` holds at a time
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a layer lies on tiles.
+
+    Attributes:
+        tile: rows and columns of one tile.
+    """
+
+    tile: int
+
+    def blocks(self, lines: int) -> list[slice]:
+        """The lines of each block, in order; partial sums of blocks are added digitally."""
+        return [slice(start, min(start + self.tile, lines)) for start in range(0, lines, self.tile)]
+
+
+class Crossbar:
+    """One layer of a population of C chips.
+
+    Attributes:
+        w_max: the weight that G_max stands for, (C, 1, 1) or (C, out, 1).
+        g_plus, g_minus: conductances of the pairs, siemens, (C, out, rows).
+        weights: what the pairs stand for, (C, out, rows).
+        device_writes: number of device pairs that were written since the first programming, (C,), int64.
+    """
+
+    def __init__(self, device: Device, geometry: Geometry, mapping: Mapping, sampling: Sampling) -> None:
+        self._device = device
+        self._geometry = geometry
+        self._mapping = mapping
+        self._sampling: Sampling = sampling
+
+    def program(self, weights: Tensor) -> None:
+        """Fix the range by initial weights (C, out, rows) and write them."""
+        self.w_max = self._mapping.initial_range(weights)
+        self.target = weights.clone()
+        self.device_writes = torch.zeros(weights.shape[0], dtype=torch.int64, device=weights.device)
+        self._settle()
+
+    def write(self, target: Tensor) -> None:
+        """Absolute write: program every device whose target changed towards it, clipped to the range."""
+        w_max = self._mapping.next_range(self.w_max, target)
+        target = torch.minimum(torch.maximum(target, -w_max), w_max)
+        changed = (target != self.target) | (w_max != self.w_max)
+        self.device_writes += changed.sum(dim=(1, 2))
+        self.w_max, self.target = w_max, target
+        self._settle()
+
+    def saturated(self) -> Tensor:
+        """Share of weights that rest at the end of the range, (C,)."""
+        return (self.target.abs() >= self.w_max).to(self.target.dtype).mean(dim=(1, 2))
+
+    def _settle(self) -> None:
+        """Recompute what reads use and only writes change."""
+        d = self._device
+        self.g_plus, self.g_minus = to_conductances(self.target, self.w_max, d.g_min, d.g_max)
+        self.weights = to_weights(self.g_plus, self.g_minus, self.w_max, d.g_min, d.g_max)
+        self._variance = self._weight_variance() if self._sampling == "column" else None
+
+    def _weight_variance(self) -> Tensor | None:
+        """Variance of one read of a pair in weight units: (C, out, rows), or with ones where it is uniform."""
+        d, total = self._device, None
+        for noise in d.read_noise:
+            variance = 2 * noise.variance(self.g_plus) if noise.uniform else None
+            if variance is None:
+                variance = noise.variance(self.g_plus) + noise.variance(self.g_minus)
+            total = variance if total is None else total + variance
+        return None if total is None else total * (self.w_max / (d.g_max - d.g_min)).square()
+
+    def read(self, x: Tensor, draws: Draws, analog_injection: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Forward product.
+
+        Args:
+            x: (C, S or 1, P or 1, B, rows); a 1 says that all samples, or passes, share the vectors.
+            draws: noise for S samples and P passes.
+            analog_injection: (C, S, P, B, out), added to the column currents before the ADC.
+
+        Returns:
+            The levels that drove the rows, shaped as x; the digitised result (C, S, P, B, out).
+        """
+        dac = self._device.dac
+        levels, gain = (x, None) if dac is None else dac.encode(x)
+        return levels, self._product(levels, gain, self.weights, self._variance, draws, analog_injection)
+
+    def read_transposed(self, vector: Tensor, inputs: int, draws: Draws) -> Tensor:
+        """Backward product W^T v through the same devices: columns driven, rows read; the bias row is not read.
+
+        Each vector is scaled to the DAC's full scale: errors are far smaller than activations.
+
+        Args:
+            vector: (C, S or 1, P or 1, B, out).
+            inputs: number of rows to read.
+            draws: noise for S samples and P passes.
+
+        Returns:
+            (C, S, P, B, inputs).
+        """
+        dac, weights, variance = self._device.dac, self.weights, self._variance
+        if self.w_max.shape[1] > 1:  # per column: the scale of each column is applied before its DAC
+            largest = self.w_max.amax(dim=1, keepdim=True)
+            scale = self.w_max / largest
+            vector = vector * scale.transpose(1, 2)[:, None, None]
+            weights = weights / scale
+            variance = None if variance is None else variance / scale.square()
+        levels, gain = (vector, None) if dac is None else dac.encode(vector, per_vector=True)
+        weights = weights[:, :, :inputs]
+        if variance is not None and variance.shape[2] > 1:
+            variance = variance[:, :, :inputs]
+        turned = None if variance is None else variance.transpose(1, 2)
+        return self._product(levels, gain, weights.transpose(1, 2), turned, draws, None, transposed=True)
+
+    def _product(
+        self,
+        x: Tensor,
+        gain: Tensor | None,
+        weights: Tensor,
+        variance: Tensor | None,
+        draws: Draws,
+        injection: Tensor | None,
+        transposed: bool = False,
+    ) -> Tensor:
+        """DAC levels -> digital sums. weights: (C, columns, lines); the rest as in `read`."""
+        d, columns, rows = self._device, weights.shape[1], self._geometry.blocks(weights.shape[2])
+        # Without an ADC the partial sums are added unrounded, so one block stands for all of them.
+        blocks, tiles = ([slice(None)], len(rows)) if d.adc is None else (rows, 1)
+        noisy = draws.any and (bool(d.read_noise) or d.column_noise is not None)
+        column_sd = self._column_sd(gain, tiles, transposed) if noisy else None
+        numbers = None
+        if noisy and self._sampling == "column":
+            numbers = draws.normal(len(blocks), (x.shape[3], columns), x.dtype)
+        total: Tensor | None = None
+        for index, block in enumerate(blocks):
+            lines = x[..., block]
+            y = _batched(lines, weights[:, :, block])
+            if numbers is not None:
+                sd = _column_variance(lines, variance, block, column_sd).sqrt_()
+                y = y + draws.spread(draws.pick(sd) * numbers[:, :, :, index])
+            elif noisy:
+                noise = self._device_by_device(draws.pick(lines), block, columns, draws, transposed)
+                if column_sd is not None:
+                    noise += draws.pick(column_sd) * draws.normal(1, (x.shape[3], columns), x.dtype)[:, :, :, 0]
+                y = y + draws.spread(noise)
+            if injection is not None and index == 0:
+                y = y + injection
+            if d.adc is not None:
+                y = d.adc.decode(y, gain)
+            total = y if total is None else total + y
+        assert total is not None
+        return total.expand(x.shape[0], draws.samples, len(draws.noisy), x.shape[3], columns)
+
+    def _column_sd(self, gain: Tensor | None, tiles: int, transposed: bool) -> Tensor | None:
+        """Column noise in units of the pre-activations, broadcastable to (C, S, P, B, columns)."""
+        d = self._device
+        if d.column_noise is None:
+            return None
+        sd = d.column_noise * (d.full_scale * tiles**0.5) * self.w_max
+        sd = (sd.amax(dim=1, keepdim=True) if transposed else sd.transpose(1, 2))[:, None, None]
+        return sd if gain is None else sd * gain
+
+    def _device_by_device(self, x: Tensor, block: slice, columns: int, draws: Draws, transposed: bool) -> Tensor:
+        """Noise of a block's column currents from one random number per device and vector: slow, the proof.
+
+        Args:
+            x: DAC levels of the noisy passes (C, S or 1, P or 1, B, lines of the block).
+
+        Returns:
+            (C, S, noisy passes, B, columns).
+        """
+        d, batch, passes = self._device, x.shape[3], sum(draws.noisy)
+        x = x.expand(x.shape[0], draws.samples, passes, batch, x.shape[4])
+        noise = x.new_zeros((x.shape[0], draws.samples, passes, batch, columns))
+        w_max = self.w_max.amax(dim=1, keepdim=True) if transposed else self.w_max
+        variances = [sum(effect.variance(g) for effect in d.read_noise) for g in (self.g_plus, self.g_minus)]
+        pairs = torch.stack([torch.as_tensor(v).sqrt() * w_max for v in variances], 1) / (d.g_max - d.g_min)
+        pairs = pairs.expand(-1, 2, *self.weights.shape[1:])
+        pairs = pairs[:, :, block, :columns].transpose(2, 3) if transposed else pairs[:, :, :, block]
+        for chip, generator in enumerate(draws.streams.generators(draws.purpose, draws.layer)):
+            vectors, out, pair = x[chip].flatten(0, 2), noise[chip].flatten(0, 2), pairs[chip]
+            step = max(1, _DEVICE_NUMBERS // pair.numel())
+            for start in range(0, len(vectors), step):
+                some = vectors[start : start + step]
+                numbers = torch.empty((len(some), *pair.shape), dtype=x.dtype, device=x.device)
+                numbers.normal_(generator=generator).mul_(pair)
+                out[start : start + step] = torch.einsum("vr,vcr->vc", some, numbers[:, 0] - numbers[:, 1])
+        return noise
+
+
+def _column_variance(x: Tensor, variance: Tensor | None, block: slice, column_sd: Tensor | None) -> Tensor:
+    """Variance of a block's column currents, broadcastable to (C, S or 1, P or 1, B, columns).
+
+    Voltage inputs and white noise that is independent between devices: sum_i x_i^2 Var(w_ij).
+    """
+    result: Tensor | None = None
+    if variance is not None and variance.shape[2] == 1:
+        result = x.square().sum(dim=-1, keepdim=True) * variance.transpose(1, 2)[:, None, None]
+    elif variance is not None:
+        result = _batched(x.square(), variance[:, :, block])
+    if column_sd is not None:
+        result = column_sd.square() if result is None else result + column_sd.square()
+    assert result is not None
+    return result
+
+
+def _batched(x: Tensor, weights: Tensor) -> Tensor:
+    """x (C, S, P, B, lines) times weights (C, columns, lines) transposed -> (C, S, P, B, columns)."""
+    return torch.bmm(x.flatten(1, 3), weights.transpose(1, 2)).unflatten(1, x.shape[1:4])

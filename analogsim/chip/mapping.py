@@ -1,0 +1,53 @@
+"""Mapping: how a layer's weights become conductances of differential pairs.
+
+w = w_max (G+ - G-) / (G_max - G_min). One device of a pair carries the magnitude, the other rests at G_min.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Which weight the largest conductance stands for.
+
+    Attributes:
+        range: `fixed`: w_max = headroom x the largest initial weight; writes beyond it are clipped.
+            `follow`: w_max is the largest weight of each write; a change of range rewrites every device.
+        per: one w_max per `layer` or per `column`.
+        headroom: of the fixed range.
+    """
+
+    range: Literal["fixed", "follow"] = "fixed"
+    per: Literal["layer", "column"] = "layer"
+    headroom: float = 2.0
+
+    def initial_range(self, weights: Tensor) -> Tensor:
+        """w_max for initial weights (C, out, rows): (C, 1, 1), or (C, out, 1) per column."""
+        largest = self._largest(weights)
+        return largest * self.headroom if self.range == "fixed" else largest
+
+    def next_range(self, w_max: Tensor, target: Tensor) -> Tensor:
+        """w_max for a write of target (C, out, rows)."""
+        return w_max if self.range == "fixed" else self._largest(target)
+
+    def _largest(self, weights: Tensor) -> Tensor:
+        dims = (1, 2) if self.per == "layer" else (2,)
+        largest = weights.abs().amax(dim=dims, keepdim=True)
+        return torch.where(largest > 0, largest, torch.ones_like(largest))  # an all-zero layer may take any range
+
+
+def to_conductances(weights: Tensor, w_max: Tensor, g_min: float, g_max: float) -> tuple[Tensor, Tensor]:
+    """Conductances (G+, G-), siemens, of weights within +-w_max; shapes as `weights`."""
+    magnitude = weights * ((g_max - g_min) / w_max)
+    return magnitude.clamp(min=0).add_(g_min), magnitude.neg_().clamp_(min=0).add_(g_min)
+
+
+def to_weights(g_plus: Tensor, g_minus: Tensor, w_max: Tensor, g_min: float, g_max: float) -> Tensor:
+    """Weights that pairs of conductances stand for; shapes as `g_plus`."""
+    return (g_plus - g_minus).mul_(w_max / (g_max - g_min))

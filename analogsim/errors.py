@@ -1,0 +1,31 @@
+"""The exceptions that a caller may want to catch.
+
+AnalogsimError (Exception)
+├── ScenarioError    a scenario that cannot be used
+├── AccessError      a learner asks for more than the hardware grants
+├── DataError        a data set that is missing or damaged
+└── RunError         a run folder that cannot be written or read
+ProfileError (ValueError), of `device_models`: a device profile that cannot be used
+
+Their messages are complete sentences for the person at the keyboard: where, what is wrong, what would be right.
+"""
+
+
+class AnalogsimError(Exception):
+    """Base of all errors that analogsim raises on purpose."""
+
+
+class ScenarioError(AnalogsimError):
+    """A scenario that cannot be used."""
+
+
+class AccessError(AnalogsimError):
+    """A learner asks for more than the hardware grants."""
+
+
+class DataError(AnalogsimError):
+    """A data set that is missing or damaged."""
+
+
+class RunError(AnalogsimError):
+    """A run folder that cannot be written or read."""

@@ -1,0 +1,8 @@
+"""Learning rules and the controller that runs them. Sees activities and a scalar loss: the wall, nothing behind it."""
+
+from analogsim.learning.controller import Controller
+from analogsim.learning.decorrelation import Decorrelation
+from analogsim.learning.registry import DECORRELATED, RULES, working_rules
+from analogsim.learning.rule import Copy, Rule
+
+__all__ = ["DECORRELATED", "RULES", "Controller", "Copy", "Decorrelation", "Rule", "working_rules"]

@@ -1,0 +1,179 @@
+"""Controller: the digital computer beside a chip. Runs a rule's plan, steps an optimiser on its own copy, writes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from analogsim.learning.decorrelation import Decorrelation
+from analogsim.learning.registry import working_rules
+from analogsim.learning.rule import Copy, Rule
+from analogsim.port import AccessError, Hardware, LayerWrite, Observation, Periphery
+
+OptimizerFactory = Callable[..., torch.optim.Optimizer]
+"""Makes an element-wise `torch.optim` optimiser: called with a list of parameters and `lr`."""
+
+
+def require_access(rule: Rule, hardware: Hardware) -> None:
+    """Refuse a rule that needs more than the hardware grants.
+
+    Raises:
+        AccessError: naming what it needs, what is granted and which rules would work.
+    """
+    missing = rule.requires & ~hardware.grants
+    if missing:
+        would = ", ".join(working_rules(hardware.grants)) or "none"
+        raise AccessError(
+            f"rule {rule.name!r} needs {', '.join(rule.requires.names)}; this chip grants "
+            f"{', '.join(hardware.grants.names) or 'nothing'}, so {', '.join(missing.names)} is missing. "
+            f"Rules that would work: {would}. To run it all the same, as a comparison marked \"oracle\", "
+            f"give the arm `oracle: [{', '.join(missing.names)}]`"
+        )
+
+
+class Controller:
+    """Trains a population of chips with one rule.
+
+    Args:
+        hardware: chip and task behind the wall.
+        rule: what turns observations into update directions.
+        weights: per layer (C, units, rows), what the chip was programmed with; the start of the copy.
+        optimizer: makes the optimiser that steps the copy; element-wise, so that chips stay independent.
+        rates: learning rate of all chips, or of each.
+        decorrelation: companion of the rule, or None.
+        chunk: largest number of samples run at once; None: all. A chunk's size changes nothing beyond rounding.
+
+    Attributes:
+        steps: steps done.
+        diverged: (C,), chips that were frozen because a loss or an update was not finite.
+        state: of the rule.
+
+    Raises:
+        AccessError: the rule needs more than the hardware grants.
+    """
+
+    def __init__(
+        self,
+        hardware: Hardware,
+        rule: Rule,
+        weights: Sequence[Tensor],
+        optimizer: OptimizerFactory,
+        rates: float | Sequence[float],
+        decorrelation: Decorrelation | None = None,
+        chunk: int | None = None,
+    ) -> None:
+        require_access(rule, hardware)
+        self._hardware, self._rule, self._chunk = hardware, rule, chunk
+        self._plan = rule.plan(hardware.network)
+        self._weights = [w.clone() for w in weights]
+        device, dtype = self._weights[0].device, self._weights[0].dtype
+        each = [rates] * hardware.chips if isinstance(rates, float | int) else list(rates)
+        self._step_share = torch.tensor(each, dtype=dtype).div_(max(each)).to(device)
+        self._optimizer = optimizer(self._weights, lr=max(each), **_capturable(optimizer, device))
+        self._decorrelation = decorrelation
+        self._r: list[Tensor | None] = [None] * hardware.network.depth
+        if decorrelation is not None:
+            self._r = list(decorrelation.init(hardware.network, hardware.chips, device, dtype))
+        self.steps = 0
+        self.diverged = torch.zeros(hardware.chips, dtype=torch.bool, device=device)
+        self.state = rule.init(hardware.network, hardware.chips, device)
+        hardware.set_periphery(self._periphery)
+
+    @property
+    def copy(self) -> Copy:
+        """The controller's record of what it asked the chip to hold."""
+        return Copy(self._hardware.network, tuple(self._weights), self._periphery)
+
+    @property
+    def passes_per_step(self) -> int:
+        """Forward passes of one step."""
+        return self._plan.passes
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One learning step on the next batch."""
+        self._hardware.next_batch()
+        baseline, estimate, healthy = self._observe()
+        vector = self._rule.output_vector(baseline, estimate)
+        deltas = None
+        if vector is not None:
+            assert baseline is not None and baseline.pre_activations is not None
+            deltas = self._hardware.backward(vector, tuple(a[:, 0] for a in baseline.pre_activations))
+        updates, self.state = self._rule.update(baseline, estimate, deltas, self.copy, self.state)
+        directions = [update.direction() for update in updates]
+        for direction in directions:
+            healthy = healthy & direction.isfinite().all(dim=2).all(dim=1)
+        self.diverged = self.diverged | ~healthy
+        self._move(directions)
+        self._hardware.write(tuple(LayerWrite(w) for w in self._weights))
+        self._decorrelate(baseline, estimate)
+        self.steps += 1
+
+    def _observe(self) -> tuple[Observation | None, Any, Tensor]:
+        """Run the plan: (baseline, estimate of all samples, whether each chip's losses were finite (C,))."""
+        plan, run = self._plan, self._hardware.run
+        baseline = None
+        if plan.baseline is not None and plan.samples == 1:  # one batched call for all passes of the step
+            baseline, *probes = run((plan.baseline, *plan.probes))
+            return baseline, self._estimate(baseline, probes), _finite(baseline, *probes)
+        healthy = torch.ones_like(self.diverged)
+        if plan.baseline is not None:
+            baseline = run((plan.baseline,))[0].clone()
+            healthy = healthy & _finite(baseline)
+        estimate, done = None, 0
+        while done < plan.samples:
+            samples = min(self._chunk or plan.samples, plan.samples - done)
+            probes = run(plan.probes, samples)
+            healthy = healthy & _finite(*probes)
+            part = self._estimate(baseline, probes)
+            estimate = part if estimate is None else estimate.merge(part)
+            done += samples
+        return baseline, estimate, healthy
+
+    def _estimate(self, baseline: Observation | None, probes: Sequence[Observation]) -> Any:
+        return self._rule.estimate(baseline, probes, self._hardware.network)
+
+    def _move(self, directions: Sequence[Tensor]) -> None:
+        """Step the copy, but neither the diverged chips nor beyond what the devices can hold."""
+        before = [w.clone() for w in self._weights]
+        frozen = self.diverged[:, None, None]
+        for w, direction in zip(self._weights, directions, strict=True):
+            w.grad = torch.where(frozen, 0.0, direction)
+        self._optimizer.step()
+        share = torch.where(frozen, 0.0, self._step_share[:, None, None])
+        for w, old, limit in zip(self._weights, before, self._hardware.limits, strict=True):
+            torch.lerp(old, w, share, out=w)
+            if limit is not None:
+                torch.maximum(torch.minimum(w, limit, out=w), -limit, out=w)
+
+    def _decorrelate(self, baseline: Observation | None, estimate: Any) -> None:
+        if self._decorrelation is None:
+            return
+        inputs = estimate.inputs if estimate is not None and estimate.inputs is not None else None
+        if inputs is None:
+            assert baseline is not None and baseline.inputs is not None
+            inputs = tuple(x[:, 0] for x in baseline.inputs)
+        for index, (r, x, layer) in enumerate(zip(self._r, inputs, self._hardware.network.layers, strict=True)):
+            assert r is not None
+            moved = self._decorrelation.update(r, x[..., : layer.inputs])
+            self._r[index] = torch.where(self.diverged[:, None, None], r, moved)
+        self._hardware.set_periphery(self._periphery)
+
+    @property
+    def _periphery(self) -> Periphery:
+        return Periphery(tuple(self._r))
+
+
+def _finite(*observations: Observation) -> Tensor:
+    """Whether all losses of each chip are finite, (C,)."""
+    return torch.stack([seen.loss.isfinite().all(dim=2).all(dim=1) for seen in observations]).all(dim=0)
+
+
+def _capturable(optimizer: OptimizerFactory, device: torch.device) -> dict[str, bool]:
+    """On a GPU the optimiser's step counter stays there: no host synchronisation."""
+    accepted = "capturable" in inspect.signature(optimizer).parameters
+    return {"capturable": True} if device.type == "cuda" and accepted else {}

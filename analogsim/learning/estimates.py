@@ -1,0 +1,147 @@
+"""What node perturbation knows of a step's samples: means, or co-moments about the group's mean.
+
+Conventions: dL = L(probe) - L(baseline) per batch element; directions estimate dL/da and are subtracted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from analogsim.port import Injection, Observation, Pass, Plan, Record
+
+Baseline = Literal["clean", "shared", "pairs", "centred"]
+"""What a noisy pass is compared with.
+
+`clean`: one noise-free pass (an oracle). `shared`: one noisy pass serves all K probes. `pairs`: each probe has a noisy
+pass of its own. `centred`: K + 1 noisy passes, each compared with their mean; with K = 1 that is the two-pass rule.
+"""
+
+
+def perturbation_plan(baseline: Baseline, samples: int, inject: Injection | None, record: frozenset[Record]) -> Plan:
+    """The passes of node perturbation with K = `samples`.
+
+    Args:
+        inject: what probes add.
+        record: what probes record beside the layer inputs where those are needed.
+    """
+    inputs: frozenset[Record] = frozenset({"inputs"})
+    reference: frozenset[Record] = inputs | (record - {"injected"})
+    probe = Pass(inject=inject, record=record)
+    match baseline:
+        case "clean" | "shared":
+            return Plan(Pass(clean=baseline == "clean", record=reference), (probe,), samples)
+        case "pairs":
+            return Plan(None, (Pass(record=reference), probe), samples)
+        case "centred":
+            return Plan(None, (Pass(inject=inject, record=record | inputs),), samples + 1)
+
+
+class MeanEstimate(NamedTuple):
+    """The mean of one-sample estimates.
+
+    Attributes:
+        count: number of samples.
+        directions: per layer the mean estimate of dL/da, (C, B, units).
+        silent: share of the samples that held no information, (C, B).
+        inputs: per layer the mean inputs (C, B, rows), or None where updates use the baseline's.
+    """
+
+    count: int
+    directions: tuple[Tensor, ...]
+    silent: Tensor
+    inputs: tuple[Tensor, ...] | None
+
+    @classmethod
+    def of(
+        cls, coefficients: Tensor, signals: Sequence[Tensor], silent: Tensor, inputs: Sequence[Tensor] | None
+    ) -> Self:
+        """From coefficient x signal of each sample.
+
+        Args:
+            coefficients: (C, S, B).
+            signals: per layer (C, S, B, units).
+            silent: (C, S, B), bool: whether a sample holds no information.
+            inputs: per layer (C, S, B, rows), averaged.
+        """
+        samples = coefficients.shape[1]
+        directions = tuple(torch.einsum("csb,csbn->cbn", coefficients / samples, signal) for signal in signals)
+        share = silent.to(coefficients.dtype).mean(1)
+        return cls(samples, directions, share, None if inputs is None else tuple(x.mean(1) for x in inputs))
+
+    def merge(self, other: Self) -> Self:
+        """Of both sets of samples."""
+        share = other.count / (self.count + other.count)
+        inputs = None
+        if self.inputs is not None and other.inputs is not None:
+            inputs = tuple(a.lerp(b, share) for a, b in zip(self.inputs, other.inputs, strict=True))
+        return self._replace(
+            count=self.count + other.count,
+            directions=tuple(a.lerp(b, share) for a, b in zip(self.directions, other.directions, strict=True)),
+            silent=self.silent.lerp(other.silent, share),
+            inputs=inputs,
+        )
+
+
+class CoMoments(NamedTuple):
+    """Second moments of loss and signals about the mean of a group of G samples.
+
+    Sums are taken relative to the first sample, so identical passes give exact zeros. Merging follows Chan, Golub and
+    LeVeque (Am. Stat. 37:242, 1983).
+
+    Attributes:
+        count: G.
+        loss: mean loss, (C, B).
+        signals: per layer the mean signal, (C, B, units).
+        inputs: per layer the mean inputs, (C, B, rows).
+        products: per layer sum_k (L_k - mean L)(s_k - mean s), (C, B, units).
+        power: sum_k ||s_k - mean s||^2 over all layers, (C, B).
+    """
+
+    count: int
+    loss: Tensor
+    signals: tuple[Tensor, ...]
+    inputs: tuple[Tensor, ...]
+    products: tuple[Tensor, ...]
+    power: Tensor
+
+    @classmethod
+    def of(cls, loss: Tensor, signals: Sequence[Tensor], inputs: Sequence[Tensor]) -> Self:
+        """Of a chunk of samples: loss (C, S, B), signals and inputs per layer (C, S, B, n)."""
+        count = loss.shape[1]
+        differences = loss - loss[:, :1]
+        mean = differences.mean(1, keepdim=True)
+        means, products, power = [], [], torch.zeros_like(loss[:, 0])
+        for signal in signals:
+            first = signal[:, :1]
+            shifted = signal - first
+            shift = shifted.mean(1)
+            products.append(torch.einsum("csb,csbn->cbn", differences - mean, shifted))
+            power = power + shifted.square().sum((1, 3)) - count * shift.square().sum(2)
+            means.append(first[:, 0] + shift)
+        mean_inputs = tuple(x[:, 0] + (x - x[:, :1]).mean(1) for x in inputs)
+        return cls(count, loss[:, 0] + mean[:, 0], tuple(means), mean_inputs, tuple(products), power)
+
+    def merge(self, other: Self) -> Self:
+        """Of both groups together."""
+        total = self.count + other.count
+        share, weight = other.count / total, self.count * other.count / total
+        apart = other.loss - self.loss
+        products, signals, power = [], [], self.power + other.power
+        for p, q, s, t in zip(self.products, other.products, self.signals, other.signals, strict=True):
+            between = t - s
+            products.append(p + q + weight * apart[..., None] * between)
+            power = power + weight * between.square().sum(2)
+            signals.append(s + share * between)
+        inputs = tuple(x + share * (y - x) for x, y in zip(self.inputs, other.inputs, strict=True))
+        return self._replace(
+            count=total,
+            loss=self.loss + share * apart,
+            signals=tuple(signals),
+            inputs=inputs,
+            products=tuple(products),
+            power=power,
+        )

@@ -1,0 +1,168 @@
+"""Node perturbation: NP knows the noise that it injects, ANP needs only activities.
+
+Dalm, van Gerven, Ahmad, "Effective learning with node perturbation in multi-layer neural networks".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, final
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from analogsim.learning.estimates import Baseline, CoMoments, MeanEstimate, perturbation_plan
+from analogsim.learning.rule import Copy, Counters, Rule
+from analogsim.network import Network
+from analogsim.port import Access, Injection, LayerUpdate, Observation, Plan
+
+_DALM = "Dalm, van Gerven, Ahmad, Effective learning with node perturbation in multi-layer neural networks"
+
+
+def _fill_baseline(data: Any) -> Any:
+    if isinstance(data, Mapping) and data.get("baseline") is None:
+        return {**data, "baseline": "centred" if data.get("samples", 1) != 1 else "shared"}
+    return data
+
+
+@final
+class NodePerturbation(Rule):
+    """NP (eq. 3): g_l = dL eps_l / sigma^2, where eps is the perturbation that the rule itself asked for.
+
+    The chip's own noise stays unknown to it, in all passes. Centred: sum_k (L_k - mean L)(eps_k - mean eps) /
+    ((G - 1) sigma^2), unbiased; with the group's mean loss alone it would be biased by 1 - 1/G.
+    """
+
+    name: ClassVar[str] = "np"
+    title: ClassVar[str] = "node perturbation"
+    paper: ClassVar[str] = _DALM + ", eq. 3"
+
+    sigma: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    """Standard deviation of the injected perturbation, in units of the pre-activations."""
+    baseline: Baseline = "shared"
+    """What a perturbed pass is compared with; `centred` where more than one sample is drawn, unless given."""
+    samples: int = Field(default=1, ge=1)
+    """Number K of perturbed passes that a step compares with its baseline."""
+
+    _defaults = model_validator(mode="before")(_fill_baseline)
+
+    @property
+    def requires(self) -> Access:
+        return Access.ACTIVITIES | self.plan(_ANY).access
+
+    def plan(self, network: Network) -> Plan:
+        return perturbation_plan(self.baseline, self.samples, Injection(self.sigma), frozenset({"injected"}))
+
+    def estimate(
+        self, baseline: Observation | None, probes: Sequence[Observation], network: Network
+    ) -> MeanEstimate | CoMoments:
+        reference, probe = _reference(baseline, probes)
+        if self.baseline == "centred":
+            return CoMoments.of(probe.loss, _given(probe.injected), _given(probe.inputs))
+        change = probe.loss - reference.loss
+        inputs = None if self.baseline != "pairs" else reference.inputs
+        silent = torch.zeros_like(change, dtype=torch.bool)  # the rule's own perturbation always informs it
+        return MeanEstimate.of(change / self.sigma**2, _given(probe.injected), silent, inputs)
+
+    def update(
+        self,
+        baseline: Observation | None,
+        estimate: MeanEstimate | CoMoments,
+        deltas: tuple[Tensor, ...] | None,
+        copy: Copy,
+        state: Counters,
+    ) -> tuple[tuple[LayerUpdate, ...], Counters]:
+        if isinstance(estimate, CoMoments):
+            directions = tuple(p / ((estimate.count - 1) * self.sigma**2) for p in estimate.products)
+            silent = torch.zeros_like(estimate.loss, dtype=torch.bool)
+        else:
+            directions, silent = estimate.directions, estimate.silent == 1
+        return _updates(directions, estimate, baseline), state.count(silent)
+
+
+@final
+class ActivityNodePerturbation(Rule):
+    """ANP (eq. 6): g_l = N dL da_l / ||da||^2, from what activities did, whatever moved them.
+
+    N counts every perturbed unit of the network. Centred: N sum_k (L_k - mean L)(a_k - mean a) / sum_k ||a_k - mean
+    a||^2. ||da||^2 = 0 (noise under the converter's resolution, or none) is no information: no update, counted.
+    """
+
+    name: ClassVar[str] = "anp"
+    title: ClassVar[str] = "activity-based node perturbation"
+    paper: ClassVar[str] = _DALM + ", eq. 6"
+
+    sigma: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Standard deviation of a perturbation injected on top of the chip's own noise; 0: the chip's noise is enough."""
+    baseline: Baseline = "shared"
+    """What a noisy pass is compared with; `centred` where more than one sample is drawn, unless given."""
+    samples: int = Field(default=1, ge=1)
+    """Number K of noisy passes that a step compares with its baseline."""
+
+    _defaults = model_validator(mode="before")(_fill_baseline)
+
+    @property
+    def requires(self) -> Access:
+        return Access.ACTIVITIES | self.plan(_ANY).access
+
+    def plan(self, network: Network) -> Plan:
+        inject = Injection(self.sigma) if self.sigma > 0 else None
+        return perturbation_plan(self.baseline, self.samples, inject, frozenset({"pre_activations"}))
+
+    def estimate(
+        self, baseline: Observation | None, probes: Sequence[Observation], network: Network
+    ) -> MeanEstimate | CoMoments:
+        reference, probe = _reference(baseline, probes)
+        if self.baseline == "centred":
+            return CoMoments.of(probe.loss, _given(probe.pre_activations), _given(probe.inputs))
+        pairs = zip(_given(probe.pre_activations), _given(reference.pre_activations), strict=True)
+        changes = [a - b for a, b in pairs]
+        power = torch.stack([change.square().sum(3) for change in changes]).sum(0)
+        coefficients = _divide(network.units * (probe.loss - reference.loss), power)
+        return MeanEstimate.of(coefficients, changes, power <= 0, None if self.baseline != "pairs" else reference.inputs)
+
+    def update(
+        self,
+        baseline: Observation | None,
+        estimate: MeanEstimate | CoMoments,
+        deltas: tuple[Tensor, ...] | None,
+        copy: Copy,
+        state: Counters,
+    ) -> tuple[tuple[LayerUpdate, ...], Counters]:
+        if isinstance(estimate, CoMoments):
+            scale = _divide(torch.full_like(estimate.power, copy.network.units), estimate.power)
+            directions = tuple(scale[..., None] * p for p in estimate.products)
+            silent = estimate.power <= 0
+        else:
+            directions, silent = estimate.directions, estimate.silent == 1
+        return _updates(directions, estimate, baseline), state.count(silent)
+
+
+_ANY = Network.mlp([1, 1])  # access does not depend on the network
+
+
+def _reference(baseline: Observation | None, probes: Sequence[Observation]) -> tuple[Observation, Observation]:
+    """(what the probe is compared with, the probe); for `centred` the probe stands for both."""
+    return (probes[0] if baseline is None else baseline), probes[-1]
+
+
+def _given(recorded: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+    assert recorded is not None, "the plan asked for this record"
+    return recorded
+
+
+def _divide(numerator: Tensor, power: Tensor) -> Tensor:
+    """numerator / power, and 0 where the power is 0."""
+    informative = power > 0
+    return torch.where(informative, numerator / torch.where(informative, power, 1.0), 0.0)
+
+
+def _updates(
+    directions: Sequence[Tensor], estimate: MeanEstimate | CoMoments, baseline: Observation | None
+) -> tuple[LayerUpdate, ...]:
+    inputs = estimate.inputs
+    if inputs is None:
+        assert baseline is not None
+        inputs = tuple(x[:, 0] for x in _given(baseline.inputs))
+    return tuple(LayerUpdate(post=g, pre=x) for g, x in zip(directions, inputs, strict=True))

@@ -1,0 +1,18 @@
+"""Rules by name. A new rule is one file and one entry."""
+
+from __future__ import annotations
+
+from analogsim.learning.backpropagation import Backpropagation
+from analogsim.learning.perturbation import ActivityNodePerturbation, NodePerturbation
+from analogsim.learning.rule import Rule
+from analogsim.port import Access
+
+RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Backpropagation, NodePerturbation, ActivityNodePerturbation)}
+
+DECORRELATED = {f"d{name}": name for name in RULES}
+"""Aliases: a rule with decorrelation."""
+
+
+def working_rules(grants: Access) -> list[str]:
+    """Names of the rules that, by default settings, work with what is granted."""
+    return [name for name, rule in RULES.items() if rule().requires in grants]

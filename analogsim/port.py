@@ -1,0 +1,271 @@
+"""The wall between chip and learner. All that both sides share is declared here, as data.
+
+A learning rule never touches a chip. It states the forward passes that it wants (`Plan`), the hardware runs them and
+hands back what was recorded (`Observation`), and the rule turns observations into update directions (`LayerUpdate`).
+What crosses can therefore be audited, saved and replayed, and a real chip can stand on the other side.
+
+Shapes: C chips, S samples, B batch, n units. Convention: `sigma` is a standard deviation.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from analogsim.errors import AccessError as AccessError
+from analogsim.network import Network
+
+
+class Access(enum.Flag):
+    """What hardware can offer to a learner."""
+
+    ACTIVITIES = enum.auto()
+    """Layer inputs and digitised pre-activations of a pass."""
+    LOSS = enum.auto()
+    """One scalar per sample and pass."""
+    INJECTION = enum.auto()
+    """The hardware adds a known perturbation to activities where asked, and reports it."""
+    WEIGHT_INJECTION = enum.auto()
+    """The same on weights."""
+    CLEAN_PASS = enum.auto()
+    """Stochastic noise off; quantisation and faults stay. No analog hardware has it: an oracle."""
+    OUTPUT_ERROR = enum.auto()
+    """dL/da at the output layer's pre-activations: a supervised vector."""
+    TRANSPOSED_READ = enum.auto()
+    """Matrix product in the backward direction, of a vector that the learner supplies."""
+    WEIGHT_READ = enum.auto()
+    """Counted, noisy read-out of weights."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Lower-case names of the flags that are set, as scenarios write them."""
+        return tuple(flag.name.lower() for flag in Access if flag in self and flag.name)
+
+    @classmethod
+    def of(cls, *names: str) -> Access:
+        """The union of flags given by their lower-case names."""
+        flags = cls(0)
+        for name in names:
+            flags |= cls[name.upper()]
+        return flags
+
+
+DEFAULT_GRANTS = Access.ACTIVITIES | Access.LOSS | Access.INJECTION
+"""What a chip offers unless it says otherwise."""
+
+Record = Literal["inputs", "pre_activations", "injected", "output_error"]
+
+
+@dataclass(frozen=True)
+class Injection:
+    """A known perturbation that the hardware adds in a pass.
+
+    Attributes:
+        sigma: standard deviation, in units of the perturbed signal.
+        site: `pre_activation`, or `activation`: after the activation function.
+        layers: indices of the perturbed layers; None: all.
+        law: `normal`, or `rademacher`: +sigma or -sigma.
+        draw: passes of a step with an equal draw share the numbers.
+        scale: factor on the numbers; +1 and -1 with an equal draw make a two-sided pair.
+    """
+
+    sigma: float
+    site: Literal["pre_activation", "activation"] = "pre_activation"
+    layers: tuple[int, ...] | None = None
+    law: Literal["normal", "rademacher"] = "normal"
+    draw: int = 0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass of a batch.
+
+    Attributes:
+        clean: without stochastic noise (needs CLEAN_PASS).
+        inject: a perturbation to add.
+        record: what to hand back beside the loss.
+    """
+
+    clean: bool = False
+    inject: Injection | None = None
+    record: frozenset[Record] = frozenset({"inputs", "pre_activations"})
+
+    @property
+    def access(self) -> Access:
+        """What the hardware must grant to run it."""
+        needed = Access.LOSS
+        if self.clean:
+            needed |= Access.CLEAN_PASS
+        if self.inject is not None:
+            needed |= Access.INJECTION
+        if self.record & {"inputs", "pre_activations"}:
+            needed |= Access.ACTIVITIES
+        if "output_error" in self.record:
+            needed |= Access.OUTPUT_ERROR
+        return needed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The passes of one learning step.
+
+    Attributes:
+        baseline: run once a step, or None.
+        probes: run again for each of the samples.
+        samples: how often the probes are repeated.
+    """
+
+    baseline: Pass | None = None
+    probes: tuple[Pass, ...] = ()
+    samples: int = 1
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of one step."""
+        return (self.baseline is not None) + self.samples * len(self.probes)
+
+    @property
+    def access(self) -> Access:
+        """What the hardware must grant to run it."""
+        needed = Access(0)
+        for each in (*self.probes, *(() if self.baseline is None else (self.baseline,))):
+            needed |= each.access
+        return needed
+
+
+class Observation(NamedTuple):
+    """What was recorded in a pass; None where nothing was asked for.
+
+    Valid until the hardware's next run, which may reuse the memory: `clone` what is kept.
+
+    Attributes:
+        loss: (C, S, B), one scalar per chip, sample and batch element.
+        inputs: per layer (C, S, B, rows): the levels that drove the crossbar's rows, the bias row last.
+        pre_activations: per layer (C, S, B, units), digitised, an injected perturbation included.
+        injected: per layer (C, S, B, units); zero where a layer was not perturbed.
+        output_error: (C, S, B, units of the last layer), dL/da.
+    """
+
+    loss: Tensor
+    inputs: tuple[Tensor, ...] | None = None
+    pre_activations: tuple[Tensor, ...] | None = None
+    injected: tuple[Tensor, ...] | None = None
+    output_error: Tensor | None = None
+
+    def clone(self) -> Observation:
+        """A copy that outlives the next run."""
+        return Observation(*(_clone(field) for field in self))
+
+
+def _clone(field: Tensor | tuple[Tensor, ...] | None) -> Tensor | tuple[Tensor, ...] | None:
+    if field is None:
+        return None
+    return field.clone() if isinstance(field, Tensor) else tuple(each.clone() for each in field)
+
+
+@dataclass(frozen=True)
+class LayerUpdate:
+    """An update direction of one layer, an estimate of the gradient: it is subtracted.
+
+    Either the factors of a mean of outer products, which show that a rule is local and can go to the devices as pulses,
+    or a dense matrix where no factors exist.
+
+    Attributes:
+        post: (C, M, units), one row for each of M batch elements.
+        pre: (C, M, rows).
+        dense: (C, units, rows).
+    """
+
+    post: Tensor | None = None
+    pre: Tensor | None = None
+    dense: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if (self.post is None) != (self.pre is None) or (self.post is None) == (self.dense is None):
+            raise ValueError("a LayerUpdate has either both factors or a dense matrix")
+
+    def direction(self) -> Tensor:
+        """The matrix (C, units, rows): the mean over M of post pre^T, or `dense`."""
+        if self.dense is not None:
+            return self.dense
+        assert self.post is not None and self.pre is not None
+        return torch.bmm(self.post.transpose(1, 2), self.pre).div_(self.post.shape[1])
+
+
+@dataclass(frozen=True)
+class LayerWrite:
+    """An absolute write: every device of a layer is programmed towards a target.
+
+    Attributes:
+        target: weights (C, units, rows).
+    """
+
+    target: Tensor
+
+
+class Periphery(NamedTuple):
+    """Digital operations beside the crossbars that the controller sets; its own, so no secret.
+
+    Attributes:
+        decorrelation: per layer R (C, n, n), applied to the layer's n inputs without the bias, or None.
+    """
+
+    decorrelation: tuple[Tensor | None, ...]
+
+
+class Hardware(Protocol):
+    """A chip and its task, seen from the learner's side.
+
+    Attributes:
+        network: what runs on the chip.
+        chips: number of chips C.
+        grants: what a learner may ask for.
+        limits: per layer, the largest weight magnitude a device pair can hold, (C, 1, 1) or (C, units, 1), or None
+            where the range follows the weights: a line of the data sheet, no read.
+    """
+
+    @property
+    def network(self) -> Network: ...
+    @property
+    def chips(self) -> int: ...
+    @property
+    def grants(self) -> Access: ...
+    @property
+    def limits(self) -> tuple[Tensor | None, ...]: ...
+
+    def next_batch(self) -> None:
+        """Move on to the next batch of data; all passes until the next call see the same one."""
+        ...
+
+    def run(self, passes: tuple[Pass, ...], samples: int = 1) -> tuple[Observation, ...]:
+        """Run each pass `samples` times on the batch.
+
+        Raises:
+            AccessError: a pass asks for more than `grants`.
+        """
+        ...
+
+    def backward(self, output_vector: Tensor, pre_activations: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Send a vector backwards through the crossbars (needs TRANSPOSED_READ).
+
+        Args:
+            output_vector: (C, B, units of the last layer), at its pre-activations.
+            pre_activations: per layer (C, B, units): where the activation functions' derivatives are taken.
+
+        Returns:
+            Per layer the vector at its pre-activations, (C, B, units); the last is `output_vector` itself.
+        """
+        ...
+
+    def write(self, writes: tuple[LayerWrite, ...]) -> None:
+        """Write every layer."""
+        ...
+
+    def set_periphery(self, periphery: Periphery) -> None:
+        """Set the digital operations beside the crossbars."""
+        ...

@@ -1,0 +1,120 @@
+"""Random numbers by (purpose, chip): a chip draws the same ones alone, in a population and after a resume.
+
+One `numpy.random.SeedSequence` per stream, from the run's seed and the stream's purpose, chip and layer. Streams of
+different purposes do not touch each other, so how often one evaluates changes nothing, and every rule meets the same
+chips, initial weights and data order under the same seed. (torch's CPU generator keeps 32 bits of a seed: two given
+streams coincide with probability 2.3e-10.)
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_LANES = 16  # torch's CPU normal sampler works in blocks of 16: whole blocks make a draw independent of how it is split
+
+
+class Purpose(enum.IntEnum):
+    """What random numbers are for. The values enter the seeds: append, never renumber."""
+
+    FABRICATION = 0
+    INITIAL_WEIGHTS = 1
+    READ = 2
+    PROGRAMMING = 3
+    INJECTION = 4
+    RULE = 5
+    DATA_ORDER = 6
+    DROPOUT = 7
+    EVALUATION = 8
+    BACKWARD_READ = 9
+
+
+class Streams:
+    """Generators of a population of chips.
+
+    Args:
+        seeds: the run's seed, one entry per chip (chips of several seeds may share a population).
+        ids: the chips' numbers, which enter their seeds.
+        device: where numbers are drawn.
+        generator: makes a generator for a device; replaced in tests that have no such device.
+    """
+
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        ids: Sequence[int],
+        device: torch.device,
+        generator: Callable[[torch.device], torch.Generator | None] = torch.Generator,
+    ) -> None:
+        self._keys = list(zip(seeds, ids, strict=True))
+        self._device = device
+        self._make = generator
+        self._generators: dict[tuple[Purpose, int], list[torch.Generator | None]] = {}
+        self._starts: dict[Purpose, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def generators(self, purpose: Purpose, layer: int = 0) -> list[torch.Generator | None]:
+        """One generator per chip; made at the first call."""
+        key = (purpose, layer)
+        if key not in self._generators:
+            start = () if purpose not in self._starts else (self._starts[purpose],)
+            self._generators[key] = [self._seeded(seed, (purpose, chip, layer, *start)) for seed, chip in self._keys]
+        return self._generators[key]
+
+    def restart(self, purpose: Purpose, start: int) -> None:
+        """Let a purpose begin anew, with numbers that depend on `start` but not on what was drawn before."""
+        self._starts[purpose] = start
+        for key in [key for key in self._generators if key[0] is purpose]:
+            del self._generators[key]
+
+    def _seeded(self, seed: int, key: tuple[int, ...]) -> torch.Generator | None:
+        generator = self._make(self._device)
+        if generator is not None:
+            state = np.random.SeedSequence(entropy=seed, spawn_key=key).generate_state(1, np.uint64)
+            generator.manual_seed(int(state[0] & np.uint64(2**63 - 1)))
+        return generator
+
+    def draw(
+        self, purpose: Purpose, layer: int, samples: int, shape: Sequence[int], dtype: torch.dtype, law: str = "normal"
+    ) -> Tensor:
+        """Unit-variance numbers of shape (chips, samples, *shape).
+
+        On a CPU, drawing S samples at once or in several calls gives the same numbers.
+
+        Args:
+            law: `normal` or `rademacher`.
+        """
+        count = int(np.prod(shape))
+        padded = -(-count // _LANES) * _LANES
+        block = torch.empty((len(self), samples, padded), dtype=dtype, device=self._device)
+        for numbers, generator in zip(block, self.generators(purpose, layer), strict=True):
+            numbers.normal_(generator=generator)
+        numbers = block[:, :, :count].unflatten(2, tuple(shape))
+        return numbers if law == "normal" else torch.where(numbers < 0, -1.0, 1.0).to(dtype)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of every generator, for a checkpoint."""
+        return {
+            "starts": {purpose.name: start for purpose, start in self._starts.items()},
+            "generators": {
+                f"{purpose.name}/{layer}": [g.get_state() for g in generators if g is not None]
+                for (purpose, layer), generators in self._generators.items()
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self._generators.clear()
+        self._starts = {Purpose[name]: start for name, start in state["starts"].items()}
+        for name, states in state["generators"].items():
+            purpose, layer = name.split("/")
+            for generator, saved in zip(self.generators(Purpose[purpose], int(layer)), states, strict=True):
+                assert generator is not None
+                generator.set_state(saved)

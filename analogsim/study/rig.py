@@ -1,0 +1,136 @@
+"""Rig: chip + task = the hardware that a controller sees."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from analogsim.chip import Chip, Trace
+from analogsim.network import Network
+from analogsim.port import Access, AccessError, LayerWrite, Observation, Pass, Periphery
+from analogsim.randomness import Purpose
+from analogsim.tasks import Task
+
+_EVALUATION_BATCH = 500
+
+
+class Rig:
+    """The hardware side of the wall: a population of chips and the task that they are trained on.
+
+    Implements `analogsim.port.Hardware`.
+
+    Args:
+        chip: programmed chips.
+        task: data and loss.
+        oracle: what this arm may use beyond the chip's grants, for comparison.
+    """
+
+    def __init__(self, chip: Chip, task: Task, oracle: Access = Access(0)) -> None:
+        self.chip = chip
+        self.task = task
+        self.grants = chip.grants | oracle
+        self.passes = 0
+        """Forward passes of a batch since the beginning."""
+        self._periphery: Periphery | None = None
+        self._batch: tuple[Tensor, Tensor] | None = None
+        self._loss_sum = torch.zeros(chip.chips, dtype=chip.dtype, device=chip.device)
+        self._loss_count = 0
+
+    @property
+    def network(self) -> Network:
+        """What runs on the chip."""
+        return self.chip.network
+
+    @property
+    def chips(self) -> int:
+        """Number of chips C."""
+        return self.chip.chips
+
+    @property
+    def limits(self) -> tuple[Tensor | None, ...]:
+        """Largest weight magnitudes; see `analogsim.port.Hardware`."""
+        return self.chip.limits
+
+    def next_batch(self) -> None:
+        """Move on to the next batch."""
+        self._batch = self.task.next_batch()
+
+    def run(self, passes: tuple[Pass, ...], samples: int = 1) -> tuple[Observation, ...]:
+        """Run passes on the batch; see `analogsim.port.Hardware.run`."""
+        for each in passes:
+            self._require(each.access)
+        if self._batch is None:
+            raise RuntimeError("there is no batch yet: call next_batch first")
+        inputs, targets = self._batch
+        trace = self.chip.forward(inputs, passes, samples, self._periphery)
+        self.passes += samples * len(passes)
+        return tuple(self._observe(trace, index, each, samples, targets) for index, each in enumerate(passes))
+
+    def backward(self, output_vector: Tensor, pre_activations: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Send a vector backwards; see `analogsim.port.Hardware.backward`."""
+        self._require(Access.TRANSPOSED_READ)
+        return self.chip.backward(output_vector, pre_activations, self._periphery)
+
+    def write(self, writes: tuple[LayerWrite, ...]) -> None:
+        """Write every layer."""
+        self.chip.write(writes)
+
+    def set_periphery(self, periphery: Periphery) -> None:
+        """Set the digital operations beside the crossbars."""
+        self._periphery = periphery
+
+    def training_loss(self) -> Tensor:
+        """Mean loss of all passes since the last call, (C,)."""
+        mean = self._loss_sum / max(1, self._loss_count)
+        self._loss_sum, self._loss_count = torch.zeros_like(self._loss_sum), 0
+        return mean
+
+    @torch.no_grad()
+    def evaluate(self, step: int) -> tuple[Tensor, Tensor]:
+        """Accuracy and mean loss on the test set, (C,) each, on the chips as deployed: one noisy read per image.
+
+        Args:
+            step: decides the noise; how often one evaluates changes nothing.
+        """
+        self.chip.streams.restart(Purpose.EVALUATION, step)
+        correct = loss = torch.zeros_like(self._loss_sum)
+        count = 0
+        for inputs, targets in self.task.test_batches(_EVALUATION_BATCH):
+            x = inputs.expand(self.chips, *inputs.shape[1:])
+            outputs = self.chip.forward(x, (Pass(),), 1, self._periphery, Purpose.EVALUATION).outputs[:, 0, 0]
+            correct = correct + (outputs.argmax(2) == targets.argmax(2)).sum(1)
+            loss = loss + self.task.loss(outputs, targets).sum(1)
+            count += inputs.shape[1]
+        return correct / count, loss / count
+
+    def _observe(self, trace: Trace, index: int, each: Pass, samples: int, targets: Tensor) -> Observation:
+        outputs = trace.outputs[:, :, index]
+        targets = targets[:, None]
+        loss = self.task.loss(outputs, targets)
+        self._loss_sum += loss.mean(dim=(1, 2))
+        self._loss_count += 1
+        shape = (self.chips, samples, outputs.shape[2])
+        record = each.record
+        return Observation(
+            loss=loss,
+            inputs=_of_pass(trace.inputs, index, shape) if "inputs" in record else None,
+            pre_activations=_of_pass(trace.pre_activations, index, shape) if "pre_activations" in record else None,
+            injected=self._injected(trace, index, shape) if "injected" in record else None,
+            output_error=self.task.loss.error(outputs, targets) if "output_error" in record else None,
+        )
+
+    def _injected(self, trace: Trace, index: int, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
+        layers = zip(trace.injected, trace.pre_activations, strict=True)
+        return _of_pass([torch.zeros_like(a) if eps is None else eps for eps, a in layers], index, shape)
+
+    def _require(self, needed: Access) -> None:
+        missing = needed & ~self.grants
+        if missing:
+            raise AccessError(
+                f"this hardware does not grant {', '.join(missing.names)}; it grants {', '.join(self.grants.names)}"
+            )
+
+
+def _of_pass(layers: tuple[Tensor, ...] | list[Tensor], index: int, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """One pass of (C, S or 1, P or 1, B, n), as (C, S, B, n)."""
+    return tuple((x[:, :, 0] if x.shape[2] == 1 else x[:, :, index]).expand(*shape, x.shape[4]) for x in layers)

@@ -1,0 +1,64 @@
+"""Task: batches for every chip of a population, and the loss that judges its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from analogsim.randomness import Purpose, Streams
+from analogsim.tasks.data import DataSet
+from analogsim.tasks.losses import Loss
+
+
+class Task:
+    """A data set, a loss, and for each chip an order of the training data of its own.
+
+    An epoch is a new shuffle; a remainder that does not fill a batch is left out of that epoch.
+
+    Args:
+        data: the data set.
+        loss: what judges outputs.
+        batch: batch size B.
+        seeds, ids: seed and number of each chip, which seed its order of data.
+        device, dtype: of the tensors.
+    """
+
+    def __init__(
+        self,
+        data: DataSet,
+        loss: Loss,
+        batch: int,
+        seeds: Sequence[int],
+        ids: Sequence[int],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.loss = loss
+        self.batch = batch
+        self._train = tuple(t.to(device, dtype) for t in (data.train_inputs, data.train_targets))
+        self._test = tuple(t.to(device, dtype) for t in (data.test_inputs, data.test_targets))
+        self._streams = Streams(seeds, ids, torch.device("cpu"))  # the same order on every device
+        self._device = device
+        self.steps_per_epoch = len(data.train_inputs) // batch
+        self._position = self.steps_per_epoch
+        self._order = torch.empty(0)
+
+    def next_batch(self) -> tuple[Tensor, Tensor]:
+        """Inputs (C, B, features) and targets (C, B, outputs) of the next step."""
+        if self._position == self.steps_per_epoch:
+            count = len(self._train[0])
+            orders = [torch.randperm(count, generator=g) for g in self._streams.generators(Purpose.DATA_ORDER)]
+            self._order = torch.stack(orders).to(self._device)
+            self._position = 0
+        start = self._position * self.batch
+        index = self._order[:, start : start + self.batch]
+        self._position += 1
+        return self._train[0][index], self._train[1][index]
+
+    def test_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The test set, inputs (1, M, features) and targets (1, M, outputs) with M <= size: the same for all chips."""
+        inputs, targets = self._test
+        for start in range(0, len(inputs), size):
+            yield inputs[None, start : start + size], targets[None, start : start + size]

@@ -1,0 +1,82 @@
+"""Converters: the DACs that drive the rows and the ADCs that read the columns.
+
+Both are mid-tread: 2^bits - 1 levels, symmetric about zero, so zero is a code; step = 2 range / (2^bits - 2)
+(Rasch et al., arXiv:2302.08469). What lies beyond the range is clipped. Ranges are in the units of the network's
+signals (activations for the DAC, pre-activations for the ADC): the gain of the column amplifier is programmable.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from device_models.effect import Description
+
+
+class DAC(Description):
+    """Digital-to-analog converter of a row; signed inputs drive the row with either polarity."""
+
+    bits: int = Field(ge=2, le=16)
+    """Resolution, sign included."""
+    range: float = Field(gt=0, allow_inf_nan=False)
+    """Full-scale input, in units of the activations."""
+    scaling: Literal["fixed", "per_vector"] = "fixed"
+    """`fixed`: inputs beyond the range are clipped. `per_vector`: each input vector is scaled digitally so that its
+    largest element meets full scale, and its outputs are scaled back; noise and ADC range scale along."""
+
+    @property
+    def step(self) -> float:
+        """Distance of two levels, in units of the activations."""
+        return 2 * self.range / (2**self.bits - 2)
+
+    def encode(self, x: Tensor, *, per_vector: bool | None = None) -> tuple[Tensor, Tensor | None]:
+        """What the rows are driven with.
+
+        Args:
+            x: input vectors, shape (..., rows).
+            per_vector: overrides `scaling` where given.
+
+        Returns:
+            The levels that stand for x, same shape and units; and the gain (..., 1) by which outputs, noise and ADC
+            range of each vector are scaled, or None where it is 1.
+        """
+        if per_vector is None:
+            per_vector = self.scaling == "per_vector"
+        if not per_vector:
+            return _quantise(x, self.step, self.range), None
+        largest = torch.linalg.vector_norm(x, ord=float("inf"), dim=-1, keepdim=True)
+        gain = torch.where(largest > 0, largest, torch.full_like(largest, self.range)) / self.range
+        return _quantise(x / gain, self.step, self.range) * gain, gain
+
+
+class ADC(Description):
+    """Analog-to-digital converter of a column."""
+
+    bits: int = Field(ge=2, le=16)
+    """Resolution, sign included."""
+    range: float = Field(gt=0, allow_inf_nan=False)
+    """Full-scale output of one tile's column, in units of the pre-activations."""
+
+    @property
+    def step(self) -> float:
+        """Distance of two levels, in units of the pre-activations."""
+        return 2 * self.range / (2**self.bits - 2)
+
+    def decode(self, y: Tensor, gain: Tensor | None = None) -> Tensor:
+        """The digital value of a column's current.
+
+        Args:
+            y: column currents in units of the pre-activations, shape (..., columns).
+            gain: see `DAC.encode`; scales range and step of each vector.
+        """
+        if gain is None:
+            return _quantise(y, self.step, self.range)
+        return _quantise(y / gain, self.step, self.range) * gain
+
+
+def _quantise(x: Tensor, step: float, bound: float) -> Tensor:
+    levels = round(bound / step)
+    return x.div(step).round_().clamp_(-levels, levels).mul_(step)

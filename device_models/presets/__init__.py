@@ -1,0 +1,1 @@
+"""Packaged device profiles, one YAML file each."""

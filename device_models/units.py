@@ -1,0 +1,147 @@
+"""Quantities with units at the border: text in YAML, SI floats inside.
+
+| type          | written in YAML    | inside                                      |
+|---------------|--------------------|---------------------------------------------|
+| `Conductance` | `25 uS`            | float, siemens                              |
+| `Share`       | `1 %`              | float, 0.01                                 |
+
+`PerChip[T]` additionally admits `{each: [a, b, ...]}`: one value for each chip of a population.
+A value is written back so that reading it again gives the same float, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic_core import core_schema
+
+T = TypeVar("T")
+
+_NUMBER = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
+
+
+@dataclass(frozen=True)
+class Each(Generic[T]):
+    """One value per chip; in YAML `{each: [...]}`."""
+
+    values: tuple[T, ...]
+
+
+def _choose(value: Any) -> str:
+    return "per-chip" if isinstance(value, Each) or (isinstance(value, dict) and "each" in value) else "one"
+
+
+class PerChip:
+    """`PerChip[T]`: a T for all chips, or `Each[T]`: one for each chip."""
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        return Annotated[item | Each[item], _PerChipSchema(item)]
+
+
+@dataclass(frozen=True)
+class _PerChipSchema:
+    item: Any
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        item = handler.generate_schema(self.item)
+        field = core_schema.typed_dict_field(core_schema.list_schema(item, min_length=1))
+        fields = core_schema.typed_dict_schema({"each": field}, extra_behavior="forbid")
+        each = core_schema.no_info_after_validator_function(
+            lambda value: Each(tuple(value["each"])),
+            fields,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: {"each": list(value.values)}, return_schema=fields
+            ),
+        )
+        return core_schema.tagged_union_schema({"one": item, "per-chip": each}, discriminator=_choose)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        item = handler(schema["choices"]["one"])
+        values = {"type": "array", "items": item, "minItems": 1}
+        each = {"type": "object", "properties": {"each": values}, "required": ["each"], "additionalProperties": False}
+        return {"anyOf": [item, each]}
+
+
+UNION_TAGS = ("one", "per-chip")
+
+
+def split_quantity(text: str) -> tuple[Decimal, str]:
+    """`"25 uS"` -> (Decimal(25), "uS"). Raises ValueError where there is no number in front."""
+    match = _NUMBER.match(text)
+    if match is None:
+        raise ValueError(f"not a number with a unit (got {text!r})")
+    return Decimal(match[1]), match[2]
+
+
+@cache
+def _factor(unit: str, si: str) -> Decimal:
+    import pint
+
+    registry = _registry()
+    try:
+        return Decimal(f"{registry.Quantity(1.0, unit).to(si).magnitude:.14g}")
+    except pint.DimensionalityError:
+        raise ValueError(f"{unit!r} is not a unit of this quantity") from None
+    except Exception:
+        raise ValueError(f"{unit!r} is not a known unit") from None
+
+
+@cache
+def _registry() -> Any:
+    import pint
+
+    return pint.UnitRegistry(cache_folder=None)
+
+
+def parse_quantity(value: Any, si: str, example: str) -> float:
+    """Text with a unit -> float in SI units; a bare number is refused, as its unit would be a guess."""
+    if isinstance(value, bool) or not isinstance(value, str):
+        raise ValueError(f"needs a number and its unit as text (got {value!r}); for example {example!r}")
+    number, unit = split_quantity(value)
+    if not unit:
+        raise ValueError(f"the unit is missing (got {value!r}); for example {example!r}")
+    if si == "%":
+        if unit != "%":
+            raise ValueError(f"{unit!r} is not a unit of this quantity (got {value!r}); for example {example!r}")
+        result = float(number / 100)
+    else:
+        try:
+            result = float(number * _factor(unit, si))
+        except ValueError as error:
+            raise ValueError(f"{error} (got {value!r}); for example {example!r}") from None
+    if not math.isfinite(result):
+        raise ValueError(f"must be finite (got {value!r}); for example {example!r}")
+    return result
+
+
+def format_quantity(value: float, si: str, nice: str) -> str:
+    """SI float -> text that `parse_quantity` turns back into the same float; `nice` is a decimal multiple of `si`."""
+    number = Decimal(repr(value)) / (Decimal("0.01") if si == "%" else _factor(nice, si))  # a shift by powers of ten
+    return f"{number:f} {nice}" if 1e-4 <= abs(number) < 1e6 or not number else f"{number:e} {nice}"
+
+
+def _quantity(si: str, nice: str, example: str, low: float | None, high: float | None, description: str) -> Any:
+    def check(value: Any) -> float:
+        result = parse_quantity(value, si, example)
+        if low is not None and result < low:
+            raise ValueError(f"must not be below {format_quantity(low, si, nice)} (got {value!r})")
+        if high is not None and result > high:
+            raise ValueError(f"must not be above {format_quantity(high, si, nice)} (got {value!r})")
+        return result
+
+    return Annotated[
+        float,
+        BeforeValidator(check),
+        PlainSerializer(lambda value: format_quantity(float(value), si, nice), return_type=str),
+        WithJsonSchema({"type": "string", "description": description, "examples": [example]}),
+    ]
+
+
+Conductance = _quantity("S", "uS", "25 uS", 0.0, 1.0, "a conductance with its unit")
+Share = _quantity("%", "%", "1 %", 0.0, 1.0, "a share in percent")
