@@ -159,13 +159,17 @@ class Observation(NamedTuple):
 
     def clone(self) -> Observation:
         """A copy that outlives the next run."""
-        return Observation(*(_clone(field) for field in self))
+        return Observation(
+            self.loss.clone(),
+            _clones(self.inputs),
+            _clones(self.pre_activations),
+            _clones(self.injected),
+            None if self.output_error is None else self.output_error.clone(),
+        )
 
 
-def _clone(field: Tensor | tuple[Tensor, ...] | None) -> Tensor | tuple[Tensor, ...] | None:
-    if field is None:
-        return None
-    return field.clone() if isinstance(field, Tensor) else tuple(each.clone() for each in field)
+def _clones(layers: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:
+    return None if layers is None else tuple(layer.clone() for layer in layers)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Strict YAML: duplicate keys are refused, `1e-3` is a number, only `true`/`false` are booleans, nothing is executed."""
+"""Strict YAML: no duplicate keys, `1e-3` is a number, only `true` and `false` are booleans, nothing is executed."""
 
 from __future__ import annotations
 

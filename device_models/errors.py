@@ -6,7 +6,7 @@ ProfileError (ValueError)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,14 +16,17 @@ class ProfileError(ValueError):
     """A device profile that cannot be used. The message says where, what is wrong and what would be right."""
 
 
-def faults(error: ValidationError, drop: Sequence[str] = ()) -> list[str]:
+Path = tuple[str | int, ...]
+
+
+def faults(error: ValidationError, as_written: Callable[[Path], Path]) -> list[str]:
     """Every fault of a validation error as `path: what is wrong (got x); what would be right`, in the file's order.
 
     Args:
         error: what pydantic found.
-        drop: path parts that the reader did not write (the tags of discriminated unions).
+        as_written: turns pydantic's path into the reader's: without the tags of unions.
     """
-    return [_fault(item, drop) for item in error.errors()]
+    return [_fault(item, as_written(item["loc"])) for item in error.errors()]
 
 
 def bulleted(title: str, lines: Sequence[str]) -> str:
@@ -31,8 +34,8 @@ def bulleted(title: str, lines: Sequence[str]) -> str:
     return "\n".join([title, *(f"  - {line}" for line in lines)])
 
 
-def _fault(item: Any, drop: Sequence[str]) -> str:
-    path = ".".join(str(part) for part in item["loc"] if not (isinstance(part, str) and _is_tag(part, drop)))
+def _fault(item: Any, loc: Path) -> str:
+    path = ".".join(str(part) for part in loc)
     kind, context, got = item["type"], item.get("ctx", {}), item["input"]
     match kind:
         case "extra_forbidden":
@@ -48,13 +51,12 @@ def _fault(item: Any, drop: Sequence[str]) -> str:
             text = f"not a known choice (got {context['tag']!r}); choose one of {context['expected_tags']}"
         case "union_tag_not_found":
             text = f"must say which {context['discriminator'].strip(chr(39))} it is"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            text = f"must be a mapping of settings (got {_short(got)})"
         case _:
-            text = f"{item['msg'][0].lower()}{item['msg'][1:]} (got {_short(got)})"
+            message = item["msg"].replace("Input should be", "must be")
+            text = f"{message[0].lower()}{message[1:]} (got {_short(got)})"
     return f"{path}: {text}" if path else text
-
-
-def _is_tag(part: str, drop: Sequence[str]) -> bool:
-    return part in drop or part.startswith(("function-", "tagged-union", "union["))
 
 
 def _short(value: Any) -> str:

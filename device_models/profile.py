@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, get_args
 
 import torch
 from pydantic import Field, ValidationError, field_validator, model_validator
 from torch import Tensor
+from typing_extensions import Self
 
 from device_models._yaml import load_yaml, read_yaml
 from device_models.column_noise import ColumnNoise
@@ -20,7 +21,12 @@ from device_models.errors import ProfileError, bulleted, faults
 from device_models.read_noise import READ_NOISES, ReadNoise, ReadNoiseDescription
 from device_models.units import UNION_TAGS, Conductance
 
-_TAGS = (*UNION_TAGS, *(noise.model_fields["kind"].annotation.__args__[0] for noise in READ_NOISES))
+_TAGS = {*UNION_TAGS, *(kind for noise in READ_NOISES for kind in get_args(noise.model_fields["kind"].annotation))}
+
+
+def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """The path of a fault without the tags of unions."""
+    return tuple(part for part in loc if part not in _TAGS)
 
 
 class ConductanceRange(Description):
@@ -104,7 +110,7 @@ class DeviceProfile(Description):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise ProfileError(bulleted(f"{where} cannot be used:", faults(error, _TAGS))) from None
+            raise ProfileError(bulleted(f"{where} cannot be used:", faults(error, path_as_written))) from None
 
 
 @dataclass(frozen=True)
@@ -141,10 +147,15 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
         old = result.get(key)
         if isinstance(old, list) and len(old) == 1 and isinstance(value, Mapping):
             old = old[0]
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        replaced = not both or "each" in value or "each" in old or value.get("kind", old.get("kind")) != old.get("kind")
-        result[key] = value if replaced else merge(old, value)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and _same_form(old, value):
+            result[key] = merge(old, value)
+        else:
+            result[key] = value
     return result
+
+
+def _same_form(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return "each" not in old and "each" not in new and new.get("kind", old.get("kind")) == old.get("kind")
 
 
 def preset_names() -> list[str]:

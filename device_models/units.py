@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import core_schema
@@ -37,11 +37,15 @@ def _choose(value: Any) -> str:
     return "per-chip" if isinstance(value, Each) or (isinstance(value, dict) and "each" in value) else "one"
 
 
-class PerChip:
-    """`PerChip[T]`: a T for all chips, or `Each[T]`: one for each chip."""
+if TYPE_CHECKING:
+    PerChip = T | Each[T]
+else:
 
-    def __class_getitem__(cls, item: Any) -> Any:
-        return Annotated[item | Each[item], _PerChipSchema(item)]
+    class PerChip:
+        """`PerChip[T]`: a T for all chips, or `Each[T]`: one for each chip."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return Annotated[item | Each[item], _PerChipSchema(item)]
 
 
 @dataclass(frozen=True)
@@ -143,5 +147,9 @@ def _quantity(si: str, nice: str, example: str, low: float | None, high: float |
     ]
 
 
-Conductance = _quantity("S", "uS", "25 uS", 0.0, 1.0, "a conductance with its unit")
-Share = _quantity("%", "%", "1 %", 0.0, 1.0, "a share in percent")
+if TYPE_CHECKING:
+    Conductance = float
+    Share = float
+else:
+    Conductance = _quantity("S", "uS", "25 uS", 0.0, 1.0, "a conductance with its unit")
+    Share = _quantity("%", "%", "1 %", 0.0, 1.0, "a share in percent")

@@ -177,9 +177,7 @@ class Chip:
             vectors.insert(0, v * self.network.layers[index - 1].activation.derivative(pre_activations[index - 1]))
         return tuple(vectors)
 
-    def _inject(
-        self, index: int, units: int, passes: Sequence[Pass], samples: int, batch: int
-    ) -> Tensor | None:
+    def _inject(self, index: int, units: int, passes: Sequence[Pass], samples: int, batch: int) -> Tensor | None:
         """The perturbations of a layer in all passes, (C, S, P, B, units), or None where there are none."""
         asked = [each.inject if each.inject and _covers(each.inject, index) else None for each in passes]
         kinds = sorted({(each.draw, each.law) for each in asked if each is not None})
@@ -189,9 +187,7 @@ class Chip:
         eps = torch.zeros(shape, dtype=self.dtype, device=self.device)
         for law in sorted({law for _, law in kinds}):
             draws = [draw for draw, other in kinds if other == law]
-            numbers = self.streams.draw(
-                Purpose.INJECTION, index, samples, (len(draws), batch, units), self.dtype, law
-            )
+            numbers = self.streams.draw(Purpose.INJECTION, index, samples, (len(draws), batch, units), self.dtype, law)
             for position, each in enumerate(asked):
                 if each is not None and each.law == law:
                     eps[:, :, position] = numbers[:, :, draws.index(each.draw)] * (each.sigma * each.scale)

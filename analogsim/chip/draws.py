@@ -33,9 +33,7 @@ class Draws:
 
     def normal(self, blocks: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Standard normal numbers for the noisy passes, (C, S, noisy passes, blocks, *shape)."""
-        return self.streams.draw(
-            self.purpose, self.layer, self.samples, (sum(self.noisy), blocks, *shape), dtype=dtype
-        )
+        return self.streams.draw(self.purpose, self.layer, self.samples, (sum(self.noisy), blocks, *shape), dtype=dtype)
 
     def pick(self, x: Tensor) -> Tensor:
         """The noisy passes of x (C, S or 1, P or 1, ...)."""

@@ -23,7 +23,7 @@ class Backpropagation(Rule):
 
     name: ClassVar[str] = "bp"
     title: ClassVar[str] = "backpropagation"
-    paper: ClassVar[str] = "Rumelhart, Hinton, Williams, Nature 323:533, 1986"
+    paper: ClassVar[str] = "Rumelhart et al. (D. Rumelhart, G. Hinton, R. Williams, Nature 323:533, 1986)"
 
     backward: Literal["transposed", "copy"] = "transposed"
     """`transposed`: noisy reads of the crossbars in the backward direction. `copy`: the controller's own record of the
@@ -54,7 +54,7 @@ class Backpropagation(Rule):
             assert baseline.output_error is not None
             deltas = backpropagate(copy, baseline.output_error[:, 0], [a[:, 0] for a in baseline.pre_activations])
         updates = tuple(LayerUpdate(post=g, pre=x[:, 0]) for g, x in zip(deltas, baseline.inputs, strict=True))
-        return updates, state.count(torch.zeros_like(baseline.loss[:, 0], dtype=torch.bool))
+        return updates, state.counted(torch.zeros_like(baseline.loss[:, 0], dtype=torch.bool))
 
 
 def backpropagate(copy: Copy, output_vector: Tensor, pre_activations: Sequence[Tensor]) -> tuple[Tensor, ...]:

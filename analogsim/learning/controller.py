@@ -11,26 +11,26 @@ from torch import Tensor
 
 from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.registry import working_rules
-from analogsim.learning.rule import Copy, Rule
-from analogsim.port import AccessError, Hardware, LayerWrite, Observation, Periphery
+from analogsim.learning.rule import Copy, Counters, Rule
+from analogsim.port import Access, AccessError, Hardware, LayerWrite, Observation, Periphery
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 """Makes an element-wise `torch.optim` optimiser: called with a list of parameters and `lr`."""
 
 
-def require_access(rule: Rule, hardware: Hardware) -> None:
-    """Refuse a rule that needs more than the hardware grants.
+def require_access(rule: Rule, grants: Access) -> None:
+    """Refuse a rule that needs more than hardware grants.
 
     Raises:
         AccessError: naming what it needs, what is granted and which rules would work.
     """
-    missing = rule.requires & ~hardware.grants
+    missing = rule.requires & ~grants
     if missing:
-        would = ", ".join(working_rules(hardware.grants)) or "none"
+        would = ", ".join(working_rules(grants)) or "none"
         raise AccessError(
             f"rule {rule.name!r} needs {', '.join(rule.requires.names)}; this chip grants "
-            f"{', '.join(hardware.grants.names) or 'nothing'}, so {', '.join(missing.names)} is missing. "
-            f"Rules that would work: {would}. To run it all the same, as a comparison marked \"oracle\", "
+            f"{', '.join(grants.names) or 'nothing'}, so {', '.join(missing.names)} is missing. "
+            f'Rules that would work: {would}. To run it all the same, as a comparison marked "oracle", '
             f"give the arm `oracle: [{', '.join(missing.names)}]`"
         )
 
@@ -66,7 +66,7 @@ class Controller:
         decorrelation: Decorrelation | None = None,
         chunk: int | None = None,
     ) -> None:
-        require_access(rule, hardware)
+        require_access(rule, hardware.grants)
         self._hardware, self._rule, self._chunk = hardware, rule, chunk
         self._plan = rule.plan(hardware.network)
         self._weights = [w.clone() for w in weights]
@@ -92,6 +92,11 @@ class Controller:
     def passes_per_step(self) -> int:
         """Forward passes of one step."""
         return self._plan.passes
+
+    @property
+    def counters(self) -> Counters:
+        """How many batch elements were to teach something, and how many held no information."""
+        return self._rule.counters(self.state)
 
     @torch.no_grad()
     def step(self) -> None:

@@ -6,12 +6,13 @@ Conventions: dL = L(probe) - L(baseline) per batch element; directions estimate 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
-from analogsim.port import Injection, Observation, Pass, Plan, Record
+from analogsim.port import Injection, Pass, Plan, Record
 
 Baseline = Literal["clean", "shared", "pairs", "centred"]
 """What a noisy pass is compared with.
@@ -44,13 +45,13 @@ class MeanEstimate(NamedTuple):
     """The mean of one-sample estimates.
 
     Attributes:
-        count: number of samples.
+        samples: their number.
         directions: per layer the mean estimate of dL/da, (C, B, units).
         silent: share of the samples that held no information, (C, B).
         inputs: per layer the mean inputs (C, B, rows), or None where updates use the baseline's.
     """
 
-    count: int
+    samples: int
     directions: tuple[Tensor, ...]
     silent: Tensor
     inputs: tuple[Tensor, ...] | None
@@ -74,12 +75,12 @@ class MeanEstimate(NamedTuple):
 
     def merge(self, other: Self) -> Self:
         """Of both sets of samples."""
-        share = other.count / (self.count + other.count)
+        share = other.samples / (self.samples + other.samples)
         inputs = None
         if self.inputs is not None and other.inputs is not None:
             inputs = tuple(a.lerp(b, share) for a, b in zip(self.inputs, other.inputs, strict=True))
         return self._replace(
-            count=self.count + other.count,
+            samples=self.samples + other.samples,
             directions=tuple(a.lerp(b, share) for a, b in zip(self.directions, other.directions, strict=True)),
             silent=self.silent.lerp(other.silent, share),
             inputs=inputs,
@@ -93,7 +94,7 @@ class CoMoments(NamedTuple):
     LeVeque (Am. Stat. 37:242, 1983).
 
     Attributes:
-        count: G.
+        samples: G.
         loss: mean loss, (C, B).
         signals: per layer the mean signal, (C, B, units).
         inputs: per layer the mean inputs, (C, B, rows).
@@ -101,7 +102,7 @@ class CoMoments(NamedTuple):
         power: sum_k ||s_k - mean s||^2 over all layers, (C, B).
     """
 
-    count: int
+    samples: int
     loss: Tensor
     signals: tuple[Tensor, ...]
     inputs: tuple[Tensor, ...]
@@ -127,8 +128,8 @@ class CoMoments(NamedTuple):
 
     def merge(self, other: Self) -> Self:
         """Of both groups together."""
-        total = self.count + other.count
-        share, weight = other.count / total, self.count * other.count / total
+        total = self.samples + other.samples
+        share, weight = other.samples / total, self.samples * other.samples / total
         apart = other.loss - self.loss
         products, signals, power = [], [], self.power + other.power
         for p, q, s, t in zip(self.products, other.products, self.signals, other.signals, strict=True):
@@ -138,7 +139,7 @@ class CoMoments(NamedTuple):
             signals.append(s + share * between)
         inputs = tuple(x + share * (y - x) for x, y in zip(self.inputs, other.inputs, strict=True))
         return self._replace(
-            count=total,
+            samples=total,
             loss=self.loss + share * apart,
             signals=tuple(signals),
             inputs=inputs,

@@ -1,6 +1,6 @@
 """Node perturbation: NP knows the noise that it injects, ANP needs only activities.
 
-Dalm, van Gerven, Ahmad, "Effective learning with node perturbation in multi-layer neural networks".
+S. Dalm, M. van Gerven, N. Ahmad, "Node Perturbation Can Effectively Train Multi-Layer Neural Networks".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from analogsim.learning.rule import Copy, Counters, Rule
 from analogsim.network import Network
 from analogsim.port import Access, Injection, LayerUpdate, Observation, Plan
 
-_DALM = "Dalm, van Gerven, Ahmad, Effective learning with node perturbation in multi-layer neural networks"
+_DALM = "S. Dalm, M. van Gerven, N. Ahmad, Node Perturbation Can Effectively Train Multi-Layer Neural Networks"
 
 
 def _fill_baseline(data: Any) -> Any:
@@ -36,7 +36,7 @@ class NodePerturbation(Rule):
 
     name: ClassVar[str] = "np"
     title: ClassVar[str] = "node perturbation"
-    paper: ClassVar[str] = _DALM + ", eq. 3"
+    paper: ClassVar[str] = f"Dalm et al., eq. 3 ({_DALM})"
 
     sigma: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     """Standard deviation of the injected perturbation, in units of the pre-activations."""
@@ -74,11 +74,11 @@ class NodePerturbation(Rule):
         state: Counters,
     ) -> tuple[tuple[LayerUpdate, ...], Counters]:
         if isinstance(estimate, CoMoments):
-            directions = tuple(p / ((estimate.count - 1) * self.sigma**2) for p in estimate.products)
+            directions = tuple(p / ((estimate.samples - 1) * self.sigma**2) for p in estimate.products)
             silent = torch.zeros_like(estimate.loss, dtype=torch.bool)
         else:
             directions, silent = estimate.directions, estimate.silent == 1
-        return _updates(directions, estimate, baseline), state.count(silent)
+        return _updates(directions, estimate, baseline), state.counted(silent)
 
 
 @final
@@ -91,7 +91,7 @@ class ActivityNodePerturbation(Rule):
 
     name: ClassVar[str] = "anp"
     title: ClassVar[str] = "activity-based node perturbation"
-    paper: ClassVar[str] = _DALM + ", eq. 6"
+    paper: ClassVar[str] = f"Dalm et al., eq. 6 ({_DALM})"
 
     sigma: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Standard deviation of a perturbation injected on top of the chip's own noise; 0: the chip's noise is enough."""
@@ -120,7 +120,9 @@ class ActivityNodePerturbation(Rule):
         changes = [a - b for a, b in pairs]
         power = torch.stack([change.square().sum(3) for change in changes]).sum(0)
         coefficients = _divide(network.units * (probe.loss - reference.loss), power)
-        return MeanEstimate.of(coefficients, changes, power <= 0, None if self.baseline != "pairs" else reference.inputs)
+        return MeanEstimate.of(
+            coefficients, changes, power <= 0, None if self.baseline != "pairs" else reference.inputs
+        )
 
     def update(
         self,
@@ -136,7 +138,7 @@ class ActivityNodePerturbation(Rule):
             silent = estimate.power <= 0
         else:
             directions, silent = estimate.directions, estimate.silent == 1
-        return _updates(directions, estimate, baseline), state.count(silent)
+        return _updates(directions, estimate, baseline), state.counted(silent)
 
 
 _ANY = Network.mlp([1, 1])  # access does not depend on the network

@@ -7,7 +7,9 @@ from analogsim.learning.perturbation import ActivityNodePerturbation, NodePertur
 from analogsim.learning.rule import Rule
 from analogsim.port import Access
 
-RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Backpropagation, NodePerturbation, ActivityNodePerturbation)}
+RULES: dict[str, type[Rule]] = {
+    rule.name: rule for rule in (Backpropagation, NodePerturbation, ActivityNodePerturbation)
+}
 
 DECORRELATED = {f"d{name}": name for name in RULES}
 """Aliases: a rule with decorrelation."""

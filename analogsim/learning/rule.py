@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
+from typing_extensions import Self
 
 from analogsim.network import Network
 from analogsim.port import Access, LayerUpdate, Observation, Periphery, Plan
@@ -43,7 +44,7 @@ class Counters(NamedTuple):
     def zero(cls, chips: int, device: torch.device) -> Self:
         return cls(*(torch.zeros(chips, dtype=torch.int64, device=device) for _ in range(2)))
 
-    def count(self, silent: Tensor) -> Self:
+    def counted(self, silent: Tensor) -> Self:
         """With a step's batch added; silent: (C, B), whether an element held no information."""
         return self._replace(vectors=self.vectors + silent.shape[1], silent=self.silent + silent.sum(1))
 
@@ -75,7 +76,7 @@ class Rule(BaseModel, ABC):
     title: ClassVar[str]
     """In words."""
     paper: ClassVar[str]
-    """Where it comes from."""
+    """Where it comes from: a short name, then the full citation in brackets."""
 
     @property
     @abstractmethod
@@ -89,6 +90,10 @@ class Rule(BaseModel, ABC):
     def init(self, network: Network, chips: int, device: torch.device) -> Any:
         """State before the first step: a NamedTuple of tensors."""
         return Counters.zero(chips, device)
+
+    def counters(self, state: Any) -> Counters:
+        """The counters in the state."""
+        return state
 
     def estimate(self, baseline: Observation | None, probes: Sequence[Observation], network: Network) -> Any:
         """Statistics of the samples given, an `Estimate`; None for rules without probes."""

@@ -25,10 +25,10 @@ class Rig:
         oracle: what this arm may use beyond the chip's grants, for comparison.
     """
 
-    def __init__(self, chip: Chip, task: Task, oracle: Access = Access(0)) -> None:
+    def __init__(self, chip: Chip, task: Task, oracle: Access | None = None) -> None:
         self.chip = chip
         self.task = task
-        self.grants = chip.grants | oracle
+        self.grants = chip.grants if oracle is None else chip.grants | oracle
         self.passes = 0
         """Forward passes of a batch since the beginning."""
         self._periphery: Periphery | None = None

@@ -1,0 +1,137 @@
+"""`analogsim profiles`, `scenarios`, `rules`: what there is, and what each is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from analogsim.cli.run import Json
+from analogsim.errors import AnalogsimError
+
+profiles = typer.Typer(help="Device profiles: what a crossbar technology is.", no_args_is_help=True)
+scenarios = typer.Typer(help="Scenarios: what `analogsim run` runs.", no_args_is_help=True)
+rules = typer.Typer(help="Learning rules: what each needs to see.", no_args_is_help=True)
+
+
+@profiles.command("list")
+def list_profiles(as_json: Json = False) -> None:
+    """Packaged device profiles."""
+    from device_models import load_profile, preset_names
+
+    found = [load_profile(name) for name in preset_names()]
+    _print_list([{"name": profile.name, "description": profile.description} for profile in found], as_json)
+
+
+@profiles.command("show")
+def show_profile(
+    name: Annotated[str, typer.Argument(help="Name of a packaged profile, or path of a .yaml file.")],
+    as_json: Json = False,
+) -> None:
+    """A profile in full, with units; the YAML is a profile file to start from."""
+    from device_models import load_profile
+    from device_models._yaml import dump_yaml
+
+    data = load_profile(name).to_data()
+    typer.echo(json.dumps(data, indent=1) if as_json else dump_yaml(data), nl=as_json)
+
+
+@scenarios.command("list")
+def list_scenarios(as_json: Json = False) -> None:
+    """Packaged scenarios."""
+    from analogsim.study.scenario import load_scenario, scenario_names
+
+    found = [load_scenario(name) for name in scenario_names()]
+    _print_list([{"name": scenario.name, "description": scenario.description} for scenario in found], as_json)
+
+
+@scenarios.command("show")
+def show_scenario(
+    name: Annotated[str, typer.Argument(help="Name of a packaged scenario, or path of a .yaml file.")],
+    as_json: Json = False,
+) -> None:
+    """A scenario as runnable YAML, to save, change and run; with --json, resolved with every default."""
+    from analogsim.study.scenario import load_scenario, scenario_text, to_data
+
+    resolved = to_data(load_scenario(name))
+    typer.echo(json.dumps(resolved, indent=1) if as_json else scenario_text(name)[0], nl=as_json)
+
+
+@scenarios.command("schema")
+def scenario_schema() -> None:
+    """The JSON schema of scenarios, for editors."""
+    from analogsim.study.schema import Scenario
+
+    typer.echo(json.dumps(Scenario.model_json_schema(), indent=1))
+
+
+@rules.command("list")
+def list_rules(as_json: Json = False) -> None:
+    """Learning rules: access that each needs from the hardware, passes of a step, paper."""
+    from analogsim.learning import RULES
+
+    found = [_rule(name) for name in RULES]
+    if not as_json:
+        found = [{**rule, "paper": rule["paper"].split(" (")[0]} for rule in found]
+    _print_list(found, as_json)
+    if not as_json:
+        typer.echo("A leading d (dbp, dnp, danp) adds decorrelation of layer inputs.")
+
+
+@rules.command("show")
+def show_rule(name: Annotated[str, typer.Argument(help="Name of a rule.")], as_json: Json = False) -> None:
+    """A rule: its formula, what it needs, its settings."""
+    from analogsim.learning import DECORRELATED, RULES
+
+    plain = DECORRELATED.get(name, name)
+    if plain not in RULES:
+        raise AnalogsimError(f"no rule is called {name!r}; there are {', '.join([*RULES, *DECORRELATED])}")
+    rule = RULES[plain]
+    fields = rule.model_json_schema()["properties"]
+    if as_json:
+        typer.echo(json.dumps({**_rule(plain), "doc": rule.__doc__, "settings": fields}, indent=1))
+        return
+    import inspect
+
+    typer.echo(f"{name}: {rule.title}" + (" with decorrelation" if name in DECORRELATED else ""))
+    typer.echo(f"\n{inspect.getdoc(rule)}\n")
+    for key, value in _rule(plain).items():
+        if key not in ("name", "title"):
+            typer.echo(f"{key}: {value}")
+    typer.echo("\nsettings:")
+    for key, field in fields.items():
+        default = json.dumps(field.get("default"))
+        typer.echo(f"  {key} (default {default}): {' '.join(field.get('description', '').split())}")
+
+
+def _rule(name: str) -> dict[str, Any]:
+    from analogsim.learning import RULES
+    from analogsim.network import Network
+
+    kind = RULES[name]
+    rule = kind()
+    return {
+        "name": name,
+        "title": kind.title,
+        "needs": ", ".join(rule.requires.names),
+        "passes per step": rule.plan(Network.mlp([1, 1])).passes,
+        "paper": kind.paper,
+    }
+
+
+def _print_list(entries: Sequence[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(list(entries), indent=1))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for key in entries[0]:
+        table.add_column(key, no_wrap=key == "name")
+    for entry in entries:
+        table.add_row(*(str(value) for value in entry.values()))
+    Console().print(table)

@@ -1,0 +1,62 @@
+"""`analogsim run`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from analogsim.results import Result
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def run(
+    scenario: Annotated[str, typer.Argument(help="Name of a packaged scenario, or path of a .yaml file.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Override a setting, such as train.epochs=5. Repeatable."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A short look: apply the scenario's `quick` settings.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[Path, typer.Option("--out", help="Where the run folder is made.")] = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Run a scenario: train every arm on the same chips, write a run folder, print a table."""
+    from rich.console import Console
+
+    from analogsim.cli.progress import Progress
+    from analogsim.report.curves import learning_curves
+    from analogsim.report.table import final_table
+    from analogsim.results import read_curves, read_result
+    from analogsim.study.run import choose_device
+    from analogsim.study.run import run as run_scenario
+    from analogsim.study.scenario import load_scenario
+
+    chosen = choose_device(device)
+    loaded = load_scenario(scenario, settings or [], quick)
+    with Progress(len(loaded.arms)) as progress:
+        folder = run_scenario(loaded, out, chosen, progress)
+    result = read_result(folder.path / "result.json")
+    curves = read_curves(folder.path / "metrics.jsonl")
+    learning_curves(result, curves, folder.path / "figures")
+    if as_json:
+        typer.echo(json.dumps(_summary(result, folder.path), indent=1))
+        return
+    console = Console()
+    console.print(final_table(result))
+    console.print(f"run folder: {folder.path}", soft_wrap=True, highlight=False)
+    console.print(f"figure:     {folder.path / 'figures' / 'learning_curves.png'}", soft_wrap=True, highlight=False)
+
+
+def _summary(result: Result, folder: Path) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from analogsim.report.summary import rows
+
+    return {"name": result.name, "folder": str(folder), "rows": [asdict(row) for row in rows(result)]}

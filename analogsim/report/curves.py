@@ -1,0 +1,86 @@
+"""Learning curves: test accuracy against epochs, one line for each arm, with bands over chips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analogsim.report.summary import point_label, points
+from analogsim.results import Curve, Result, interval
+
+COLOURS = ("#4053d3", "#ddb310", "#b51d14", "#00beff", "#fb49b0", "#00b25d", "#cacaca")
+"""Seven colours that differ for colour-blind readers too (M. Krzywinski's palette)."""
+
+_STYLE: dict[Any, Any] = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "font.size": 10,
+    "legend.frameon": False,
+    "svg.hashsalt": "analogsim",
+    "svg.fonttype": "none",
+}
+
+
+def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> list[Path]:
+    """Draw them into `folder` as learning_curves.png and .svg; one panel for each point of the axes.
+
+    Returns:
+        The files.
+    """
+    labels: list[str] = []
+    for arm in result.arms.values():
+        labels += [label for point, _ in points(arm) if (label := point_label(point)) not in labels]
+    with mpl.rc_context(_STYLE):
+        columns = min(3, len(labels))
+        lines = -(-len(labels) // columns)
+        figure = Figure(figsize=(max(6.4, 4.2 * columns), 4.0 * lines), layout="constrained")
+        panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+        for panel, label in zip(panels.flat, labels, strict=False):
+            _draw(panel, result, curves, label)
+            panel.set_title(label, fontsize=10, loc="left")
+        for panel in panels.flat[len(labels) :]:
+            panel.set_axis_off()
+        figure.supxlabel("epochs", fontsize=10)
+        figure.supylabel("test accuracy of the noisy chip, %", fontsize=10)
+        figure.suptitle(f"{result.name}: mean over chips, band: 95 % interval of the mean", fontsize=11)
+        handles, names = panels.flat[0].get_legend_handles_labels()
+        panels.flat[len(labels) - 1].legend(handles, names, loc="lower right")
+        folder.mkdir(exist_ok=True)
+        files = [folder / f"learning_curves.{kind}" for kind in ("png", "svg")]
+        figure.savefig(files[0], dpi=150)
+        figure.savefig(files[1], metadata={"Date": None})
+    return files
+
+
+def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> None:
+    for index, (name, arm) in enumerate(result.arms.items()):
+        places = [_point(chip.coordinates) for chip in arm.chips]
+        chips = [at for at, place in enumerate(places) if point_label(place) == label]
+        history = [curve for curve in curves if curve.arm == name]
+        if not chips or not history:
+            continue
+        epochs, means, lower, upper = [], [], [], []
+        for curve in history:
+            values = [value for at in chips if (value := curve.chips[at].test_accuracy) is not None]
+            if not values:
+                continue
+            mean, half = interval(values)
+            epochs.append(curve.chips[0].epoch)
+            means.append(100 * mean)
+            lower.append(100 * (mean - (half or 0)))
+            upper.append(100 * (mean + (half or 0)))
+        colour = COLOURS[index % len(COLOURS)]
+        style = "--" if arm.oracle else "-"
+        panel.plot(epochs, means, style, color=colour, label=f"{name} (oracle)" if arm.oracle else name, linewidth=1.6)
+        panel.fill_between(epochs, lower, upper, color=colour, alpha=0.2, linewidth=0)
+
+
+def _point(coordinates: dict[str, Any]) -> dict[str, Any]:
+    return {axis: place for axis, place in coordinates.items() if axis != "chip"}

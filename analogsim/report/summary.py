@@ -1,0 +1,86 @@
+"""Summaries of results: one row for each arm at each point of the population's axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analogsim.results import ArmResult, ChipResult, Result, interval
+
+
+@dataclass(frozen=True)
+class Row:
+    """An arm at a point; accuracies are means over chips with the half width of their 95 % interval.
+
+    Attributes:
+        arm: its name.
+        oracle: what it used beyond the hardware's grants.
+        point: place on the axes, the chip's number aside.
+        chips, diverged: number of chips, and of those that were frozen.
+        final, best: test accuracy at the end, and mean of each chip's best.
+        loss: test loss at the end.
+        passes_per_step: forward passes.
+        silent: share of batch elements that held no information.
+        saturated: share of weights at the end of their range.
+    """
+
+    arm: str
+    oracle: tuple[str, ...]
+    point: dict[str, Any]
+    chips: int
+    diverged: int
+    final: tuple[float, float | None]
+    best: tuple[float, float | None]
+    loss: tuple[float, float | None]
+    passes_per_step: int
+    silent: float
+    saturated: float
+
+
+def rows(result: Result) -> list[Row]:
+    """All rows of a result, arm by arm."""
+    return [_row(name, arm, point, chips) for name, arm in result.arms.items() for point, chips in points(arm)]
+
+
+def points(arm: ArmResult) -> list[tuple[dict[str, Any], list[ChipResult]]]:
+    """The chips of each point of the axes, in order."""
+    groups: dict[str, tuple[dict[str, Any], list[ChipResult]]] = {}
+    for chip in arm.chips:
+        point = {axis: place for axis, place in chip.coordinates.items() if axis != "chip"}
+        groups.setdefault(repr(point), (point, []))[1].append(chip)
+    return list(groups.values())
+
+
+def axis_label(axis: str) -> str:
+    """`chip.profile.read_noise.0.sigma` -> `read noise sigma`."""
+    words = [word for word in axis.removeprefix("chip.profile.").split(".") if not word.isdigit()]
+    return " ".join(words).replace("_", " ")
+
+
+def point_label(point: dict[str, Any]) -> str:
+    """`read noise sigma 1 %, lr 0.001`; empty where there are no axes."""
+    return ", ".join(f"{axis_label(axis)} {place}" for axis, place in point.items())
+
+
+def _row(name: str, arm: ArmResult, point: dict[str, Any], chips: Sequence[ChipResult]) -> Row:
+    vectors = sum(chip.counts.vectors for chip in chips)
+    return Row(
+        arm=name,
+        oracle=arm.oracle,
+        point=point,
+        chips=len(chips),
+        diverged=sum(chip.status == "diverged" for chip in chips),
+        final=_mean([chip.final.test_accuracy for chip in chips]),
+        best=_mean([chip.best.test_accuracy for chip in chips]),
+        loss=_mean([chip.final.test_loss for chip in chips]),
+        passes_per_step=arm.passes_per_step,
+        silent=sum(chip.counts.silent for chip in chips) / max(1, vectors),
+        saturated=sum(chip.counts.saturated for chip in chips) / len(chips),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> tuple[float, float | None]:
+    """Mean and interval; nan where any value was not finite."""
+    known = [value for value in values if value is not None]
+    return interval(known) if len(known) == len(values) else (float("nan"), None)

@@ -1,0 +1,55 @@
+"""The final table of a run, for a terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+
+from analogsim.report.summary import Row, point_label, rows
+from analogsim.results import Result
+
+
+def final_table(result: Result) -> Table:
+    """One row for each arm and point: accuracy with its 95 % interval over chips, and what it cost."""
+    found = rows(result)
+    columns = {
+        "arm": [_name(row) for row in found],
+        "point": [point_label(row.point) for row in found],
+        "test\naccuracy, %": [_percent(row.final) for row in found],
+        "best,\n%": [_percent(row.best) for row in found],
+        "test\nloss": [f"{row.loss[0]:.3f}" for row in found],
+        "chips": [str(row.chips) for row in found],
+        "passes\n/step": [str(row.passes_per_step) for row in found],
+        "silent": [f"{row.silent:.0%}" if row.silent >= 5e-3 else "" for row in found],
+        "saturated": [f"{row.saturated:.1%}" if row.saturated >= 5e-4 else "" for row in found],
+        "diverged": [f"{row.diverged} of {row.chips}" if row.diverged else "" for row in found],
+    }
+    table = Table(box=box.SIMPLE_HEAD, caption=_caption(found), caption_justify="left", pad_edge=False)
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    for name in shown:
+        table.add_column(
+            name, justify="left" if name in ("arm", "point") else "right", no_wrap=name != "point", overflow="fold"
+        )
+    for cells in zip(*shown.values(), strict=True):
+        table.add_row(*cells)
+    return table
+
+
+def _caption(found: list[Row]) -> str:
+    lines = ["Accuracy of the chips as deployed: mean over chips ± half its 95 % interval (Student's t)."]
+    if any(row.oracle for row in found):
+        lines.append("oracle: ran with more than this chip offers to a learner; for comparison only.")
+    if any(row.silent >= 5e-3 for row in found):
+        lines.append("silent: share of batch elements that held no information, so they taught nothing.")
+    if any(row.diverged for row in found):
+        lines.append("diverged: chips frozen because a loss or an update was not finite.")
+    return "\n".join(lines)
+
+
+def _name(row: Row) -> str:
+    return f"{row.arm} (oracle)" if row.oracle else row.arm
+
+
+def _percent(value: tuple[float, float | None]) -> str:
+    mean, half = value
+    return f"{mean * 100:.2f}" if half is None else f"{mean * 100:.2f} ± {half * 100:.2f}"

@@ -1,0 +1,136 @@
+"""The schema of result files, and the statistics that summarise them. Imports nothing of the simulator.
+
+`result.json` holds only what repeats: running the scenario again writes the same bytes. `info.json` holds the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from analogsim.errors import RunError
+
+SCHEMA_VERSION = 1
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Metrics(_Record):
+    """One evaluation of one chip; None where a number was not finite."""
+
+    epoch: float
+    """Passes through the training data so far."""
+    test_accuracy: float | None
+    """Share of test inputs classified rightly by the chip as deployed, in one noisy read each."""
+    test_loss: float | None
+    """Mean loss on the test set, of the same reads."""
+    train_loss: float | None
+    """Mean loss of all passes since the evaluation before."""
+
+
+class Counts(_Record):
+    """What learning asked of one chip."""
+
+    passes: int
+    """Forward passes of a batch."""
+    device_writes: int
+    """Device pairs that were programmed after the first programming."""
+    vectors: int
+    """Batch elements from which an update was to be estimated."""
+    silent: int
+    """Those of them that held no information."""
+    saturated: float
+    """Share of weights that rest at the end of their range at the end."""
+
+
+class ChipResult(_Record):
+    """One chip of an arm."""
+
+    coordinates: dict[str, Any]
+    """Its place on the population's axes."""
+    status: Literal["finished", "diverged"]
+    """`diverged`: a loss or an update was not finite; the chip was frozen from then on."""
+    final: Metrics
+    best: Metrics
+    """The evaluation with the highest test accuracy; the first of equals."""
+    counts: Counts
+
+
+class ArmResult(_Record):
+    """One arm of a run."""
+
+    rule: str
+    decorrelated: bool
+    oracle: tuple[str, ...]
+    """What it used beyond the hardware's grants; not empty: this arm is a comparison, no candidate."""
+    steps: int
+    passes_per_step: int
+    chips: tuple[ChipResult, ...]
+
+
+class Result(_Record):
+    """What `result.json` holds."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    seed: Any
+    arms: dict[str, ArmResult]
+
+
+class Curve(_Record):
+    """One line of `metrics.jsonl`: one evaluation of all chips of an arm."""
+
+    arm: str
+    step: int
+    chips: tuple[Metrics, ...]
+
+
+def write_result(result: Result, path: Path) -> None:
+    """Write `result.json`."""
+    path.write_text(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_result(path: Path) -> Result:
+    """Read `result.json`.
+
+    Raises:
+        RunError: it is missing, damaged or of another schema version.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise RunError(f"{path}: damaged: not JSON") from None
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise RunError(f"{path}: has schema version {version!r}; this release reads version {SCHEMA_VERSION}")
+    try:
+        return Result.model_validate(data)
+    except ValidationError as error:
+        raise RunError(f"{path}: damaged: {error.error_count()} fields are missing or wrong") from None
+
+
+def read_curves(path: Path) -> list[Curve]:
+    """Read `metrics.jsonl`; a last line that is still being written is left out."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [Curve.model_validate_json(line) for line in lines]
+
+
+def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float | None]:
+    """Mean, and the half width of Student's t confidence interval; None for a single value."""
+    n = len(values)
+    mean = math.fsum(values) / n
+    if n < 2:
+        return mean, None
+    from scipy.special import stdtrit
+
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    return mean, float(stdtrit(n - 1, (1 + confidence) / 2)) * math.sqrt(variance / n)

@@ -1,0 +1,317 @@
+"""Scenario: what `analogsim run` runs, as frozen and validated sections."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from collections.abc import Mapping as MappingABC
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+import torch
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import Self
+
+from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule
+from analogsim.network import Activation, Identity, LeakyReLU
+from analogsim.port import DEFAULT_GRANTS, Access
+from analogsim.tasks import DATA_SETS, LOSSES
+from device_models.units import Each, PerChip
+
+
+class Section(BaseModel):
+    """A part of a scenario: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _one_of(known: Any, what: str) -> Any:
+    names = sorted(known)
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"no {what} is called {value!r}; choose one of {', '.join(names)}")
+        return value
+
+    return Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": names})]
+
+
+_ACCESS = tuple(name for flag in Access for name in flag.names)
+
+if TYPE_CHECKING:
+    AccessName = DataName = LossName = str
+else:
+    AccessName = _one_of(_ACCESS, "access")
+    DataName = _one_of(DATA_SETS, "data set")
+    LossName = _one_of(LOSSES, "loss")
+
+
+class Data(Section):
+    """What is learned."""
+
+    set: DataName
+    """Name of the data set."""
+    loss: LossName = "cross_entropy"
+    """What judges an output: `cross_entropy` of its softmax, or half the `squared` distance to the target."""
+    standardise: bool = False
+    """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set."""
+    batch: PositiveInt = 50
+    """Batch size."""
+
+
+class ActivationSetting(Section):
+    """The hidden layers' activation function: one of these; the name alone stands for its defaults."""
+
+    leaky_relu: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
+    """Leaky ReLU with this slope for negative inputs."""
+    identity: Literal[True] | None = None
+    """No non-linearity."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, data: Any) -> Any:
+        return (
+            {"leaky_relu": {"leaky_relu": 0.01}, "identity": {"identity": True}}.get(data, data)
+            if _word(data)
+            else data
+        )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.leaky_relu is None) == (self.identity is None):
+            raise ValueError("give exactly one activation function, such as {leaky_relu: 0.01} or identity")
+        return self
+
+    def build(self) -> Activation:
+        return Identity() if self.leaky_relu is None else LeakyReLU(self.leaky_relu)
+
+
+def _word(data: Any) -> bool:
+    return isinstance(data, str)
+
+
+class NetworkSection(Section):
+    """A multi-layer perceptron with a linear output layer."""
+
+    layers: tuple[PositiveInt, ...] = Field(min_length=1)
+    """Units of each layer from the first hidden one to the output; the input's size is the data's."""
+    activation: ActivationSetting = ActivationSetting(leaky_relu=0.01)
+    """Of the hidden layers."""
+    bias: bool = True
+    """Whether each crossbar has a bias row."""
+    init: Literal["he_normal", "glorot_normal"] = "he_normal"
+    """Law of the initial weights."""
+
+
+class MappingSection(Section):
+    """How weights become conductances."""
+
+    range: Literal["fixed", "follow"] = "fixed"
+    """`fixed`: G_max stands for `headroom` x the largest initial weight; writes beyond are clipped. `follow`: for the
+    largest weight of each write; a change of range rewrites all devices."""
+    per: Literal["layer", "column"] = "layer"
+    """One range for each layer, or for each column."""
+    headroom: float = Field(default=2.0, ge=1, allow_inf_nan=False)
+    """Of the fixed range."""
+
+
+class ChipSection(Section):
+    """A population of chips."""
+
+    profile: str | dict[str, Any]
+    """Name of a device profile, path of its YAML file, or the profile itself."""
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Settings laid over the profile. A number may be `{each: [...]}`: an axis of the population."""
+    population: PositiveInt = 8
+    """Chips for each point of the population's axes."""
+    only: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
+    """Numbers of the chips to run, of each point; all unless given. A chip meets the same random numbers either way."""
+    tile: PositiveInt = 256
+    """Rows of a tile. A layer with more is read in row-blocks, each with ADCs of its own."""
+    mapping: MappingSection = MappingSection()
+    """How weights become conductances."""
+    injection: Literal["digital", "analog"] = "digital"
+    """Where perturbations are added: after the ADC, exactly, or before it."""
+    sampling: Literal["column", "device"] = "column"
+    """How read noise is drawn: exact in distribution per column, or device by device (slow; a proof of the former)."""
+    precision: Literal["float32", "float64"] = "float32"
+    """Floating-point format of the simulation."""
+    grants: tuple[AccessName, ...] = DEFAULT_GRANTS.names
+    """What the hardware offers to a learner."""
+
+
+class OptimizerSettings(BaseModel):
+    """Learning rate, and whatever else the `torch.optim` class of that name takes."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    lr: PerChip[PositiveFloat]
+    """Learning rate; `{each: [...]}` makes it an axis of the population."""
+
+
+_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adadelta": torch.optim.Adadelta,
+    "adagrad": torch.optim.Adagrad,
+    "adam": torch.optim.Adam,
+    "adamax": torch.optim.Adamax,
+    "adamw": torch.optim.AdamW,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+
+
+class Optimizer(Section):
+    """An element-wise optimiser of `torch.optim`: one of these."""
+
+    adadelta: OptimizerSettings | None = None
+    adagrad: OptimizerSettings | None = None
+    adam: OptimizerSettings | None = None
+    adamax: OptimizerSettings | None = None
+    adamw: OptimizerSettings | None = None
+    nadam: OptimizerSettings | None = None
+    radam: OptimizerSettings | None = None
+    rmsprop: OptimizerSettings | None = None
+    sgd: OptimizerSettings | None = None
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        given = [name for name in _OPTIMIZERS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one optimiser, such as {{adam: {{lr: 1.0e-3}}}} (got {given or 'none'})")
+        known = set(inspect.signature(self.factory).parameters) - {"params", "lr", "capturable", "differentiable"}
+        unknown = sorted(set(self.options) - known)
+        if unknown:
+            raise ValueError(f"{given[0]} does not take {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
+        try:
+            self.factory([torch.zeros(1)], lr=1.0, **self.options)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{given[0]}: {error}") from None
+        return self
+
+    @property
+    def _settings(self) -> tuple[str, OptimizerSettings]:
+        return next((name, given) for name in _OPTIMIZERS if (given := getattr(self, name)) is not None)
+
+    @property
+    def factory(self) -> Callable[..., torch.optim.Optimizer]:
+        """The class in `torch.optim`."""
+        return _OPTIMIZERS[self._settings[0]]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its settings, the learning rate aside."""
+        return dict(self._settings[1].model_extra or {})
+
+    @property
+    def lr(self) -> float | Each[float]:
+        """The learning rate, or an axis of them."""
+        return self._settings[1].lr
+
+
+class Train(Section):
+    """How long and how to learn."""
+
+    epochs: PositiveInt
+    """Passes through the training data."""
+    optimizer: Optimizer = Optimizer.model_validate({"adam": {"lr": 1e-3}})
+    """Steps the controller's copy of the weights; an arm may have its own."""
+    evaluate_every: str = "1 epoch"
+    """Time between evaluations: `1 epoch`, `5 epochs`, `100 steps`. The start and the end are evaluated anyhow."""
+    chunk: PositiveInt | None = None
+    """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no result."""
+
+    @field_validator("evaluate_every")
+    @classmethod
+    def _period(cls, value: str) -> str:
+        if not re.fullmatch(r"[1-9]\d* (?:epochs?|steps?)", value):
+            raise ValueError(f"not a period (got {value!r}); write for example '1 epoch' or '100 steps'")
+        return value
+
+    def evaluation_steps(self, steps_per_epoch: int) -> int:
+        """Steps between evaluations."""
+        number, unit = self.evaluate_every.split()
+        return int(number) * (steps_per_epoch if unit.startswith("epoch") else 1)
+
+
+class ArmBase(Section):
+    """A learning rule with its settings and companions."""
+
+    rule: str
+    """Name of the rule; a leading d (`danp`) adds decorrelation."""
+    decorrelation: Decorrelation | None = None
+    """Decorrelate layer inputs; `{}` for the default rate."""
+    oracle: tuple[AccessName, ...] = ()
+    """What this arm may use beyond the chip's grants, for comparison; it is marked "oracle" everywhere."""
+    optimizer: Optimizer | None = None
+    """In place of the one under `train`."""
+
+    def build_rule(self) -> Rule:
+        """The rule with its settings."""
+        kind = RULES[self.rule]
+        return kind.model_validate(
+            {key: getattr(self, key) for key in kind.model_fields if key in self.model_fields_set}
+        )
+
+
+def _arm_of(name: str, kind: type[Rule]) -> type[ArmBase]:
+    fields: dict[str, Any] = {key: (field.annotation, field) for key, field in kind.model_fields.items()}
+    fields["rule"] = (Literal[name], ...)  # type: ignore[valid-type]
+    return create_model(f"{kind.__name__}Arm", __base__=ArmBase, __doc__=inspect.getdoc(kind), **fields)
+
+
+if TYPE_CHECKING:
+    Arm = ArmBase
+else:
+    Arm = Annotated[
+        Union[tuple(_arm_of(name, kind) for name, kind in RULES.items())],  # noqa: UP007
+        Field(discriminator="rule"),
+    ]
+
+
+class Scenario(Section):
+    """What to run: data, a network, a population of chips, and arms that are compared on them."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """Names the run folder."""
+    description: str = ""
+    """A sentence or two for people."""
+    seed: PerChip[Annotated[int, Field(ge=0)]] = 0
+    """Of all random numbers; `{each: [...]}` makes it an axis of the population. The same seed gives the same chips,
+    initial weights and data order under every rule."""
+    data: Data
+    network: NetworkSection
+    chip: ChipSection
+    train: Train
+    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")], Arm] = Field(min_length=1)
+    """What is compared; each trains the same chips from the same initial weights."""
+    quick: dict[str, Any] = Field(default_factory=dict)
+    """Settings by dotted path that `--quick` puts in place, for a short look."""
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _aliases(cls, arms: Any) -> Any:
+        if not isinstance(arms, MappingABC):
+            return arms
+        return {name: _unalias(arm) for name, arm in arms.items()}
+
+
+def _unalias(arm: Any) -> Any:
+    name = arm.get("rule") if isinstance(arm, MappingABC) else None
+    if not isinstance(name, str) or name not in DECORRELATED:
+        return arm
+    plain = {**arm, "rule": DECORRELATED[name]}
+    if plain.get("decorrelation") is None:
+        plain["decorrelation"] = {}
+    return plain

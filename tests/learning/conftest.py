@@ -1,0 +1,141 @@
+"""A small bench for rules: chips with a fixed batch, true gradients by autograd, and bounds from the number of draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from analogsim.chip import Chip, Mapping
+from analogsim.network import Activation, Network
+from analogsim.port import Access, Observation
+from analogsim.randomness import Purpose
+from analogsim.study.rig import Rig
+from analogsim.tasks import LOSSES, Loss
+from device_models import DeviceProfile
+
+ORACLE = Access.CLEAN_PASS | Access.OUTPUT_ERROR | Access.TRANSPOSED_READ
+
+
+class FixedBatch:
+    """A task that always hands out the same batch: inputs (C, B, features) and targets (C, B, outputs)."""
+
+    def __init__(self, loss: Loss, inputs: Tensor, targets: Tensor) -> None:
+        self.loss, self.inputs, self.targets = loss, inputs, targets
+
+    def next_batch(self) -> tuple[Tensor, Tensor]:
+        return self.inputs, self.targets
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Programmed chips, a task that repeats one batch, and what the chips were programmed with."""
+
+    rig: Rig
+    chip: Chip
+    task: FixedBatch
+    weights: list[Tensor]
+
+    def observe(self, rule) -> tuple[Observation | None, object]:
+        """Baseline and estimate of one step of a rule, on the next batch."""
+        plan = rule.plan(self.rig.network)
+        self.rig.next_batch()
+        baseline = None if plan.baseline is None else self.rig.run((plan.baseline,))[0]
+        probes = self.rig.run(plan.probes, plan.samples) if plan.probes else []
+        return baseline, rule.estimate(baseline, probes, self.rig.network)
+
+    def loss(self, weights: Sequence[Tensor], shifts: Sequence[Tensor], decorrelation=None) -> Tensor:
+        """Noise-free loss (C, B) with pre-activations shifted by (C, B, units)."""
+        x = self.task.inputs
+        for index, (layer, w, shift) in enumerate(zip(self.rig.network.layers, weights, shifts, strict=True)):
+            if decorrelation is not None:
+                x = x @ decorrelation[index].transpose(1, 2)
+            x = layer.activation(layer.drive(x) @ w.transpose(1, 2) + shift)
+        return self.task.loss(x, self.task.targets)
+
+    def gradients(self, decorrelation=None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """By autograd at the chips' true weights: dL/da per sample (C, B, units), dL/dW as batch means."""
+        chips, batch = self.task.inputs.shape[:2]
+        weights = [w.clone().requires_grad_() for w in self.chip.oracle.weights]
+        shifts = [w.new_zeros(chips, batch, w.shape[1]).requires_grad_() for w in weights]
+        total = self.loss(weights, shifts, decorrelation).sum()
+        found = torch.autograd.grad(total, [*shifts, *weights])
+        return found[: len(shifts)], tuple(g / batch for g in found[len(shifts) :])
+
+
+class Lab:
+    """Makes benches and judges statistics; a fixture, because test files do not import each other."""
+
+    oracle = ORACLE
+
+    @staticmethod
+    def profile(read: float = 0.0, column: float = 0.0, bits: int = 0) -> DeviceProfile:
+        """Additive read noise, column noise (percent of full scale); converters only where bits are given."""
+        data: dict = {"name": "bench", "conductance": {"min": "0 uS", "max": "25 uS"}}
+        if read:
+            data["read_noise"] = {"kind": "additive", "sigma": f"{read} %"}
+        if column:
+            data["column_noise"] = {"sigma": f"{column} %"}
+        if bits:
+            data |= {"dac": {"bits": bits, "range": 6}, "adc": {"bits": bits, "range": 12}}
+        return DeviceProfile.from_data(data)
+
+    def bench(
+        self,
+        sizes: Sequence[int],
+        profile: DeviceProfile | None = None,
+        *,
+        activation: Activation | None = None,
+        chips: int | Sequence[int] = 1,
+        batch: int = 3,
+        loss: str = "squared",
+        dtype: torch.dtype = torch.float64,
+        seed: int = 0,
+        mapping: Mapping | None = None,
+        oracle: Access = ORACLE,
+        alike: bool = False,
+    ) -> Bench:
+        """Chips with weights, biases, inputs and targets from generators of their own.
+
+        With `alike` all of them get the first one's: only their noise differs, so chips are replications.
+        """
+        network = Network.mlp(sizes, activation)
+        chip = Chip(network, profile or self.profile(), chips, seed, dtype=dtype, mapping=mapping)
+        generators = chip.streams.generators(Purpose.INITIAL_WEIGHTS)
+        weights = []
+        for w in network.initial_weights("he_normal", generators):
+            biases = [torch.randn(w.shape[1], generator=g) * 0.3 for g in generators]
+            w[:, :, -1] = torch.stack(biases)
+            weights.append(w.to(dtype))
+        if alike:
+            weights = [w[:1].repeat(chip.chips, 1, 1) for w in weights]
+        chip.program(weights)
+        data = chip.streams.generators(Purpose.DATA_ORDER)
+        inputs = torch.stack([torch.randn(batch, sizes[0], generator=g) for g in data]).to(dtype)
+        targets = torch.stack([torch.randn(batch, sizes[-1], generator=g) for g in data])
+        if loss == "cross_entropy":
+            targets = torch.nn.functional.one_hot(targets.argmax(2), sizes[-1])
+        if alike:
+            inputs, targets = (t[:1].repeat(chip.chips, 1, 1) for t in (inputs, targets))
+        task = FixedBatch(LOSSES[loss], inputs, targets.to(dtype))
+        return Bench(Rig(chip, task, oracle), chip, task, weights)
+
+    @staticmethod
+    def largest_t(deviations: Sequence[Tensor], alpha: float = 1e-4) -> tuple[float, float]:
+        """Largest |t| of the means over the leading dimension (replications), and its bound if all means are zero.
+
+        The bound is Bonferroni's: the chance that any |t| exceeds it is at most alpha.
+        """
+        flat = torch.cat([each.flatten(1) for each in deviations], dim=1)
+        n, tests = flat.shape
+        t = flat.mean(0) / (flat.std(0) / n**0.5)
+        return float(t.abs().max()), float(stats.t.isf(alpha / (2 * tests), n - 1))
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    return Lab()
