@@ -79,6 +79,17 @@ class Dense:
         return torch.nn.functional.pad(x, (0, 1), value=1.0) if self.bias else x
 
 
+def unclipped(g: Tensor, signal: Tensor, limit: float | None) -> Tensor:
+    """The adjoint of a converter, which passes derivatives straight through: g, and 0 where the signal was clipped.
+
+    Args:
+        g: derivatives, shaped as `signal`.
+        signal: what the converter gave.
+        limit: its largest value; None: it does not clip.
+    """
+    return g if limit is None else g * (signal.abs() < limit * (1 - 1e-6))
+
+
 @dataclass(frozen=True)
 class Network:
     """A chain of layers.
@@ -154,3 +165,32 @@ class Network:
                 w[chip, :, : layer.inputs] = draw * math.sqrt(2 / fan)
             weights.append(w)
         return tuple(weights)
+
+    def adjoint(
+        self,
+        index: int,
+        v: Tensor,
+        decorrelation: Tensor | None,
+        inputs: Tensor,
+        pre_activations: Tensor,
+        limits: tuple[float | None, float | None],
+    ) -> Tensor:
+        """The adjoint of what lies between the crossbars of layers index - 1 and index, all of it digital or known.
+
+        ADC, activation function, decorrelation R and DAC: g = f'(a) R^T v, and 0 where a converter clipped.
+
+        Args:
+            index: of the later layer.
+            v: its W^T g, (C, B, inputs).
+            decorrelation: its R (C, inputs, inputs), or None.
+            inputs: what drove its rows, (C, B, rows).
+            pre_activations: of the earlier layer, (C, B, units).
+            limits: largest level of the later layer's DACs, and largest result of the earlier layer's ADCs, or None.
+
+        Returns:
+            g of the earlier layer, (C, B, units).
+        """
+        v = unclipped(v, inputs[..., : v.shape[2]], limits[0])
+        if decorrelation is not None:
+            v = torch.bmm(v, decorrelation)
+        return unclipped(v * self.layers[index - 1].activation.derivative(pre_activations), pre_activations, limits[1])

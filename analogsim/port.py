@@ -10,6 +10,7 @@ Shapes: C chips, S samples, B batch, n units. Convention: `sigma` is a standard 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -69,7 +70,7 @@ class Injection:
         site: `pre_activation`, or `activation`: after the activation function.
         layers: indices of the perturbed layers; None: all.
         law: `normal`, or `rademacher`: +sigma or -sigma.
-        draw: passes of a step with an equal draw share the numbers.
+        draw: passes of one `Hardware.run` with an equal draw share the numbers of each sample.
         scale: factor on the numbers; +1 and -1 with an equal draw make a two-sided pair.
     """
 
@@ -79,6 +80,14 @@ class Injection:
     law: Literal["normal", "rademacher"] = "normal"
     draw: int = 0
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.site not in ("pre_activation", "activation") or self.law not in ("normal", "rademacher"):
+            raise ValueError(f"no such perturbation: site {self.site!r}, law {self.law!r}")
+        if not (0 <= self.sigma < math.inf and math.isfinite(self.scale)):
+            raise ValueError(f"sigma must be finite and not negative, scale finite (got {self.sigma}, {self.scale})")
+        if self.layers is not None and min(self.layers, default=0) < 0:
+            raise ValueError(f"layers are numbered from 0 (got {self.layers})")
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,11 @@ class Plan:
     probes: tuple[Pass, ...] = ()
     samples: int = 1
 
+    def __post_init__(self) -> None:
+        fixed = None if self.baseline is None or self.baseline.inject is None else self.baseline.inject.draw
+        if fixed is not None and any(each.inject and each.inject.draw == fixed for each in self.probes):
+            raise ValueError(f"the baseline runs once, so it cannot share draw {fixed} with probes that run again")
+
     @property
     def passes(self) -> int:
         """Forward passes of one step."""
@@ -141,14 +155,15 @@ class Plan:
 class Observation(NamedTuple):
     """What was recorded in a pass; None where nothing was asked for.
 
-    Valid until the hardware's next run, which may reuse the memory: `clone` what is kept.
+    Valid until the hardware's next `run`, which may reuse the memory: `clone` what is kept. `backward` and `write`
+    leave it as it is.
 
     Attributes:
         loss: (C, S, B), one scalar per chip, sample and batch element.
         inputs: per layer (C, S, B, rows): the levels that drove the crossbar's rows, the bias row last.
         pre_activations: per layer (C, S, B, units), digitised, an injected perturbation included.
         injected: per layer (C, S, B, units); zero where a layer was not perturbed.
-        output_error: (C, S, B, units of the last layer), dL/da.
+        output_error: (C, S, B, units of the last layer), dL/da; 0 where the ADC clipped.
     """
 
     loss: Tensor
@@ -203,10 +218,10 @@ class LayerUpdate:
 
 @dataclass(frozen=True)
 class LayerWrite:
-    """An absolute write: every device of a layer is programmed towards a target.
+    """An absolute write: the devices of a layer whose target has changed are programmed towards it.
 
     Attributes:
-        target: weights (C, units, rows).
+        target: weights (C, units, rows); the writer may change them after the write: clone what is kept.
     """
 
     target: Tensor
@@ -222,6 +237,21 @@ class Periphery(NamedTuple):
     decorrelation: tuple[Tensor | None, ...]
 
 
+class Limits(NamedTuple):
+    """Lines of the data sheet: where weights and signals are clipped. Known to everybody, no read.
+
+    Attributes:
+        weights: per layer the largest weight magnitude that a device pair can hold, (C, 1, 1) or (C, units, 1), or None
+            where the range follows the weights.
+        inputs: per layer the largest level that drives a row, or None.
+        outputs: per layer the largest digitised pre-activation, or None; also None where several tiles add up to it.
+    """
+
+    weights: tuple[Tensor | None, ...]
+    inputs: tuple[float | None, ...]
+    outputs: tuple[float | None, ...]
+
+
 class Hardware(Protocol):
     """A chip and its task, seen from the learner's side.
 
@@ -229,8 +259,7 @@ class Hardware(Protocol):
         network: what runs on the chip.
         chips: number of chips C.
         grants: what a learner may ask for.
-        limits: per layer, the largest weight magnitude a device pair can hold, (C, 1, 1) or (C, units, 1), or None
-            where the range follows the weights: a line of the data sheet, no read.
+        limits: where weights and signals are clipped.
     """
 
     @property
@@ -240,7 +269,7 @@ class Hardware(Protocol):
     @property
     def grants(self) -> Access: ...
     @property
-    def limits(self) -> tuple[Tensor | None, ...]: ...
+    def limits(self) -> Limits: ...
 
     def next_batch(self) -> None:
         """Move on to the next batch of data; all passes until the next call see the same one."""
@@ -254,12 +283,15 @@ class Hardware(Protocol):
         """
         ...
 
-    def backward(self, output_vector: Tensor, pre_activations: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def backward(
+        self, output_vector: Tensor, inputs: tuple[Tensor, ...], pre_activations: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
         """Send a vector backwards through the crossbars (needs TRANSPOSED_READ).
 
         Args:
             output_vector: (C, B, units of the last layer), at its pre-activations.
-            pre_activations: per layer (C, B, units): where the activation functions' derivatives are taken.
+            inputs, pre_activations: per layer (C, B, rows) and (C, B, units), as observed: where the derivatives of
+                converters and activation functions are taken.
 
         Returns:
             Per layer the vector at its pre-activations, (C, B, units); the last is `output_vector` itself.

@@ -86,7 +86,7 @@ class Streams:
     ) -> Tensor:
         """Unit-variance numbers of shape (chips, samples, *shape).
 
-        On a CPU, drawing S samples at once or in several calls gives the same numbers.
+        Drawing S samples at once or in several calls gives the same numbers.
 
         Args:
             law: `normal` or `rademacher`.
@@ -94,8 +94,9 @@ class Streams:
         count = int(np.prod(shape))
         padded = -(-count // _LANES) * _LANES
         block = torch.empty((len(self), samples, padded), dtype=dtype, device=self._device)
-        for numbers, generator in zip(block, self.generators(purpose, layer), strict=True):
-            numbers.normal_(generator=generator)
+        for chip, generator in zip(block, self.generators(purpose, layer), strict=True):
+            for numbers in (chip,) if self._device.type == "cpu" else chip:
+                numbers.normal_(generator=generator)
         numbers = block[:, :, :count].unflatten(2, tuple(shape))
         return numbers if law == "normal" else torch.where(numbers < 0, -1.0, 1.0).to(dtype)
 

@@ -56,7 +56,7 @@ class ChipResult(_Record):
     coordinates: dict[str, Any]
     """Its place on the population's axes."""
     status: Literal["finished", "diverged"]
-    """`diverged`: a loss or an update was not finite; the chip was frozen from then on."""
+    """`diverged`: the loss ended above 1.1 x the initial one, or was not finite and the chip frozen from then on."""
     final: Metrics
     best: Metrics
     """The evaluation with the highest test accuracy; the first of equals."""

@@ -3,9 +3,19 @@
 Knows tensors, explicit generators and the time `now`; knows nothing of networks or of learning.
 """
 
-from device_models.converters import ADC, DAC
+from device_models.converters import ADC, DAC, vector_gain
 from device_models.errors import ProfileError
 from device_models.profile import Device, DeviceProfile, load_profile, preset_names
 from device_models.read_noise import ReadNoise
 
-__all__ = ["ADC", "DAC", "Device", "DeviceProfile", "ProfileError", "ReadNoise", "load_profile", "preset_names"]
+__all__ = [
+    "ADC",
+    "DAC",
+    "Device",
+    "DeviceProfile",
+    "ProfileError",
+    "ReadNoise",
+    "load_profile",
+    "preset_names",
+    "vector_gain",
+]

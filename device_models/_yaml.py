@@ -85,6 +85,8 @@ def dump_yaml(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
+    yaml_implicit_resolvers = _StrictLoader.yaml_implicit_resolvers  # quote what the loader would take for a number
+
     def ignore_aliases(self, data: Any) -> bool:
         return True
 

@@ -47,8 +47,7 @@ class DAC(Description):
             per_vector = self.scaling == "per_vector"
         if not per_vector:
             return _quantise(x, self.step, self.range), None
-        largest = torch.linalg.vector_norm(x, ord=float("inf"), dim=-1, keepdim=True)
-        gain = torch.where(largest > 0, largest, torch.full_like(largest, self.range)) / self.range
+        gain = vector_gain(x, self.range)
         return _quantise(x / gain, self.step, self.range) * gain, gain
 
 
@@ -75,6 +74,20 @@ class ADC(Description):
         if gain is None:
             return _quantise(y, self.step, self.range)
         return _quantise(y / gain, self.step, self.range) * gain
+
+
+def vector_gain(x: Tensor, full_scale: float) -> Tensor:
+    """The factor by which each vector's largest element exceeds full scale.
+
+    Args:
+        x: vectors (..., n).
+        full_scale: in units of x.
+
+    Returns:
+        (..., 1); vanishingly small, never 0, for a vector of zeros.
+    """
+    largest = torch.linalg.vector_norm(x, ord=float("inf"), dim=-1, keepdim=True)
+    return largest.clamp_min(torch.finfo(x.dtype).tiny * 2**16) / full_scale
 
 
 def _quantise(x: Tensor, step: float, bound: float) -> Tensor:

@@ -141,12 +141,17 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
     """`base` with `overrides` laid over it, mapping by mapping.
 
     A mapping whose `kind` changes, and one that becomes a single value or `{each: ...}`, is replaced as a whole.
+
+    Raises:
+        ProfileError: a mapping is laid over a list of several effects: which one it means would be a guess.
     """
     result = dict(base)
     for key, value in overrides.items():
         old = result.get(key)
-        if isinstance(old, list) and len(old) == 1 and isinstance(value, Mapping):
-            old = old[0]
+        if isinstance(old, list) and isinstance(value, Mapping):
+            if len(old) > 1:
+                raise ProfileError(f"{key}: is a list of {len(old)} effects; an override must give the whole list")
+            old = old[0] if old else None
         if isinstance(old, Mapping) and isinstance(value, Mapping) and _same_form(old, value):
             result[key] = merge(old, value)
         else:

@@ -12,7 +12,7 @@ from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping
 from analogsim.network import Network
-from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerWrite, Pass, Periphery
+from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
 from device_models import DeviceProfile
 
@@ -42,7 +42,7 @@ class Chip:
         network: what to run.
         profile: what a device is.
         population: number of chips C; or their numbers, which seed their random streams, so that chip 3 of a
-            population can be built alone with `population=[3]`.
+            population can be built alone with `population=[3]` (and with its own value of each `each`).
         seed: of the run; one for all chips, or one per chip.
         device, dtype: of the tensors.
         sampling: `column` draws the noise of a column's current, exact in distribution; `device` draws every device,
@@ -84,6 +84,7 @@ class Chip:
         self._injection = injection
         built = profile.build(self.chips, self.device, dtype)
         self._layers = [Crossbar(built, Geometry(tile), mapping or Mapping(), sampling) for _ in network.layers]
+        self._exact_inputs = built.dac is None
         self._fixed_range = (mapping or Mapping()).range == "fixed"
 
     def program(self, weights: Sequence[Tensor]) -> None:
@@ -105,9 +106,13 @@ class Chip:
             crossbar.write(write.target)
 
     @property
-    def limits(self) -> tuple[Tensor | None, ...]:
-        """Per layer the largest weight magnitude that fits, or None where the range follows the weights."""
-        return tuple(crossbar.w_max if self._fixed_range else None for crossbar in self._layers)
+    def limits(self) -> Limits:
+        """The lines of the data sheet that say where weights and signals are clipped."""
+        return Limits(
+            weights=tuple(crossbar.w_max.clone() if self._fixed_range else None for crossbar in self._layers),
+            inputs=tuple(crossbar.input_limit for crossbar in self._layers),
+            outputs=tuple(crossbar.output_limit for crossbar in self._layers),
+        )
 
     @property
     def device_writes(self) -> Tensor:
@@ -152,33 +157,43 @@ class Chip:
             draws = Draws(self.streams, purpose, index, samples, tuple(not each.clean for each in passes))
             analog = before if self._injection == "analog" else None
             levels, a = crossbar.read(layer.drive(signal), draws, analog)
+            if index == 0 and layer.bias is False and self._exact_inputs:
+                levels = levels.clone()  # the batch itself must not cross the wall
             if before is not None and analog is None:
                 a = a + before
             signal = layer.activation(a)
             if after is not None:
                 signal = signal + after
             inputs.append(levels)
-            pre_activations.append(a)
+            pre_activations.append(_full(a, samples, len(passes)))
             injected.append(eps)
-        return Trace(tuple(inputs), tuple(pre_activations), tuple(injected), signal)
+        return Trace(tuple(inputs), tuple(pre_activations), tuple(injected), _full(signal, samples, len(passes)))
 
     def backward(
-        self, output_vector: Tensor, pre_activations: Sequence[Tensor], periphery: Periphery | None = None
+        self,
+        output_vector: Tensor,
+        inputs: Sequence[Tensor],
+        pre_activations: Sequence[Tensor],
+        periphery: Periphery | None = None,
     ) -> tuple[Tensor, ...]:
         """Send a vector backwards; see `analogsim.port.Hardware.backward`."""
-        vectors = [output_vector]
+        vectors, limits = [output_vector], self.limits
         for index in range(self.network.depth - 1, 0, -1):
             draws = Draws(self.streams, Purpose.BACKWARD_READ, index, 1, (True,))
             layer = self.network.layers[index]
             v = self._layers[index].read_transposed(vectors[0][:, None, None], layer.inputs, draws)[:, 0, 0]
             r = None if periphery is None else periphery.decorrelation[index]
-            if r is not None:
-                v = torch.bmm(v, r)
-            vectors.insert(0, v * self.network.layers[index - 1].activation.derivative(pre_activations[index - 1]))
+            clip = (limits.inputs[index], limits.outputs[index - 1])
+            vectors.insert(0, self.network.adjoint(index, v, r, inputs[index], pre_activations[index - 1], clip))
         return tuple(vectors)
 
     def _inject(self, index: int, units: int, passes: Sequence[Pass], samples: int, batch: int) -> Tensor | None:
         """The perturbations of a layer in all passes, (C, S, P, B, units), or None where there are none."""
+        beyond = [i for each in passes if each.inject for i in each.inject.layers or () if i >= self.network.depth]
+        if beyond:
+            raise ValueError(
+                f"layer {beyond[0]} cannot be perturbed: layers are numbered 0 to {self.network.depth - 1}"
+            )
         asked = [each.inject if each.inject and _covers(each.inject, index) else None for each in passes]
         kinds = sorted({(each.draw, each.law) for each in asked if each is not None})
         if not kinds:
@@ -192,6 +207,11 @@ class Chip:
                 if each is not None and each.law == law:
                     eps[:, :, position] = numbers[:, :, draws.index(each.draw)] * (each.sigma * each.scale)
         return eps
+
+
+def _full(x: Tensor, samples: int, passes: int) -> Tensor:
+    """(C, S or 1, P or 1, ...) as (C, S, P, ...)."""
+    return x.expand(x.shape[0], samples, passes, *x.shape[3:])
 
 
 def _covers(injection: Injection, index: int) -> bool:

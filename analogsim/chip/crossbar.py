@@ -13,7 +13,7 @@ from torch import Tensor
 
 from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping, to_conductances, to_weights
-from device_models import Device
+from device_models import Device, vector_gain
 
 Sampling = Literal["column", "device"]
 
@@ -67,6 +67,20 @@ class Crossbar:
         self.w_max, self.target = w_max, target
         self._settle()
 
+    @property
+    def input_limit(self) -> float | None:
+        """Largest level that drives a row, or None where there is none."""
+        dac = self._device.dac
+        return None if dac is None or dac.scaling == "per_vector" else dac.range
+
+    @property
+    def output_limit(self) -> float | None:
+        """Largest digitised result, or None where there is none, or where several tiles add up to it."""
+        d, rows = self._device, self.weights.shape[2]
+        several = len(self._geometry.blocks(rows)) > 1
+        per_vector = d.dac is not None and d.dac.scaling == "per_vector"
+        return None if d.adc is None or several or per_vector else d.adc.range
+
     def saturated(self) -> Tensor:
         """Share of weights that rest at the end of the range, (C,)."""
         return (self.target.abs() >= self.w_max).to(self.target.dtype).mean(dim=(1, 2))
@@ -97,7 +111,8 @@ class Crossbar:
             analog_injection: (C, S, P, B, out), added to the column currents before the ADC.
 
         Returns:
-            The levels that drove the rows, shaped as x; the digitised result (C, S, P, B, out).
+            The levels that drove the rows, shaped as x; the digitised result (C, S or 1, P or 1, B, out), where a 1
+            says that all samples, or passes, give the same, bit for bit.
         """
         dac = self._device.dac
         levels, gain = (x, None) if dac is None else dac.encode(x)
@@ -106,7 +121,7 @@ class Crossbar:
     def read_transposed(self, vector: Tensor, inputs: int, draws: Draws) -> Tensor:
         """Backward product W^T v through the same devices: columns driven, rows read; the bias row is not read.
 
-        Each vector is scaled to the DAC's full scale: errors are far smaller than activations.
+        Each vector is scaled to full scale, with a DAC or without: errors are far smaller than activations.
 
         Args:
             vector: (C, S or 1, P or 1, B, out).
@@ -114,16 +129,18 @@ class Crossbar:
             draws: noise for S samples and P passes.
 
         Returns:
-            (C, S, P, B, inputs).
+            (C, S or 1, P or 1, B, inputs).
         """
-        dac, weights, variance = self._device.dac, self.weights, self._variance
+        d, weights, variance = self._device, self.weights, self._variance
         if self.w_max.shape[1] > 1:  # per column: the scale of each column is applied before its DAC
             largest = self.w_max.amax(dim=1, keepdim=True)
             scale = self.w_max / largest
             vector = vector * scale.transpose(1, 2)[:, None, None]
             weights = weights / scale
             variance = None if variance is None else variance / scale.square()
-        levels, gain = (vector, None) if dac is None else dac.encode(vector, per_vector=True)
+        levels, gain = vector, vector_gain(vector, d.full_scale)
+        if d.dac is not None:
+            levels, gain = d.dac.encode(vector, per_vector=True)
         weights = weights[:, :, :inputs]
         if variance is not None and variance.shape[2] > 1:
             variance = variance[:, :, :inputs]
@@ -167,14 +184,15 @@ class Crossbar:
                 y = d.adc.decode(y, gain)
             total = y if total is None else total + y
         assert total is not None
-        return total.expand(x.shape[0], draws.samples, len(draws.noisy), x.shape[3], columns)
+        return total
 
     def _column_sd(self, gain: Tensor | None, tiles: int, transposed: bool) -> Tensor | None:
         """Column noise in units of the pre-activations, broadcastable to (C, S, P, B, columns)."""
         d = self._device
         if d.column_noise is None:
             return None
-        sd = d.column_noise * (d.full_scale * tiles**0.5) * self.w_max
+        on_current = d.full_scale * d.g_max / (d.g_max - d.g_min)  # of a device at G_max, for w_max = 1
+        sd = d.column_noise * (on_current * tiles**0.5) * self.w_max
         sd = (sd.amax(dim=1, keepdim=True) if transposed else sd.transpose(1, 2))[:, None, None]
         return sd if gain is None else sd * gain
 

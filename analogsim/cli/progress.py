@@ -33,7 +33,8 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        self._bars.stop()
+        if self._live:
+            self._bars.stop()
 
     def arm(self, name: str, steps: int) -> None:
         """An arm begins."""

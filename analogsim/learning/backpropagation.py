@@ -18,7 +18,7 @@ class Backpropagation(Rule):
     """BP: forward on the noisy chip, backward by transposed reads of the same devices, or digitally from the copy.
 
     g_l = f'(a_l) R_{l+1}^T W_{l+1}^T g_{l+1}, from the output error g_L = dL/da_L. Converters are passed straight
-    through.
+    through, with derivative 0 where they clip.
     """
 
     name: ClassVar[str] = "bp"
@@ -52,18 +52,21 @@ class Backpropagation(Rule):
         assert baseline is not None and baseline.inputs is not None and baseline.pre_activations is not None
         if deltas is None:
             assert baseline.output_error is not None
-            deltas = backpropagate(copy, baseline.output_error[:, 0], [a[:, 0] for a in baseline.pre_activations])
+            inputs, pre = ([x[:, 0] for x in seen] for seen in (baseline.inputs, baseline.pre_activations))
+            deltas = backpropagate(copy, baseline.output_error[:, 0], inputs, pre)
         updates = tuple(LayerUpdate(post=g, pre=x[:, 0]) for g, x in zip(deltas, baseline.inputs, strict=True))
         return updates, state.counted(torch.zeros_like(baseline.loss[:, 0], dtype=torch.bool))
 
 
-def backpropagate(copy: Copy, output_vector: Tensor, pre_activations: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def backpropagate(
+    copy: Copy, output_vector: Tensor, inputs: Sequence[Tensor], pre_activations: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
     """Send a vector backwards through the copy's weights and periphery.
 
     Args:
         copy: the network, its weights and its periphery.
         output_vector: (C, B, outputs).
-        pre_activations: per layer (C, B, units).
+        inputs, pre_activations: per layer (C, B, rows) and (C, B, units), as observed.
 
     Returns:
         Per layer (C, B, units); the last is `output_vector` itself.
@@ -72,9 +75,6 @@ def backpropagate(copy: Copy, output_vector: Tensor, pre_activations: Sequence[T
     for index in range(copy.network.depth - 1, 0, -1):
         layer = copy.network.layers[index]
         v = torch.bmm(vectors[0], copy.weights[index][:, :, : layer.inputs])
-        r = copy.periphery.decorrelation[index]
-        if r is not None:
-            v = torch.bmm(v, r)
-        derivative = copy.network.layers[index - 1].activation.derivative(pre_activations[index - 1])
-        vectors.insert(0, v * derivative)
+        r, clip = copy.periphery.decorrelation[index], (copy.limits.inputs[index], copy.limits.outputs[index - 1])
+        vectors.insert(0, copy.network.adjoint(index, v, r, inputs[index], pre_activations[index - 1], clip))
     return tuple(vectors)

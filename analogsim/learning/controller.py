@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ class Controller:
 
     Attributes:
         steps: steps done.
-        diverged: (C,), chips that were frozen because a loss or an update was not finite.
+        diverged: (C,), chips that were frozen because a loss, an update or what it led to was not finite.
         state: of the rule.
 
     Raises:
@@ -72,6 +73,8 @@ class Controller:
         self._weights = [w.clone() for w in weights]
         device, dtype = self._weights[0].device, self._weights[0].dtype
         each = [rates] * hardware.chips if isinstance(rates, float | int) else list(rates)
+        if len(each) != hardware.chips or not all(0 < rate < math.inf for rate in each):
+            raise ValueError(f"give one positive, finite learning rate, or one for each chip (got {rates})")
         self._step_share = torch.tensor(each, dtype=dtype).div_(max(each)).to(device)
         self._optimizer = optimizer(self._weights, lr=max(each), **_capturable(optimizer, device))
         self._decorrelation = decorrelation
@@ -86,7 +89,7 @@ class Controller:
     @property
     def copy(self) -> Copy:
         """The controller's record of what it asked the chip to hold."""
-        return Copy(self._hardware.network, tuple(self._weights), self._periphery)
+        return Copy(self._hardware.network, tuple(self._weights), self._periphery, self._hardware.limits)
 
     @property
     def passes_per_step(self) -> int:
@@ -106,8 +109,9 @@ class Controller:
         vector = self._rule.output_vector(baseline, estimate)
         deltas = None
         if vector is not None:
-            assert baseline is not None and baseline.pre_activations is not None
-            deltas = self._hardware.backward(vector, tuple(a[:, 0] for a in baseline.pre_activations))
+            assert baseline is not None and baseline.inputs is not None and baseline.pre_activations is not None
+            seen = (tuple(x[:, 0] for x in layers) for layers in (baseline.inputs, baseline.pre_activations))
+            deltas = self._hardware.backward(vector, *seen)
         updates, self.state = self._rule.update(baseline, estimate, deltas, self.copy, self.state)
         directions = [update.direction() for update in updates]
         for direction in directions:
@@ -150,10 +154,14 @@ class Controller:
             w.grad = torch.where(frozen, 0.0, direction)
         self._optimizer.step()
         share = torch.where(frozen, 0.0, self._step_share[:, None, None])
-        for w, old, limit in zip(self._weights, before, self._hardware.limits, strict=True):
+        for w, old, limit in zip(self._weights, before, self._hardware.limits.weights, strict=True):
             torch.lerp(old, w, share, out=w)
             if limit is not None:
                 torch.maximum(torch.minimum(w, limit, out=w), -limit, out=w)
+        finite = torch.stack([w.isfinite().all(dim=2).all(dim=1) for w in self._weights]).all(dim=0)
+        for w, old in zip(self._weights, before, strict=True):
+            torch.where(finite[:, None, None], w, old, out=w)
+        self.diverged = self.diverged | ~finite
 
     def _decorrelate(self, baseline: Observation | None, estimate: Any) -> None:
         if self._decorrelation is None:
@@ -165,6 +173,7 @@ class Controller:
         for index, (r, x, layer) in enumerate(zip(self._r, inputs, self._hardware.network.layers, strict=True)):
             assert r is not None
             moved = self._decorrelation.update(r, x[..., : layer.inputs])
+            self.diverged = self.diverged | ~moved.isfinite().all(dim=2).all(dim=1)
             self._r[index] = torch.where(self.diverged[:, None, None], r, moved)
         self._hardware.set_periphery(self._periphery)
 

@@ -86,7 +86,8 @@ class ActivityNodePerturbation(Rule):
     """ANP (eq. 6): g_l = N dL da_l / ||da||^2, from what activities did, whatever moved them.
 
     N counts every perturbed unit of the network. Centred: N sum_k (L_k - mean L)(a_k - mean a) / sum_k ||a_k - mean
-    a||^2. ||da||^2 = 0 (noise under the converter's resolution, or none) is no information: no update, counted.
+    a||^2. ||da||^2 = 0 (noise under the converter's resolution, or none; differences of the size of rounding
+    errors count as none) is no information: a zero direction, counted.
     """
 
     name: ClassVar[str] = "anp"
@@ -118,7 +119,7 @@ class ActivityNodePerturbation(Rule):
             return CoMoments.of(probe.loss, _given(probe.pre_activations), _given(probe.inputs))
         pairs = zip(_given(probe.pre_activations), _given(reference.pre_activations), strict=True)
         changes = [a - b for a, b in pairs]
-        power = torch.stack([change.square().sum(3) for change in changes]).sum(0)
+        power = _informative(_power(changes), _power(_given(reference.pre_activations)))
         coefficients = _divide(network.units * (probe.loss - reference.loss), power)
         return MeanEstimate.of(
             coefficients, changes, power <= 0, None if self.baseline != "pairs" else reference.inputs
@@ -133,9 +134,10 @@ class ActivityNodePerturbation(Rule):
         state: Counters,
     ) -> tuple[tuple[LayerUpdate, ...], Counters]:
         if isinstance(estimate, CoMoments):
-            scale = _divide(torch.full_like(estimate.power, copy.network.units), estimate.power)
+            power = _informative(estimate.power, _power(estimate.signals) * estimate.samples)
+            scale = _divide(torch.full_like(power, copy.network.units), power)
             directions = tuple(scale[..., None] * p for p in estimate.products)
-            silent = estimate.power <= 0
+            silent = power <= 0
         else:
             directions, silent = estimate.directions, estimate.silent == 1
         return _updates(directions, estimate, baseline), state.counted(silent)
@@ -152,6 +154,16 @@ def _reference(baseline: Observation | None, probes: Sequence[Observation]) -> t
 def _given(recorded: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
     assert recorded is not None, "the plan asked for this record"
     return recorded
+
+
+def _power(signals: Sequence[Tensor]) -> Tensor:
+    """||s||^2 over the units of all layers (..., units)."""
+    return torch.stack([signal.square().sum(-1) for signal in signals]).sum(0)
+
+
+def _informative(power: Tensor, reference: Tensor) -> Tensor:
+    """Power of differences, and 0 where it is no more than what rounding makes of signals with the reference power."""
+    return torch.where(power > (8 * torch.finfo(power.dtype).eps) ** 2 * reference, power, 0.0)
 
 
 def _divide(numerator: Tensor, power: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from analogsim.network import Network
-from analogsim.port import Access, LayerUpdate, Observation, Periphery, Plan
+from analogsim.port import Access, LayerUpdate, Limits, Observation, Periphery, Plan
 
 
 class Copy(NamedTuple):
@@ -22,11 +22,15 @@ class Copy(NamedTuple):
         network: what runs on the chip.
         weights: per layer (C, units, rows).
         periphery: the digital operations that it has set.
+        limits: of the hardware.
+
+    The tensors are live, and change with the next step: clone what is kept.
     """
 
     network: Network
     weights: tuple[Tensor, ...]
     periphery: Periphery
+    limits: Limits
 
 
 class Counters(NamedTuple):

@@ -42,7 +42,7 @@ def _caption(found: list[Row]) -> str:
     if any(row.silent >= 5e-3 for row in found):
         lines.append("silent: share of batch elements that held no information, so they taught nothing.")
     if any(row.diverged for row in found):
-        lines.append("diverged: chips frozen because a loss or an update was not finite.")
+        lines.append("diverged: chips whose loss ended above 1.1 x the initial one, or was not finite.")
     return "\n".join(lines)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from analogsim.chip import Chip, Trace
-from analogsim.network import Network
-from analogsim.port import Access, AccessError, LayerWrite, Observation, Pass, Periphery
+from analogsim.network import Network, unclipped
+from analogsim.port import Access, AccessError, LayerWrite, Limits, Observation, Pass, Periphery
 from analogsim.randomness import Purpose
 from analogsim.tasks import Task
 
@@ -47,8 +49,8 @@ class Rig:
         return self.chip.chips
 
     @property
-    def limits(self) -> tuple[Tensor | None, ...]:
-        """Largest weight magnitudes; see `analogsim.port.Hardware`."""
+    def limits(self) -> Limits:
+        """Where weights and signals are clipped."""
         return self.chip.limits
 
     def next_batch(self) -> None:
@@ -66,10 +68,12 @@ class Rig:
         self.passes += samples * len(passes)
         return tuple(self._observe(trace, index, each, samples, targets) for index, each in enumerate(passes))
 
-    def backward(self, output_vector: Tensor, pre_activations: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def backward(
+        self, output_vector: Tensor, inputs: tuple[Tensor, ...], pre_activations: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
         """Send a vector backwards; see `analogsim.port.Hardware.backward`."""
         self._require(Access.TRANSPOSED_READ)
-        return self.chip.backward(output_vector, pre_activations, self._periphery)
+        return self.chip.backward(output_vector, inputs, pre_activations, self._periphery)
 
     def write(self, writes: tuple[LayerWrite, ...]) -> None:
         """Write every layer."""
@@ -101,14 +105,15 @@ class Rig:
             correct = correct + (outputs.argmax(2) == targets.argmax(2)).sum(1)
             loss = loss + self.task.loss(outputs, targets).sum(1)
             count += inputs.shape[1]
-        return correct / count, loss / count
+        accuracy = torch.where(loss.isfinite(), correct / count, math.nan)  # the argmax of nan is a class all the same
+        return accuracy, loss / count
 
     def _observe(self, trace: Trace, index: int, each: Pass, samples: int, targets: Tensor) -> Observation:
         outputs = trace.outputs[:, :, index]
         targets = targets[:, None]
         loss = self.task.loss(outputs, targets)
-        self._loss_sum += loss.mean(dim=(1, 2))
-        self._loss_count += 1
+        self._loss_sum += loss.mean(dim=2).sum(dim=1)
+        self._loss_count += samples
         shape = (self.chips, samples, outputs.shape[2])
         record = each.record
         return Observation(
@@ -116,8 +121,15 @@ class Rig:
             inputs=_of_pass(trace.inputs, index, shape) if "inputs" in record else None,
             pre_activations=_of_pass(trace.pre_activations, index, shape) if "pre_activations" in record else None,
             injected=self._injected(trace, index, shape) if "injected" in record else None,
-            output_error=self.task.loss.error(outputs, targets) if "output_error" in record else None,
+            output_error=self._output_error(trace, index, targets) if "output_error" in record else None,
         )
+
+    def _output_error(self, trace: Trace, index: int, targets: Tensor) -> Tensor:
+        """dL/da at the output layer's pre-activations, (C, S, B, outputs)."""
+        a = trace.pre_activations[-1][:, :, index]
+        error = self.task.loss.error(trace.outputs[:, :, index], targets)
+        error = error * self.network.layers[-1].activation.derivative(a)
+        return unclipped(error, a, self.limits.outputs[-1])
 
     def _injected(self, trace: Trace, index: int, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
         layers = zip(trace.injected, trace.pre_activations, strict=True)

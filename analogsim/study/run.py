@@ -201,6 +201,12 @@ def _evaluate(name: str, rig: Rig, step: int, steps_per_epoch: int) -> Curve:
     return Curve(arm=name, step=step, chips=chips)
 
 
+def _worse(history: Sequence[Metrics]) -> bool:
+    """Whether learning left a chip worse than it found it: Hiratani et al.'s crash, a loss above 1.1 x the initial."""
+    first, last = history[0].test_loss, history[-1].test_loss
+    return last is None or (first is not None and last > 1.1 * first)
+
+
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
@@ -218,7 +224,7 @@ def _chip_results(
         results.append(
             ChipResult(
                 coordinates=place,
-                status="diverged" if diverged[index] else "finished",
+                status="diverged" if diverged[index] or _worse(history) else "finished",
                 final=history[-1],
                 best=max(history, key=lambda metrics: metrics.test_accuracy or 0.0),
                 counts=Counts(

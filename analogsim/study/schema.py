@@ -80,11 +80,12 @@ class ActivationSetting(Section):
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, data: Any) -> Any:
-        return (
-            {"leaky_relu": {"leaky_relu": 0.01}, "identity": {"identity": True}}.get(data, data)
-            if _word(data)
-            else data
-        )
+        by_name = {"leaky_relu": {"leaky_relu": 0.01}, "identity": {"identity": True}}
+        if isinstance(data, str):
+            if data not in by_name:
+                raise ValueError(f"no activation function is called {data!r}; choose one of {', '.join(by_name)}")
+            return by_name[data]
+        return data
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -94,10 +95,6 @@ class ActivationSetting(Section):
 
     def build(self) -> Activation:
         return Identity() if self.leaky_relu is None else LeakyReLU(self.leaky_relu)
-
-
-def _word(data: Any) -> bool:
-    return isinstance(data, str)
 
 
 class NetworkSection(Section):
@@ -172,6 +169,9 @@ _OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 }
 
 
+_NOT_SETTINGS = {"params", "lr", "capturable", "differentiable", "foreach", "fused", "maximize"}
+
+
 class Optimizer(Section):
     """An element-wise optimiser of `torch.optim`: one of these."""
 
@@ -190,7 +190,7 @@ class Optimizer(Section):
         given = [name for name in _OPTIMIZERS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"give exactly one optimiser, such as {{adam: {{lr: 1.0e-3}}}} (got {given or 'none'})")
-        known = set(inspect.signature(self.factory).parameters) - {"params", "lr", "capturable", "differentiable"}
+        known = set(inspect.signature(self.factory).parameters) - _NOT_SETTINGS
         unknown = sorted(set(self.options) - known)
         if unknown:
             raise ValueError(f"{given[0]} does not take {', '.join(unknown)}; it takes {', '.join(sorted(known))}")

@@ -18,7 +18,7 @@ class Loss(ABC):
 
     @abstractmethod
     def error(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """dL/da at the pre-activations of a linear output layer, (..., B, n)."""
+        """dL/d(outputs), (..., B, n)."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class Task:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
+        if not 1 <= batch <= len(data.train_inputs):
+            raise ValueError(f"a batch has between 1 and all {len(data.train_inputs)} training samples (got {batch})")
         self.loss = loss
         self.batch = batch
         self._train = tuple(t.to(device, dtype) for t in (data.train_inputs, data.train_targets))

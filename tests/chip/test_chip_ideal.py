@@ -17,7 +17,7 @@ from torch.nn.functional import leaky_relu, linear
 
 from analogsim.chip import Chip, Mapping
 from analogsim.network import Network
-from analogsim.port import LayerWrite, Pass, Periphery
+from analogsim.port import Injection, LayerWrite, Pass, Periphery
 from device_models import load_profile
 
 CHIPS, BATCH, SIZES = 3, 5, [7, 12, 5, 3]
@@ -227,3 +227,41 @@ def test_what_does_not_fit_is_refused(profile_of: Any) -> None:
     chip = Chip(network, profile_of(), population=2)
     with pytest.raises(ValueError, match=r"weights must have shape \(2, 12, 8\) \(got \(1, 12, 8\)\)"):
         chip.program(network.initial_weights("he_normal", [torch.Generator()]))
+
+
+@pytest.mark.parametrize("sampling", ["column", "device"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("injection", ["digital", "analog"])
+def test_shapes_dtype_and_device_are_those_asked_for(
+    weights_of: Any, profile_of: Any, injection: Any, dtype: torch.dtype, sampling: Any
+) -> None:
+    # Tensors on the meta device have no numbers; what is made elsewhere by mistake cannot be combined with them.
+    network = _network()
+    profile = profile_of(
+        conductance={"min": "1 uS", "max": "25 uS"},
+        read_noise=[{"sigma": "1 %"}, {"kind": "proportional", "sigma": "1 %"}],
+        column_noise={"sigma": {"each": ["0 %", "1 %", "2 %"]}},
+        dac={"bits": 8, "range": 1, "scaling": "per_vector"},
+        adc={"bits": 8, "range": 1},
+    )
+    arguments: dict[str, Any] = {"dtype": dtype, "sampling": sampling, "injection": injection, "tile": 4}
+    chip = Chip(network, profile, CHIPS, device="meta", generator=lambda _: None, **arguments)
+    weights = weights_of(network, range(CHIPS), dtype)
+    chip.program(weights)
+    chip.write([LayerWrite(w.to("meta")) for w in weights])
+    inject = Injection(0.1, site="activation"), Injection(0.1, draw=1, law="rademacher")
+    passes = (Pass(clean=True), *(Pass(inject=each) for each in inject))
+    x = torch.empty(CHIPS, BATCH, SIZES[0], dtype=dtype, device="meta")
+    trace = chip.forward(x, passes, samples=2)
+    vectors = chip.backward(trace.outputs[:, 0, 0], tuple(a[:, 0, 0] for a in trace.pre_activations))
+    for index, layer in enumerate(network.layers):
+        eps = trace.injected[index]
+        assert eps is not None
+        assert eps.shape == trace.pre_activations[index].shape == (CHIPS, 2, 3, BATCH, layer.outputs)
+        assert vectors[index].shape == (CHIPS, BATCH, layer.outputs)
+        assert trace.inputs[index].shape == (CHIPS, *((1, 1) if index == 0 else (2, 3)), BATCH, layer.rows)
+    tensors = (*trace.inputs, *trace.pre_activations, *vectors, trace.outputs, *chip.oracle.weights)
+    assert {each.dtype for each in tensors} == {dtype}
+    assert {each.device.type for each in tensors} == {"meta"}
+    assert chip.saturated.shape == (CHIPS, network.depth)
+    assert chip.device_writes.shape == (CHIPS,)

@@ -44,6 +44,7 @@ class Case(NamedTuple):
     parts: dict[str, Any]
     tile: int = 256
     mapping: Mapping = Mapping()
+    dtype: torch.dtype = torch.float64
 
     @property
     def profile(self) -> DeviceProfile:
@@ -52,6 +53,7 @@ class Case(NamedTuple):
 
 BEFORE_ADC = {
     "noisy": Case(merge(preset_data("noisy"), {"adc": None})),
+    "noisy-float32": Case(merge(preset_data("noisy"), {"adc": None}), dtype=torch.float32),
     "proportional": Case(
         {"conductance": {"min": "5 uS", "max": "25 uS"}, "read_noise": {"kind": "proportional", "sigma": "4 %"}}
     ),
@@ -87,11 +89,11 @@ def _read(chip: Chip, direction: str, n: int) -> np.ndarray:
     if direction == "forward":
         x = INPUTS.to(chip.dtype).expand(CHIPS, *INPUTS.shape)
         a = chip.forward(x, (Pass(),) * PASSES, samples=n).pre_activations[0]
-        return a.permute(1, 2, 0, 3, 4).numpy()
+        return a.permute(1, 2, 0, 3, 4).double().numpy()
     copies = VECTORS.to(chip.dtype).repeat(n, 1).expand(CHIPS, -1, -1)
     linear = torch.ones(CHIPS, len(copies[0]), chip.network.layers[0].outputs, dtype=chip.dtype)
     a = chip.backward(copies, (linear, copies))[0]
-    return a.unflatten(1, (n, len(VECTORS))).transpose(0, 1)[:, None].numpy()
+    return a.unflatten(1, (n, len(VECTORS))).transpose(0, 1)[:, None].double().numpy()
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +105,7 @@ def reads_of(chip_of: Any, linear: Any, weights_of: Any, ranges_of: Any, read_la
         if (name, direction, adc) not in made:
             case = (AFTER_ADC if adc else BEFORE_ADC)[name]
             network = linear(ROWS - 1, COLUMNS) if direction == "forward" else linear(2, ROWS - 1, COLUMNS)
-            arguments = {"tile": case.tile, "mapping": case.mapping}
+            arguments = {"tile": case.tile, "mapping": case.mapping, "dtype": case.dtype}
             chips = {
                 sampling: chip_of(network, case.profile, CHIPS, sampling=sampling, seed=11 + position, **arguments)
                 for position, sampling in enumerate(SAMPLINGS)

@@ -114,6 +114,10 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("text", TEXTS)
+# What a reader of YAML 1.2 takes for a number, and one of YAML 1.1 does not.
+NUMBERS = ["1e5", "08", ".5e3", "1.e3"]
+
+
+@pytest.mark.parametrize("text", [*TEXTS, *NUMBERS])
 def test_texts_survive_writing_and_reading(text: str) -> None:
     assert load_yaml(dump_yaml({"name": text}), "text") == {"name": text}

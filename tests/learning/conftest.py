@@ -1,4 +1,4 @@
-"""A small bench for rules: chips with a fixed batch, true gradients by autograd, and bounds from the number of draws."""
+"""A small bench for rules: chips with a fixed batch, true gradients by autograd, bounds from the number of draws."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from scipy import stats
 from torch import Tensor
 
 from analogsim.chip import Chip, Mapping
+from analogsim.learning import Copy
 from analogsim.network import Activation, Network
-from analogsim.port import Access, Observation
+from analogsim.port import Access, Observation, Periphery
 from analogsim.randomness import Purpose
 from analogsim.study.rig import Rig
 from analogsim.tasks import LOSSES, Loss
@@ -47,6 +48,14 @@ class Bench:
         baseline = None if plan.baseline is None else self.rig.run((plan.baseline,))[0]
         probes = self.rig.run(plan.probes, plan.samples) if plan.probes else []
         return baseline, rule.estimate(baseline, probes, self.rig.network)
+
+    def update(self, rule, baseline, estimate, deltas=None):
+        """A rule's update directions and its counters, from a copy that is what was programmed."""
+        network, chips = self.rig.network, self.rig.chips
+        copy = Copy(network, tuple(self.weights), Periphery((None,) * network.depth), self.rig.limits)
+        state = rule.init(network, chips, self.weights[0].device)
+        updates, state = rule.update(baseline, estimate, deltas, copy, state)
+        return updates, rule.counters(state)
 
     def loss(self, weights: Sequence[Tensor], shifts: Sequence[Tensor], decorrelation=None) -> Tensor:
         """Noise-free loss (C, B) with pre-activations shifted by (C, B, units)."""

@@ -15,42 +15,39 @@ from __future__ import annotations
 import pytest
 import torch
 
-from analogsim.learning import RULES, Copy
-from analogsim.learning.rule import Counters
+from analogsim.learning import RULES
 from analogsim.network import Identity
-from analogsim.port import Periphery
 
-CHIPS, SAMPLES, SIGMA = 1500, 2, 0.5
+CHIPS = 400
 SIZES = [4, 5, 3, 2]
 BASELINES = ["clean", "shared", "pairs", "centred"]
 
 
-def replications(lab, **noise):
-    """Chips that are all alike but for their noise: n = 1500 independent means of K = 2 samples each."""
-    return lab.bench(SIZES, lab.profile(**noise), activation=Identity(), chips=CHIPS, alike=True)
+def replications(lab, chips=CHIPS, batch=3, **noise):
+    """Chips that are all alike but for their noise: n = 400 independent estimates, each of K samples."""
+    return lab.bench(SIZES, lab.profile(**noise), activation=Identity(), chips=chips, batch=batch, alike=True)
 
 
-def np_directions(bench, baseline, samples=SAMPLES):
+def np_directions(bench, baseline, samples=16, sigma=0.2):
     """NP's estimates of dL/da of one step, per layer (C, B, units)."""
-    rule = RULES["np"](sigma=SIGMA, baseline=baseline, samples=samples)
-    observed, estimate = bench.observe(rule)
-    network = bench.rig.network
-    copy = Copy(network, tuple(bench.weights), Periphery((None,) * network.depth))
-    updates, _ = rule.update(observed, estimate, None, copy, Counters.zero(CHIPS, torch.device("cpu")))
+    rule = RULES["np"](sigma=sigma, baseline=baseline, samples=samples)
+    updates, _ = bench.update(rule, *bench.observe(rule))
     return [update.post for update in updates]
 
 
 def mean_loss_gradients(bench, read_sigma):
     """d E[L] / da (C, B, units) of a linear network, over read noise of sigma G_max on devices with G_min = 0.
 
-    E L = L(mean) + tr Cov(a_out) / 2, with Cov(a_l) = W Cov(x_l) W^T + 2 (sigma w_max)^2 (||mean x_l||^2 + tr Cov(x_l)).
+    E L = L(mean) + tr Cov(a_out) / 2; Cov(a_l) = W Cov(x_l) W^T + 2 (sigma w_max)^2 (||mean x_l||^2 + tr Cov(x_l)) I.
     """
     chips, batch = bench.task.inputs.shape[:2]
     weights = bench.chip.oracle.weights
     shifts = [w.new_zeros(chips, batch, w.shape[1]).requires_grad_() for w in weights]
     mean = bench.task.inputs
     covariance = mean.new_zeros(chips, batch, mean.shape[2], mean.shape[2])
-    for layer, w, w_max, shift in zip(bench.rig.network.layers, weights, bench.chip.limits, shifts, strict=True):
+    for layer, w, w_max, shift in zip(
+        bench.rig.network.layers, weights, bench.chip.limits.weights, shifts, strict=True
+    ):
         levels = layer.drive(mean)
         power = levels.square().sum(2) + covariance.diagonal(dim1=2, dim2=3).sum(2)
         variance = 2 * (read_sigma * w_max[:, :, 0]).square() * power
@@ -64,34 +61,26 @@ def mean_loss_gradients(bench, read_sigma):
 
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_column_noise_mean_is_the_gradient(lab, baseline):
-    bench = replications(lab, column=5)
+    bench = replications(lab, column=3)
     true, _ = bench.gradients()
     found = np_directions(bench, baseline)
     largest, bound = lab.largest_t([g - t for g, t in zip(found, true, strict=True)])
     assert largest < bound
-    largest, bound = lab.largest_t([g - 0.8 * t for g, t in zip(found, true, strict=True)])
-    assert largest > bound, "n is too small to see a bias of 20 %"
+    largest, bound = lab.largest_t([g - 0.75 * t for g, t in zip(found, true, strict=True)])
+    assert largest > bound, "n is too small to see a bias of a quarter"
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_read_noise_mean_is_the_gradient_of_the_mean_loss(lab, baseline):
-    bench = replications(lab, read=6)
-    true = mean_loss_gradients(bench, 0.06)
-    found = np_directions(bench, baseline)
+    """K = 64 at a large sigma; the noise's own gradient is part of the mean: without it the same bound is broken."""
+    bench = replications(lab, batch=1, read=8)
+    found = np_directions(bench, baseline, samples=64, sigma=0.5)
+    true = mean_loss_gradients(bench, 0.08)
     largest, bound = lab.largest_t([g - t for g, t in zip(found, true, strict=True)])
     assert largest < bound
-
-
-def test_read_noise_has_a_gradient_of_its_own(lab):
-    """At 6 % the gradient of the noise-free loss is seen to be another one; at 0.5 % the difference is lost in n."""
-    bench = replications(lab, read=6)
-    true, _ = bench.gradients()
-    largest, bound = lab.largest_t([g - t for g, t in zip(np_directions(bench, "centred"), true, strict=True)])
+    noise_free, _ = bench.gradients()
+    largest, bound = lab.largest_t([g - t for g, t in zip(found, noise_free, strict=True)])
     assert largest > bound
-    quiet = replications(lab, read=0.5)
-    true, _ = quiet.gradients()
-    largest, bound = lab.largest_t([g - t for g, t in zip(np_directions(quiet, "clean"), true, strict=True)])
-    assert largest < bound
 
 
 def test_mean_loss_without_noise_is_the_loss(lab):
@@ -102,20 +91,21 @@ def test_mean_loss_without_noise_is_the_loss(lab):
 
 
 def test_centring_the_loss_alone_is_biased(lab):
-    """sum_k (L_k - mean L) eps_k / (G sigma^2) has the mean (1 - 1/G) g: with G = 3 a third is missing."""
-    bench = replications(lab, column=5)
+    """sum_k (L_k - mean L) eps_k / (G sigma^2) has the mean (1 - 1/G) g: with G = 2 a half is missing. n = 1000."""
+    bench = replications(lab, 1000, column=1)
     true, _ = bench.gradients()
-    rule = RULES["np"](sigma=SIGMA, baseline="centred", samples=SAMPLES)
+    sigma = 0.2
+    rule = RULES["np"](sigma=sigma, baseline="centred", samples=1)
     plan = rule.plan(bench.rig.network)
-    groups = plan.samples
+    group = plan.samples
     bench.rig.next_batch()
-    (seen,) = bench.rig.run(plan.probes, groups)
+    (seen,) = bench.rig.run(plan.probes, group)
     centred = seen.loss - seen.loss.mean(1, keepdim=True)
-    naive = [torch.einsum("csb,csbn->cbn", centred, eps) / (groups * SIGMA**2) for eps in seen.injected]
+    naive = [torch.einsum("csb,csbn->cbn", centred, eps) / (group * sigma**2) for eps in seen.injected]
     largest, bound = lab.largest_t([g - t for g, t in zip(naive, true, strict=True)])
     assert largest > bound
-    largest, bound = lab.largest_t([g - (1 - 1 / groups) * t for g, t in zip(naive, true, strict=True)])
+    largest, bound = lab.largest_t([g - (1 - 1 / group) * t for g, t in zip(naive, true, strict=True)])
     assert largest < bound
-    again = replications(lab, column=5)  # the same seed: the same numbers
-    for a, b in zip(naive, np_directions(again, "centred"), strict=True):
-        torch.testing.assert_close(a, b * (1 - 1 / groups), rtol=1e-9, atol=1e-11)
+    again = replications(lab, 1000, column=1)  # the same seed: the same numbers
+    for a, b in zip(naive, np_directions(again, "centred", samples=1), strict=True):
+        torch.testing.assert_close(a, b * (1 - 1 / group), rtol=1e-9, atol=1e-11)

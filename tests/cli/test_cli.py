@@ -1,0 +1,150 @@
+"""The command line as a person meets it: output, exit codes, one message for an error and no traceback."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analogsim.cli.main import main
+
+TINY = ["--set", "train.epochs=1", "--set", "chip.population=2", "--set", "data.batch=200"]
+
+
+def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["analogsim", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    return int(caught.value.code or 0)
+
+
+def test_run_prints_a_table_and_writes_the_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert _call(monkeypatch, "run", "quickstart", *TINY, "--out", str(tmp_path)) == 0
+    out, err = capsys.readouterr()
+    for word in ("bp (oracle)", "danp", "95 % interval", "run folder:", "for comparison only"):
+        assert word in " ".join(out.split())
+    assert "danp (4/4) epoch 1: accuracy" in err
+    [folder] = tmp_path.iterdir()
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert written == {
+        "scenario.yaml",
+        "metrics.jsonl",
+        "result.json",
+        "info.json",
+        "figures/learning_curves.png",
+        "figures/learning_curves.svg",
+    }
+
+
+def test_run_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    settings = [*TINY, "--set", "chip.overrides.read_noise.sigma={each: [0 %, 1 %]}"]
+    assert _call(monkeypatch, "run", "quickstart", *settings, "--out", str(tmp_path), "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert [row["arm"] for row in summary["rows"]] == ["bp", "bp", "np", "np", "anp", "anp", "danp", "danp"]
+    assert summary["rows"][0]["oracle"] == ["output_error", "transposed_read"]
+    assert summary["rows"][4]["point"] == {"chip.profile.read_noise.0.sigma": "0 %"}
+    assert summary["rows"][4]["silent"] == 1.0
+    assert summary["rows"][5]["silent"] == 0.0
+    assert Path(summary["folder"]).is_dir()
+
+
+@pytest.mark.parametrize("name", ["profiles", "scenarios", "rules"])
+def test_lists_and_shows_in_both_forms(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _call(monkeypatch, name, "list") == 0
+    text = capsys.readouterr().out
+    assert _call(monkeypatch, name, "list", "--json") == 0
+    entries = json.loads(capsys.readouterr().out)
+    for entry in entries:
+        assert entry["name"] in text
+        assert _call(monkeypatch, name, "show", entry["name"]) == 0
+        assert entry["name"] in capsys.readouterr().out
+        assert _call(monkeypatch, name, "show", entry["name"], "--json") == 0
+        json.loads(capsys.readouterr().out)
+
+
+def test_a_shown_scenario_runs_and_a_shown_profile_loads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert _call(monkeypatch, "profiles", "show", "noisy") == 0
+    (tmp_path / "mine.yaml").write_text(capsys.readouterr().out)
+    assert _call(monkeypatch, "scenarios", "show", "quickstart") == 0
+    (tmp_path / "study.yaml").write_text(capsys.readouterr().out)
+    profile = f"chip.profile={tmp_path / 'mine.yaml'}"
+    scenario = str(tmp_path / "study.yaml")
+    assert _call(monkeypatch, "run", scenario, *TINY, "--set", profile, "--out", str(tmp_path / "runs")) == 0
+
+
+def test_the_schema_is_json_schema(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _call(monkeypatch, "scenarios", "schema") == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert {"name", "data", "network", "chip", "train", "arms"} <= set(schema["required"])
+    assert "Number K" in json.dumps(schema)  # settings of the rules, with their descriptions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nosuch"], "no scenario is called 'nosuch'; there are quickstart"),
+        (["run", "nosuch.yaml"], "nosuch.yaml: cannot be read: No such file or directory"),
+        (["run", "quickstart", "--set", "data.bacth=1"], "data.bacth: unknown key"),
+        (["run", "quickstart", "--set", "arms.bp.oracle=[]"], "rule 'bp' needs"),
+        (["run", "quickstart", "--device", "tpu"], "--device tpu: not a known device; choose auto, cpu or cuda"),
+        (["profiles", "show", "nosuch"], "no profile is called 'nosuch'"),
+        (["rules", "show", "nosuch"], "no rule is called 'nosuch'"),
+        (["scenarios", "show", "nosuch"], "no scenario is called 'nosuch'"),
+    ],
+)
+def test_errors_are_one_message_and_exit_2(
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _call(monkeypatch, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from analogsim.errors import ScenarioError
+
+    monkeypatch.setattr(sys, "argv", ["analogsim", "run", "nosuch", "--debug"])
+    with pytest.raises(ScenarioError):
+        main()
+
+
+def test_a_terminal_gets_a_bar_with_the_live_accuracy(tmp_path: Path) -> None:
+    reader, writer = pty.openpty()
+    arguments = ["run", "quickstart", "--quick", *TINY, "--out", str(tmp_path)]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "analogsim", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=writer,
+        env=environment,
+        text=True,
+    ) as process:
+        os.close(writer)
+        shown = b""
+        try:
+            while part := os.read(reader, 65536):
+                shown += part
+        except OSError:  # Linux says so when the other end is closed
+            pass
+        assert process.wait() == 0
+    assert b"accuracy" in shown
+    assert b"danp (4/4)" in shown
+    assert b"100 %" in shown

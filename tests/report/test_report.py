@@ -1,0 +1,87 @@
+"""Summaries, the table and the figure, from results made by hand."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from analogsim.report.curves import learning_curves
+from analogsim.report.summary import point_label, rows
+from analogsim.report.table import final_table
+from analogsim.results import ArmResult, ChipResult, Counts, Curve, Metrics, Result, interval
+
+
+def _metrics(epoch: float, accuracy: float | None) -> Metrics:
+    return Metrics(epoch=epoch, test_accuracy=accuracy, test_loss=0.5, train_loss=None)
+
+
+def _result(oracle: tuple[str, ...] = (), silent: int = 0, diverged: bool = False) -> Result:
+    chips = []
+    for level in ("0 %", "1 %"):
+        for chip in range(3):
+            final = _metrics(2, 0.9 + 0.01 * chip)
+            chips.append(
+                ChipResult(
+                    coordinates={"chip.profile.read_noise.0.sigma": level, "chip": chip},
+                    status="diverged" if diverged and chip == 0 else "finished",
+                    final=final,
+                    best=final,
+                    counts=Counts(passes=4, device_writes=9, vectors=100, silent=silent, saturated=0.0),
+                )
+            )
+    arm = ArmResult(rule="anp", decorrelated=False, oracle=oracle, steps=2, passes_per_step=2, chips=tuple(chips))
+    return Result(name="made up", seed=0, arms={"first": arm})
+
+
+def _text(result: Result) -> str:
+    console = Console(width=120, record=True, file=None, quiet=True)
+    with console.capture() as capture:
+        console.quiet = False
+        console.print(final_table(result))
+    return capture.get()
+
+
+def test_interval_is_students_t() -> None:
+    values = np.random.default_rng(1).normal(size=9)
+    mean, half = interval(values.tolist())
+    low, high = stats.t.interval(0.95, 8, loc=values.mean(), scale=stats.sem(values))
+    assert mean == pytest.approx((low + high) / 2, rel=1e-12)
+    assert half == pytest.approx((high - low) / 2, rel=1e-9)
+    assert interval([3.0]) == (3.0, None)
+
+
+def test_a_row_for_each_point_with_mean_and_interval() -> None:
+    found = rows(_result())
+    assert [row.point for row in found] == [{"chip.profile.read_noise.0.sigma": level} for level in ("0 %", "1 %")]
+    assert found[0].chips == 3
+    assert found[0].final == pytest.approx(interval([0.9, 0.91, 0.92]))
+    assert point_label(found[1].point) == "read noise sigma 1 %"
+
+
+def test_the_table_marks_what_must_not_be_missed() -> None:
+    plain = _text(_result())
+    assert "91.00 ± 2.48" in plain
+    assert "oracle" not in plain
+    assert "silent" not in plain
+    marked = _text(_result(oracle=("output_error",), silent=50, diverged=True))
+    assert "first (oracle)" in marked
+    assert "50%" in marked
+    assert "1 of 3" in marked
+
+
+def test_the_figure_has_a_line_and_a_band_for_each_arm_and_repeats(tmp_path: Path) -> None:
+    result = _result(oracle=("output_error",))
+    curves = [
+        Curve(arm="first", step=step, chips=tuple(_metrics(step, 0.1 * step + 0.01 * chip) for chip in range(6)))
+        for step in range(3)
+    ]
+    png, svg = learning_curves(result, curves, tmp_path / "a")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    text = svg.read_text()
+    ElementTree.fromstring(text)
+    assert "first (oracle)" in text
+    assert "read noise sigma 1 %" in text
+    assert learning_curves(result, curves, tmp_path / "b")[1].read_text() == text

@@ -1,0 +1,151 @@
+"""Scenarios: reading, overriding, resolving, and laying out populations."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analogsim.errors import ScenarioError
+from analogsim.study.scenario import lay_out, load_scenario, resolve, scenario_names, to_data
+from device_models._yaml import dump_yaml, load_yaml
+
+MINIMAL: dict[str, Any] = {
+    "name": "tiny",
+    "data": {"set": "digits"},
+    "network": {"layers": [10]},
+    "chip": {"profile": "ideal", "population": 2},
+    "train": {"epochs": 1},
+    "arms": {"anp": {"rule": "anp"}},
+}
+
+
+def _with(path: str, value: Any) -> dict[str, Any]:
+    data = load_yaml(dump_yaml(MINIMAL), "copy")
+    here = data
+    *parents, last = path.split(".")
+    for key in parents:
+        here = here.setdefault(key, {})
+    here[last] = value
+    return data
+
+
+@pytest.mark.parametrize("name", scenario_names())
+@pytest.mark.parametrize("quick", [False, True])
+def test_packaged_scenarios_resolve_and_survive_a_round_trip(name: str, quick: bool) -> None:
+    scenario = load_scenario(name, quick=quick)
+    text = dump_yaml(to_data(scenario))
+    again = resolve(load_yaml(text, "again"), "again")
+    assert to_data(again) == to_data(scenario)
+    assert dump_yaml(to_data(again)) == text
+    assert again.arms == {arm: again.arms[arm] for arm in scenario.arms}
+    assert [arm.build_rule() for arm in again.arms.values()] == [arm.build_rule() for arm in scenario.arms.values()]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("nmae", "x", "nmae: unknown key"),
+        ("name", "a b", "name: "),
+        ("seed", -1, "seed: must be greater than or equal to 0 (got -1)"),
+        ("data.set", "cats", "data.set: no data set is called 'cats'; choose one of digits"),
+        ("data.batch", 0, "data.batch: must be greater than 0 (got 0)"),
+        ("network.layers", [], "network.layers: "),
+        ("network.layers", [10, 0], "network.layers.1: must be greater than 0 (got 0)"),
+        ("network.activation", "swish", "network.activation: no activation function is called 'swish'"),
+        ("network.activation", {"leaky_relu": 0.1, "identity": True}, "network.activation: give exactly one"),
+        ("chip.profile", "pmc", "chip.profile: no profile is called 'pmc'; there are ideal, noisy"),
+        ("chip.profile", {"name": "mine"}, "chip.profile.conductance: is missing; add it"),
+        ("chip.overrides.adc", {"bits": 1, "range": 3}, "chip.profile.adc.bits: "),
+        ("chip.overrides.read_noise", {"sigma": 0.01}, "chip.profile.read_noise.0.sigma: needs a number and its unit"),
+        ("chip.overrides.read_noise", {"sigma": "-1 %"}, "chip.profile.read_noise.0.sigma: must not be below 0 %"),
+        ("chip.grants", ["everything"], "chip.grants.0: no access is called 'everything'; choose one of"),
+        ("chip.tile", "big", "chip.tile: "),
+        ("train.epochs", 1.5, "train.epochs: "),
+        ("train.evaluate_every", "often", "train.evaluate_every: not a period (got 'often')"),
+        ("train.optimizer", {"adam": {"lr": 0}}, "train.optimizer.adam.lr: must be greater than 0 (got 0)"),
+        ("train.optimizer", {"lbfgs": {"lr": 1}}, "train.optimizer.lbfgs: unknown key"),
+        ("train.optimizer", {"sgd": {"lr": 1, "momentun": 1}}, "train.optimizer: sgd does not take momentun"),
+        ("train.optimizer", {"adam": {"lr": 1, "betas": [2, 1]}}, "train.optimizer: adam: Invalid beta"),
+        ("arms", {}, "arms: "),
+        ("arms.anp.rule", "magic", "arms.anp: not a known choice (got 'magic'); choose one of 'bp', 'np', 'anp'"),
+        ("arms.anp.sigma", -1, "arms.anp.sigma: must be greater than or equal to 0 (got -1)"),
+        ("arms.anp.sgima", 1, "arms.anp.sgima: unknown key"),
+        ("arms.anp.decorrelation", {"rate": -1}, "arms.anp.decorrelation.rate: must be greater than 0 (got -1)"),
+    ],
+)
+def test_a_fault_is_named_with_its_path(path: str, value: Any, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        resolve(_with(path, value), "tiny.yaml")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("tiny.yaml cannot be used:")
+
+
+def test_all_faults_stand_in_one_message() -> None:
+    data = _with("data.batch", 0) | {"seed": -1, "extra": 1}
+    data["chip"] = {"profile": "noisy", "overrides": {"adc": {"bits": 99}}, "tile": 0}
+    with pytest.raises(ScenarioError) as caught:
+        resolve(data, "tiny.yaml")
+    for path in ("seed:", "data.batch:", "chip.tile:", "extra:", "chip.profile.adc.bits:"):
+        assert f"\n  - {path}" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "just words", "a: 1\na: 2", "a: !!python/object:os.x {}", "a: [", "\t"])
+def test_what_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError, match=r"bad\.yaml"):
+        load_scenario(str(path))
+
+
+def test_settings_override_by_path_and_quick_goes_first(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(dump_yaml(MINIMAL | {"quick": {"train.epochs": 7, "chip.population": 3}}))
+    assert load_scenario(str(path)).train.epochs == 1
+    scenario = load_scenario(str(path), ["train.epochs=9", "network.layers.0=12", "arms.b={rule: np}"], quick=True)
+    assert (scenario.train.epochs, scenario.chip.population, scenario.network.layers) == (9, 3, (12,))
+    assert set(scenario.arms) == {"anp", "b"}
+
+
+@pytest.mark.parametrize("setting", ["train.epochs", "=3", "network.layers.7=3", "seed.x=1", "a=[", "name=x: y: z"])
+def test_settings_that_cannot_be_are_refused(setting: str) -> None:
+    with pytest.raises(ScenarioError):
+        load_scenario("quickstart", [setting])
+
+
+def test_an_alias_is_its_rule_with_decorrelation() -> None:
+    alias = resolve(_with("arms.anp.rule", "danp"), "x").arms["anp"]
+    assert alias.rule == "anp"
+    assert alias.decorrelation is not None
+
+
+def test_more_samples_are_centred_unless_said_otherwise() -> None:
+    def baseline(**settings: Any) -> str:
+        return resolve(_with("arms.anp", {"rule": "anp", **settings}), "x").arms["anp"].build_rule().baseline
+
+    assert baseline() == "shared"
+    assert baseline(samples=4) == "centred"
+    assert baseline(samples=4, baseline="shared") == "shared"
+
+
+def test_axes_make_a_population_point_by_point() -> None:
+    data = _with("seed", {"each": [5, 6]})
+    data["chip"]["overrides"] = {"read_noise": {"sigma": {"each": ["0 %", "1 %", "3 %"]}}}
+    data["train"]["optimizer"] = {"adam": {"lr": {"each": [0.1, 0.2]}}}
+    scenario = resolve(data, "x")
+    population = lay_out(scenario, scenario.arms["anp"])
+    assert len(population.ids) == 2 * 3 * 2 * 2
+    assert population.seeds == [5] * 12 + [6] * 12
+    assert population.ids == [0, 1] * 12
+    assert population.rates[:4] == [0.1, 0.1, 0.2, 0.2]
+    sigma = population.profile.read_noise[0].sigma.values
+    assert sigma[:12] == (0.0,) * 4 + (0.01,) * 4 + (0.03,) * 4
+    place = population.coordinates[9]
+    assert place == {"seed": 5, "chip.profile.read_noise.0.sigma": "3 %", "lr": 0.1, "chip": 1}
+
+
+def test_only_runs_the_named_chips() -> None:
+    scenario = resolve(_with("chip.only", [1]), "x")
+    assert lay_out(scenario, scenario.arms["anp"]).ids == [1]
+    beyond = resolve(_with("chip.only", [2]), "x")
+    with pytest.raises(ScenarioError, match="there is no chip 2 in a population of 2"):
+        lay_out(beyond, beyond.arms["anp"])

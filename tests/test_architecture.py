@@ -1,0 +1,72 @@
+"""The house as it was designed: who may import whom, and what is public."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import analogsim
+import device_models
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_import_contracts_hold() -> None:
+    command = [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_public_names_are_these() -> None:
+    assert analogsim.__all__ == [
+        "Access",
+        "AccessError",
+        "AnalogsimError",
+        "Chip",
+        "Controller",
+        "DataError",
+        "Decorrelation",
+        "Mapping",
+        "Network",
+        "Result",
+        "Rule",
+        "RunError",
+        "ScenarioError",
+        "load_scenario",
+        "read_result",
+        "run",
+    ]
+    assert device_models.__all__ == [
+        "ADC",
+        "DAC",
+        "Device",
+        "DeviceProfile",
+        "ProfileError",
+        "ReadNoise",
+        "load_profile",
+        "preset_names",
+        "vector_gain",
+    ]
+
+
+@pytest.mark.parametrize("module", [analogsim, device_models])
+def test_every_public_name_is_there(module: object) -> None:
+    for name in module.__all__:
+        assert getattr(module, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = analogsim.nonsense
+
+
+def test_help_does_not_load_torch() -> None:
+    code = "import sys, analogsim.cli\nassert 'torch' not in sys.modules, 'torch'"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_docstring_example_of_the_package() -> None:
+    import doctest
+
+    assert doctest.testmod(analogsim).failed == 0
