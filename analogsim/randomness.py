@@ -81,15 +81,10 @@ class Streams:
             generator.manual_seed(int(state[0] & np.uint64(2**63 - 1)))
         return generator
 
-    def draw(
-        self, purpose: Purpose, layer: int, samples: int, shape: Sequence[int], dtype: torch.dtype, law: str = "normal"
-    ) -> Tensor:
-        """Unit-variance numbers of shape (chips, samples, *shape).
+    def draw(self, purpose: Purpose, layer: int, samples: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Standard normal numbers of shape (chips, samples, *shape).
 
         Drawing S samples at once or in several calls gives the same numbers.
-
-        Args:
-            law: `normal` or `rademacher`.
         """
         count = int(np.prod(shape))
         padded = -(-count // _LANES) * _LANES
@@ -97,8 +92,7 @@ class Streams:
         for chip, generator in zip(block, self.generators(purpose, layer), strict=True):
             for numbers in (chip,) if self._device.type == "cpu" else chip:
                 numbers.normal_(generator=generator)
-        numbers = block[:, :, :count].unflatten(2, tuple(shape))
-        return numbers if law == "normal" else torch.where(numbers < 0, -1.0, 1.0).to(dtype)
+        return block[:, :, :count].unflatten(2, tuple(shape))
 
     def state_dict(self) -> dict[str, Any]:
         """The state of every generator, for a checkpoint."""

@@ -198,14 +198,13 @@ class Chip:
         kinds = sorted({(each.draw, each.law) for each in asked if each is not None})
         if not kinds:
             return None
-        shape = (self.chips, samples, len(passes), batch, units)
-        eps = torch.zeros(shape, dtype=self.dtype, device=self.device)
-        for law in sorted({law for _, law in kinds}):
-            draws = [draw for draw, other in kinds if other == law]
-            numbers = self.streams.draw(Purpose.INJECTION, index, samples, (len(draws), batch, units), self.dtype, law)
-            for position, each in enumerate(asked):
-                if each is not None and each.law == law:
-                    eps[:, :, position] = numbers[:, :, draws.index(each.draw)] * (each.sigma * each.scale)
+        numbers = self.streams.draw(Purpose.INJECTION, index, samples, (len(kinds), batch, units), self.dtype)
+        eps = torch.zeros((self.chips, samples, len(passes), batch, units), dtype=self.dtype, device=self.device)
+        for position, each in enumerate(asked):
+            if each is not None:
+                unit = numbers[:, :, kinds.index((each.draw, each.law))]
+                unit = torch.where(unit < 0, -1.0, 1.0).to(unit) if each.law == "rademacher" else unit
+                eps[:, :, position] = unit * (each.sigma * each.scale)
         return eps
 
 

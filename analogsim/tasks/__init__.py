@@ -1,6 +1,7 @@
 """Data sets and losses: what turns a chip's outputs into one scalar per sample."""
 
-from analogsim.tasks.data import DATA_SETS, DataSet
+from analogsim.tasks.data import DATA_SETS
+from analogsim.tasks.data_set import DataSet
 from analogsim.tasks.losses import LOSSES, CrossEntropy, Loss, SquaredError
 from analogsim.tasks.task import Task
 

@@ -3,46 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
-
-@dataclass(frozen=True)
-class DataSet:
-    """Inputs and targets, split for training and testing; float32 on the CPU.
-
-    Attributes:
-        train_inputs, test_inputs: (N, features).
-        train_targets, test_targets: (N, outputs); one-hot for classification.
-    """
-
-    train_inputs: Tensor
-    train_targets: Tensor
-    test_inputs: Tensor
-    test_targets: Tensor
-
-    @property
-    def features(self) -> int:
-        """Numbers per input."""
-        return self.train_inputs.shape[1]
-
-    @property
-    def outputs(self) -> int:
-        """Numbers per target."""
-        return self.train_targets.shape[1]
-
-    def standardised(self) -> DataSet:
-        """Every feature shifted and scaled to mean 0 and standard deviation 1 over the training set.
-
-        A feature that never changes there becomes 0.
-        """
-        mean, sd = self.train_inputs.mean(0), self.train_inputs.std(0, correction=0)
-        scale = torch.where(sd > 0, 1 / sd, 0.0)
-        inputs = [(x - mean) * scale for x in (self.train_inputs, self.test_inputs)]
-        return DataSet(inputs[0], self.train_targets, inputs[1], self.test_targets)
+from analogsim.tasks.data_set import DataSet
+from analogsim.tasks.idx import load_idx
 
 
 def _digits() -> DataSet:
@@ -60,5 +27,9 @@ def _digits() -> DataSet:
     return DataSet(x[:1400], t[:1400], x[1400:], t[1400:])
 
 
-DATA_SETS: dict[str, Callable[[], DataSet]] = {"digits": _digits}
+DATA_SETS: dict[str, Callable[[], DataSet]] = {
+    "digits": _digits,
+    "mnist": partial(load_idx, "mnist", "MNIST"),
+    "fashion-mnist": partial(load_idx, "fashion-mnist", "Fashion-MNIST"),
+}
 """Every data set. A new one is a loader and one entry."""

@@ -93,12 +93,11 @@ def _read_law(
         x = x * (w_max / scale).transpose(0, 2, 1)
     unit = scale / (g_max - g_min)
 
-    dac, gain, full = profile.dac, np.ones((*x.shape[:2], 1)), 1.0
+    dac, gain = profile.dac, np.ones((*x.shape[:2], 1))
+    full = 1.0 if dac is None else dac.range
+    if backward is not None or (dac is not None and dac.scaling == "per_vector"):
+        gain = np.maximum(np.abs(x).max(axis=-1, keepdims=True), 1e-300) / full
     if dac is not None:
-        full = dac.range
-        if backward is not None or dac.scaling == "per_vector":
-            largest = np.abs(x).max(axis=-1, keepdims=True)
-            gain = np.where(largest > 0, largest, full) / full
         x = _quantised(x / gain, dac.bits, full) * gain
 
     amplifier = np.zeros((1, 1, 1))

@@ -94,6 +94,19 @@ def test_sigma_is_a_standard_deviation(chip_of: Any, inputs_of: Any, law: Any) -
         assert abs(eps.square().mean().item() / sigma**2 - 1) < 5 * (2 / n) ** 0.5
 
 
+def test_rademacher_is_a_fair_sign(chip_of: Any, inputs_of: Any) -> None:
+    n = 100_000
+    chip = chip_of(NETWORK, load_profile("ideal"), 1)
+    inject = Pass(inject=Injection(1.0, law="rademacher"))
+    first = chip.forward(inputs_of(1, 1, 6), (inject,), samples=n // 10).injected[0]
+    assert first is not None
+    signs = first.flatten()[:n]
+    assert (signs.abs() == 1).all()
+    # The mean of n signs is N(0, 1 / n); five standard errors are passed by chance once in 1.7 million.
+    assert signs.mean().abs() < 5 / n**0.5
+    assert (signs[1:] * signs[:-1]).mean().abs() < 5 / n**0.5
+
+
 def test_both_laws_in_one_step(chip_of: Any, inputs_of: Any) -> None:
     chip = chip_of(NETWORK, load_profile("ideal"), 2)
     asked = (Injection(0.1), Injection(0.2, law="rademacher"), Injection(0.1, scale=-1.0))

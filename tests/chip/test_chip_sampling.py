@@ -15,12 +15,19 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch import Tensor
 
 from analogsim.chip import Chip, Mapping
 from analogsim.port import Pass
 from analogsim.randomness import Purpose
 from device_models import DeviceProfile
 from device_models.profile import merge, preset_data
+
+
+def _drives(chip: Chip, v: Tensor) -> tuple[Tensor, ...]:
+    """Layer inputs at which no converter clips."""
+    return tuple(v.new_zeros(*v.shape[:2], layer.rows) for layer in chip.network.layers)
+
 
 ALPHA = 1e-6
 N = 10_000  # reads of each cell: the variance of one cell is known to sqrt(2 / n) = 1.4 %
@@ -91,8 +98,8 @@ def _read(chip: Chip, direction: str, n: int) -> np.ndarray:
         a = chip.forward(x, (Pass(),) * PASSES, samples=n).pre_activations[0]
         return a.permute(1, 2, 0, 3, 4).double().numpy()
     copies = VECTORS.to(chip.dtype).repeat(n, 1).expand(CHIPS, -1, -1)
-    linear = torch.ones(CHIPS, len(copies[0]), chip.network.layers[0].outputs, dtype=chip.dtype)
-    a = chip.backward(copies, (linear, copies))[0]
+    linear = torch.zeros(CHIPS, len(copies[0]), chip.network.layers[0].outputs, dtype=chip.dtype)
+    a = chip.backward(copies, _drives(chip, copies), (linear, copies))[0]
     return a.unflatten(1, (n, len(VECTORS))).transpose(0, 1)[:, None].double().numpy()
 
 

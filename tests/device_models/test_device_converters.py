@@ -89,7 +89,7 @@ def test_a_zero_vector_stays_zero() -> None:
     levels, gain = DAC(bits=4, range=2.0, scaling="per_vector").encode(x)
     assert gain is not None
     assert torch.equal(levels[0], torch.zeros(5))
-    assert gain[0] == 1
+    assert 0 < gain[0] < 1e-30, "what scales with a vector of zeros vanishes with it"
     assert torch.isfinite(levels).all()
     assert gain[1] == pytest.approx(0.2, rel=1e-6)
 

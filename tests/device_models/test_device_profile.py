@@ -241,7 +241,7 @@ def test_the_ideal_preset_has_no_imperfection() -> None:
         ({"n": {"kind": "p", "s": 1}}, {"n": {"kind": "p", "s": 2}}, {"n": {"kind": "p", "s": 2}}),
         ({"n": {"kind": "p", "s": 1}}, {"n": {"kind": "q", "t": 2}}, {"n": {"kind": "q", "t": 2}}),
         ({"n": [{"kind": "p", "s": 1}]}, {"n": {"s": 2}}, {"n": {"kind": "p", "s": 2}}),
-        ({"n": [{"s": 1}, {"s": 2}]}, {"n": {"s": 3}}, {"n": {"s": 3}}),
+        ({"n": [{"s": 1}, {"s": 2}]}, {"n": [{"s": 3}]}, {"n": [{"s": 3}]}),
         ({"s": "1 %"}, {"s": {"each": ["2 %"]}}, {"s": {"each": ["2 %"]}}),
         ({"s": {"each": ["2 %"]}}, {"s": "1 %"}, {"s": "1 %"}),
         ({"s": {"each": ["2 %", "3 %"]}}, {"s": {"each": ["4 %"]}}, {"s": {"each": ["4 %"]}}),
@@ -251,6 +251,11 @@ def test_overrides_are_laid_over_mapping_by_mapping(base: Any, overrides: Any, r
     before = copy.deepcopy((base, overrides))
     assert merge(base, overrides) == result
     assert (base, overrides) == before, "merging must not write into what it merges"
+
+
+def test_which_of_several_effects_an_override_means_is_no_guess() -> None:
+    with pytest.raises(ProfileError, match="n: is a list of 2 effects; an override must give the whole list"):
+        merge({"n": [{"s": 1}, {"s": 2}]}, {"n": {"s": 3}})
 
 
 def test_overrides_of_a_preset() -> None:

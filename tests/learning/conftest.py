@@ -82,7 +82,9 @@ class Lab:
     oracle = ORACLE
 
     @staticmethod
-    def profile(read: float = 0.0, column: float = 0.0, bits: int = 0) -> DeviceProfile:
+    def profile(
+        read: float = 0.0, column: float = 0.0, bits: int = 0, dac: float = 6, adc: float = 12
+    ) -> DeviceProfile:
         """Additive read noise, column noise (percent of full scale); converters only where bits are given."""
         data: dict = {"name": "bench", "conductance": {"min": "0 uS", "max": "25 uS"}}
         if read:
@@ -90,7 +92,7 @@ class Lab:
         if column:
             data["column_noise"] = {"sigma": f"{column} %"}
         if bits:
-            data |= {"dac": {"bits": bits, "range": 6}, "adc": {"bits": bits, "range": 12}}
+            data |= {"dac": {"bits": bits, "range": dac}, "adc": {"bits": bits, "range": adc}}
         return DeviceProfile.from_data(data)
 
     def bench(
@@ -148,3 +150,12 @@ class Lab:
 @pytest.fixture(scope="session")
 def lab() -> Lab:
     return Lab()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Tensors here are tiny: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
