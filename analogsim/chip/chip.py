@@ -226,8 +226,10 @@ def _by_site(eps: Tensor | None, passes: Sequence[Pass]) -> tuple[Tensor | None,
         return eps, None
     if "pre_activation" not in sites:
         return None, eps
-    mask = eps.new_tensor([site == "activation" for site in sites])[:, None, None]
-    return eps * (1 - mask), eps * mask
+    before, after = eps.clone(), eps.clone()
+    for index, site in enumerate(sites):
+        (before if site == "activation" else after)[:, :, index] = 0
+    return before, after
 
 
 class Oracle:

@@ -37,16 +37,15 @@ class Draws:
 
     def pick(self, x: Tensor) -> Tensor:
         """The noisy passes of x (C, S or 1, P or 1, ...)."""
-        return x if all(self.noisy) or x.shape[2] == 1 else x[:, :, self._indices]
+        if all(self.noisy) or x.shape[2] == 1:
+            return x
+        return torch.stack([x[:, :, index] for index, noisy in enumerate(self.noisy) if noisy], dim=2)
 
     def spread(self, noise: Tensor) -> Tensor:
         """Noise of the noisy passes (C, S, noisy passes, ...) -> of all passes, zero where clean."""
         if all(self.noisy):
             return noise
         full = noise.new_zeros((*noise.shape[:2], len(self.noisy), *noise.shape[3:]))
-        full[:, :, self._indices] = noise
+        for position, index in enumerate(index for index, noisy in enumerate(self.noisy) if noisy):
+            full[:, :, index] = noise[:, :, position]
         return full
-
-    @property
-    def _indices(self) -> list[int]:
-        return [index for index, noisy in enumerate(self.noisy) if noisy]

@@ -23,6 +23,9 @@ def _tiny(*settings: str) -> Scenario:
     return load_scenario("quickstart", [*base, *settings])
 
 
+TWO_ARMS = "arms={np: {rule: dnp, sigma: 0.3}, anp: {rule: anp, samples: 4}}"
+
+
 def _result(folder: Path) -> Result:
     return read_result(folder / "result.json")
 
@@ -65,15 +68,15 @@ def test_a_result_says_what_was_run(tmp_path: Path) -> None:
 
 
 def test_every_rule_starts_from_the_same_chips(tmp_path: Path) -> None:
-    folder = run(_tiny(), tmp_path, CPU).path
+    folder = run(_tiny("train.epochs=1"), tmp_path, CPU).path
     starts = [curve.chips for curve in read_curves(folder / "metrics.jsonl") if curve.step == 0]
     assert len(starts) == 4
     assert all(start == starts[0] for start in starts)
 
 
 def test_how_often_one_evaluates_changes_nothing(tmp_path: Path) -> None:
-    often = _result(run(_tiny("train.evaluate_every=1 step"), tmp_path, CPU).path)
-    rarely = _result(run(_tiny("train.evaluate_every=2 epochs"), tmp_path, CPU).path)
+    often = _result(run(_tiny(TWO_ARMS, "train.evaluate_every=2 steps"), tmp_path, CPU).path)
+    rarely = _result(run(_tiny(TWO_ARMS, "train.evaluate_every=2 epochs"), tmp_path, CPU).path)
     for name, arm in often.arms.items():
         for one, other in zip(arm.chips, rarely.arms[name].chips, strict=True):
             assert one.final.test_accuracy == other.final.test_accuracy
@@ -88,7 +91,7 @@ def test_a_chip_alone_learns_what_it_learns_in_a_population(point: str, tmp_path
     Rounding can flip an ADC code (one part in 127 of full scale) and so, in time, a prediction: after 28 steps at most
     2 of 397 test images may differ. Where products are formed chip by chip, the bits are equal.
     """
-    points = [point] if point else []
+    points = [point, TWO_ARMS] if point else []
     population = _result(run(_tiny("chip.population=8", *points), tmp_path, CPU).path)
     alone = _result(run(_tiny("chip.population=8", "chip.only=[5]", *points), tmp_path, CPU).path)
     for name, arm in alone.arms.items():
@@ -101,8 +104,8 @@ def test_a_chip_alone_learns_what_it_learns_in_a_population(point: str, tmp_path
 
 
 def test_a_level_of_noise_is_the_same_alone_and_among_others(tmp_path: Path) -> None:
-    axis = _result(run(_tiny("chip.overrides.read_noise.sigma={each: [3 %, 1 %]}"), tmp_path, CPU).path)
-    alone = _result(run(_tiny(), tmp_path, CPU).path)
+    axis = _result(run(_tiny(TWO_ARMS, "chip.overrides.read_noise.sigma={each: [3 %, 1 %]}"), tmp_path, CPU).path)
+    alone = _result(run(_tiny(TWO_ARMS), tmp_path, CPU).path)
     for name, arm in alone.arms.items():
         level = [chip for chip in axis.arms[name].chips if "1 %" in chip.coordinates.values()]
         for one, other in zip(arm.chips, level, strict=True):
@@ -110,8 +113,8 @@ def test_a_level_of_noise_is_the_same_alone_and_among_others(tmp_path: Path) -> 
 
 
 def test_a_chunk_of_samples_changes_nothing_beyond_rounding(tmp_path: Path) -> None:
-    whole = _result(run(_tiny("chip.precision=float64"), tmp_path, CPU).path)
-    parts = _result(run(_tiny("chip.precision=float64", "train.chunk=2"), tmp_path, CPU).path)
+    whole = _result(run(_tiny(TWO_ARMS, "chip.precision=float64"), tmp_path, CPU).path)
+    parts = _result(run(_tiny(TWO_ARMS, "chip.precision=float64", "train.chunk=2"), tmp_path, CPU).path)
     for name, arm in whole.arms.items():
         for one, other in zip(arm.chips, parts.arms[name].chips, strict=True):
             assert math.isclose(one.final.test_accuracy, other.final.test_accuracy, abs_tol=2.01 / 397)
@@ -183,7 +186,7 @@ def test_cuda_without_a_gpu_is_one_sentence() -> None:
 
 
 def test_the_written_scenario_names_every_default(tmp_path: Path) -> None:
-    folder = run(_tiny(), tmp_path, CPU).path
+    folder = run(_tiny("train.epochs=1", "chip.population=1"), tmp_path, CPU).path
     data = read_yaml(folder / "scenario.yaml")
     assert data["chip"]["profile"]["read_noise"] == [{"kind": "additive", "sigma": "1 %"}]
     assert data["arms"]["np"] == {"rule": "np", "sigma": 0.3, "baseline": "centred", "samples": 4}
