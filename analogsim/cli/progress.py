@@ -57,5 +57,5 @@ class Progress:
         elif not self._live and (curve.step >= self._told + self._steps / 10 or curve.step == self._steps):
             self._told = curve.step
             epoch = curve.chips[0].epoch
-            place = f"{curve.arm} ({self._begun}/{self._arms}) epoch {epoch:g}"
+            place = f"{curve.arm} ({self._begun}/{self._arms}) epoch {epoch:.3g}"
             self._console.print(f"{place}: {metric}", highlight=False, soft_wrap=True)

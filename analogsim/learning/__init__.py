@@ -2,7 +2,17 @@
 
 from analogsim.learning.controller import Controller
 from analogsim.learning.decorrelation import Decorrelation
+from analogsim.learning.normalisation import WeightNormalisation
 from analogsim.learning.registry import DECORRELATED, RULES, working_rules
 from analogsim.learning.rule import Copy, Rule
 
-__all__ = ["DECORRELATED", "RULES", "Controller", "Copy", "Decorrelation", "Rule", "working_rules"]
+__all__ = [
+    "DECORRELATED",
+    "RULES",
+    "Controller",
+    "Copy",
+    "Decorrelation",
+    "Rule",
+    "WeightNormalisation",
+    "working_rules",
+]

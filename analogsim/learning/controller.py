@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from analogsim.learning.decorrelation import Decorrelation
+from analogsim.learning.normalisation import WeightNormalisation
 from analogsim.learning.registry import working_rules
 from analogsim.learning.rule import Copy, Counters, Rule
 from analogsim.port import Access, AccessError, Hardware, LayerWrite, Observation, Periphery
@@ -45,7 +46,7 @@ class Controller:
         weights: per layer (C, units, rows), what the chip was programmed with; the start of the copy.
         optimizer: makes the optimiser that steps the copy; element-wise, so that chips stay independent.
         rates: learning rate of all chips, or of each.
-        decorrelation: companion of the rule, or None.
+        decorrelation, normalisation: companions of the rule, or None.
         chunk: largest number of samples run at once; None: all. A chunk's size changes nothing beyond rounding.
 
     Attributes:
@@ -66,6 +67,7 @@ class Controller:
         rates: float | Sequence[float],
         decorrelation: Decorrelation | None = None,
         chunk: int | None = None,
+        normalisation: WeightNormalisation | None = None,
     ) -> None:
         require_access(rule, hardware.grants)
         self._hardware, self._rule, self._chunk = hardware, rule, chunk
@@ -77,7 +79,7 @@ class Controller:
             raise ValueError(f"give one positive, finite learning rate, or one for each chip (got {rates})")
         self._step_share = torch.tensor(each, dtype=dtype).div_(max(each)).to(device)
         self._optimizer = optimizer(self._weights, lr=max(each), **_capturable(optimizer, device))
-        self._decorrelation = decorrelation
+        self._decorrelation, self._normalisation = decorrelation, normalisation
         self._r: list[Tensor | None] = [None] * hardware.network.depth
         if decorrelation is not None:
             self._r = list(decorrelation.init(hardware.network, hardware.chips, device, dtype))
@@ -153,6 +155,8 @@ class Controller:
         for w, direction in zip(self._weights, directions, strict=True):
             w.grad = torch.where(frozen, 0.0, direction)
         self._optimizer.step()
+        if self._normalisation is not None:
+            self._normalisation.apply(self._hardware.network, self._weights)
         share = torch.where(frozen, 0.0, self._step_share[:, None, None])
         for w, old, limit in zip(self._weights, before, self._hardware.limits.weights, strict=True):
             torch.lerp(old, w, share, out=w)

@@ -6,7 +6,7 @@ S. Dalm, M. van Gerven, N. Ahmad, "Node Perturbation Can Effectively Train Multi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import torch
 from pydantic import Field, model_validator
@@ -15,7 +15,7 @@ from torch import Tensor
 from analogsim.learning.estimates import Baseline, CoMoments, MeanEstimate, perturbation_plan
 from analogsim.learning.rule import Copy, Counters, Rule
 from analogsim.network import Network
-from analogsim.port import Access, Injection, LayerUpdate, Observation, Plan
+from analogsim.port import Access, Injection, LayerUpdate, Observation, Pass, Plan, Record
 
 _DALM = "S. Dalm, M. van Gerven, N. Ahmad, Node Perturbation Can Effectively Train Multi-Layer Neural Networks"
 
@@ -31,7 +31,8 @@ class NodePerturbation(Rule):
     """NP (eq. 3): g_l = dL eps_l / sigma^2, where eps is the perturbation that the rule itself asked for.
 
     The chip's own noise stays unknown to it, in all passes. Centred: sum_k (L_k - mean L)(eps_k - mean eps) /
-    ((G - 1) sigma^2), unbiased; with the group's mean loss alone it would be biased by 1 - 1/G.
+    ((G - 1) sigma^2), unbiased; with the group's mean loss alone it would be biased by 1 - 1/G. Two-sided:
+    (L(+eps) - L(-eps)) eps / (2 sigma^2), two passes for each sample, in which even orders of the loss cancel.
     """
 
     name: ClassVar[str] = "np"
@@ -40,8 +41,9 @@ class NodePerturbation(Rule):
 
     sigma: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     """Standard deviation of the injected perturbation, in units of the pre-activations."""
-    baseline: Baseline = "shared"
-    """What a perturbed pass is compared with; `centred` where more than one sample is drawn, unless given."""
+    baseline: Baseline | Literal["two_sided"] = "shared"
+    """What a perturbed pass is compared with; `centred` where more than one sample is drawn, unless given. `two_sided`:
+    with a pass of the opposite perturbation."""
     samples: int = Field(default=1, ge=1)
     """Number K of perturbed passes that a step compares with its baseline."""
 
@@ -52,6 +54,10 @@ class NodePerturbation(Rule):
         return Access.ACTIVITIES | self.plan(_ANY).access
 
     def plan(self, network: Network) -> Plan:
+        if self.baseline == "two_sided":
+            record: frozenset[Record] = frozenset({"inputs", "injected"})
+            sides = (Pass(inject=Injection(self.sigma, scale=side), record=record) for side in (1.0, -1.0))
+            return Plan(None, tuple(sides), self.samples)
         return perturbation_plan(self.baseline, self.samples, Injection(self.sigma), frozenset({"injected"}))
 
     def estimate(
@@ -61,7 +67,10 @@ class NodePerturbation(Rule):
         if self.baseline == "centred":
             return CoMoments.of(probe.loss, _given(probe.injected), _given(probe.inputs))
         change = probe.loss - reference.loss
-        inputs = None if self.baseline != "pairs" else reference.inputs
+        inputs = None if self.baseline in ("clean", "shared") else reference.inputs
+        if self.baseline == "two_sided":
+            change = change / 2
+            inputs = tuple((x + y) / 2 for x, y in zip(_given(reference.inputs), _given(probe.inputs), strict=True))
         silent = torch.zeros_like(change, dtype=torch.bool)  # the rule's own perturbation always informs it
         return MeanEstimate.of(change / self.sigma**2, _given(probe.injected), silent, inputs)
 

@@ -163,6 +163,7 @@ def _run_arm(
         population.rates,
         arm.decorrelation,
         scenario.train.chunk,
+        arm.weight_normalisation,
     )
     steps = scenario.train.epochs * task.steps_per_epoch
     every = scenario.train.evaluation_steps(task.steps_per_epoch)

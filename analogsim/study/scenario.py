@@ -172,7 +172,7 @@ def to_data(scenario: Scenario) -> dict[str, Any]:
     data["arms"] = {}
     for name, arm in scenario.arms.items():
         entry = {"rule": arm.rule, **arm.build_rule().model_dump(mode="json")}
-        for key in ("decorrelation", "optimizer"):
+        for key in ("decorrelation", "weight_normalisation", "optimizer"):
             if getattr(arm, key) is not None:
                 entry[key] = getattr(arm, key).model_dump(mode="json", exclude_none=True)
         if arm.oracle:

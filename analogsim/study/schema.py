@@ -22,7 +22,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule
+from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightNormalisation
 from analogsim.network import Activation, Identity, LeakyReLU
 from analogsim.port import DEFAULT_GRANTS, Access
 from analogsim.tasks import DATA_SETS, LOSSES
@@ -252,6 +252,8 @@ class ArmBase(Section):
     """Name of the rule; a leading d (`danp`) adds decorrelation."""
     decorrelation: Decorrelation | None = None
     """Decorrelate layer inputs; `{}` for the default rate."""
+    weight_normalisation: WeightNormalisation | None = None
+    """Keep each unit's incoming weights at a fixed length; `{}` for the published one."""
     oracle: tuple[AccessName, ...] = ()
     """What this arm may use beyond the chip's grants, for comparison; it is marked "oracle" everywhere."""
     optimizer: Optimizer | None = None

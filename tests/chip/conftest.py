@@ -194,3 +194,14 @@ def read_law() -> Callable[..., Law]:
 def ranges_of() -> Callable[..., list[Array]]:
     """(weights, mapping) -> per layer w_max, as a mapping's documentation says."""
     return _ranges
+
+
+@pytest.fixture(scope="session")
+def backward() -> Callable[..., tuple[Tensor, ...]]:
+    """(chip, vector, pre-activations, ...) -> `Chip.backward` at layer inputs that no converter clips."""
+
+    def send(chip: Chip, vector: Tensor, pre_activations: Sequence[Tensor], *rest: Any) -> tuple[Tensor, ...]:
+        drives = [vector.new_zeros(*vector.shape[:2], layer.rows) for layer in chip.network.layers]
+        return chip.backward(vector, drives, pre_activations, *rest)
+
+    return send

@@ -20,12 +20,6 @@ from analogsim.network import Network
 from analogsim.port import Injection, LayerWrite, Pass, Periphery
 from device_models import load_profile
 
-
-def _drives(chip: Chip, v: Tensor) -> tuple[Tensor, ...]:
-    """Layer inputs at which no converter clips."""
-    return tuple(v.new_zeros(*v.shape[:2], layer.rows) for layer in chip.network.layers)
-
-
 CHIPS, BATCH, SIZES = 3, 5, [7, 12, 5, 3]
 MAPPINGS = [Mapping(kind, per) for kind in ("fixed", "follow") for per in ("layer", "column")]
 NAMES = [f"{mapping.range}-{mapping.per}" for mapping in MAPPINGS]
@@ -84,7 +78,7 @@ def test_every_layer_is_a_linear_map_and_a_leaky_relu(
 @pytest.mark.parametrize("tile", TILES)
 @pytest.mark.parametrize("mapping", MAPPINGS, ids=NAMES)
 def test_backward_is_the_transposed_product_and_the_derivative(
-    chip_of: Any, weights_of: Any, inputs_of: Any, mapping: Mapping, tile: int, dtype: torch.dtype
+    chip_of: Any, weights_of: Any, inputs_of: Any, mapping: Mapping, tile: int, dtype: torch.dtype, backward: Any
 ) -> None:
     network = _network()
     chip = chip_of(network, load_profile("ideal"), CHIPS, mapping=mapping, tile=tile, dtype=dtype)
@@ -92,14 +86,14 @@ def test_backward_is_the_transposed_product_and_the_derivative(
     trace = chip.forward(inputs_of(CHIPS, BATCH, SIZES[0], dtype=dtype))
     pre_activations = tuple(a[:, 0, 0] for a in trace.pre_activations)
     v = inputs_of(CHIPS, BATCH, SIZES[-1], dtype=dtype)
-    vectors = chip.backward(v, _drives(chip, v), pre_activations)
+    vectors = backward(chip, v, pre_activations)
     assert torch.equal(vectors[-1], v)
     for index in range(network.depth - 1):
         slope = leaky_relu(pre_activations[index].sign(), 0.01).abs()  # its roundings come on top of those of a weight
         _assert_product(vectors[index] / slope, vectors[index + 1], weights[index + 1][:, :, :-1].transpose(1, 2))
 
 
-def test_backward_is_the_gradient(chip_of: Any, weights_of: Any, inputs_of: Any) -> None:
+def test_backward_is_the_gradient(chip_of: Any, weights_of: Any, inputs_of: Any, backward: Any) -> None:
     network = _network()
     chip = chip_of(network, load_profile("ideal"), CHIPS)
     x, target = inputs_of(CHIPS, BATCH, SIZES[0]), inputs_of(CHIPS, BATCH, SIZES[-1])
@@ -111,15 +105,13 @@ def test_backward_is_the_gradient(chip_of: Any, weights_of: Any, inputs_of: Any)
         pre_activations.append(a)
         signal = leaky_relu(a, 0.01) if index < network.depth - 1 else a
     (0.5 * (signal - target).square()).sum().backward()
-    vectors = chip.backward(
-        signal.detach() - target, _drives(chip, signal.detach() - target), tuple(a.detach() for a in pre_activations)
-    )
+    vectors = backward(chip, signal.detach() - target, tuple(a.detach() for a in pre_activations))
     for vector, a in zip(vectors, pre_activations, strict=True):
         torch.testing.assert_close(vector, a.grad, rtol=1e-12, atol=1e-13)
 
 
 def test_a_digital_matrix_before_a_layer_is_applied_and_transposed(
-    chip_of: Any, weights_of: Any, inputs_of: Any
+    chip_of: Any, weights_of: Any, inputs_of: Any, backward: Any
 ) -> None:
     network = _network()
     chip = chip_of(network, load_profile("ideal"), CHIPS)
@@ -136,10 +128,60 @@ def test_a_digital_matrix_before_a_layer_is_applied_and_transposed(
     torch.testing.assert_close(second, torch.einsum("cij,cspbj->cspbi", r[1], x))
     torch.testing.assert_close(third, leaky_relu(trace.pre_activations[1], 0.01))
     ones = tuple(torch.ones(CHIPS, BATCH, n, dtype=torch.float64) for n in SIZES[1:])
-    vectors = chip.backward(ones[-1], _drives(chip, ones[-1]), ones, periphery)
+    vectors = backward(chip, ones[-1], ones, periphery)
     v = torch.einsum("cbo,coi->cbi", ones[-1], weights[2][:, :, :-1])
     torch.testing.assert_close(vectors[1], v)
     torch.testing.assert_close(vectors[0], torch.einsum("cbo,coi,cij->cbj", v, weights[1][:, :, :-1], r[1]))
+
+
+def test_a_backward_vector_stops_where_a_converter_clipped(chip_of: Any, profile_of: Any, inputs_of: Any) -> None:
+    network = _network()
+    # Converters so fine that only their ranges show; a level is 3e-5 of the range below the next.
+    converters: dict[str, Any] = {"dac": {"bits": 16, "range": 0.8}, "adc": {"bits": 16, "range": 1.5}}
+    chip = chip_of(network, profile_of(**converters), CHIPS)
+    trace = chip.forward(2 * inputs_of(CHIPS, BATCH, SIZES[0]))
+    inputs = tuple(x[:, 0, 0] for x in trace.inputs)
+    pre_activations = tuple(a[:, 0, 0] for a in trace.pre_activations)
+    vectors = chip.backward(inputs_of(CHIPS, BATCH, SIZES[-1]), inputs, pre_activations)
+    for index in range(network.depth - 1):
+        at_dac = inputs[index + 1][..., :-1].abs() > 0.8 * (1 - 1e-5)
+        at_adc = pre_activations[index].abs() > 1.5 * (1 - 1e-5)
+        clipped = at_dac | at_adc
+        assert 0 < clipped.sum() < clipped.numel(), "a test of clipping needs both kinds"
+        assert (vectors[index][clipped] == 0).all()
+        assert (vectors[index][~clipped] != 0).all()
+        assert (at_dac & ~at_adc).any()
+        assert (at_adc & ~at_dac).any()
+
+
+def test_limits_are_those_of_the_data_sheet(chip_of: Any, profile_of: Any) -> None:
+    network = Network.mlp([7, 12, 5])  # rows: 8 and 13
+    dac, adc = {"bits": 8, "range": 0.8}, {"bits": 8, "range": 1.5}
+
+    def limits(tile: int = 256, **parts: Any) -> Any:
+        return chip_of(network, profile_of(**parts), CHIPS, tile=tile).limits
+
+    assert (limits().inputs, limits().outputs) == ((None, None), (None, None))
+    both = limits(dac=dac, adc=adc)
+    assert (both.inputs, both.outputs) == ((0.8, 0.8), (1.5, 1.5))
+    assert limits(tile=8, dac=dac, adc=adc).outputs == (1.5, None), "several tiles add up"
+    scaled = limits(dac={**dac, "scaling": "per_vector"}, adc=adc)
+    assert (scaled.inputs, scaled.outputs) == ((None, None), (None, None)), "the ranges scale with each vector"
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_what_is_recorded_is_no_view_of_the_batch_or_of_the_weights(chip_of: Any, inputs_of: Any, bias: bool) -> None:
+    x = inputs_of(CHIPS, BATCH, SIZES[0])
+    chip = chip_of(_network(bias), load_profile("ideal"), CHIPS)
+    before = x.clone(), [w.clone() for w in chip.oracle.weights]
+    trace = chip.forward(x)
+    for each in (*trace.inputs, *trace.pre_activations, trace.outputs):
+        each.mul_(0)
+    for limit in chip.limits.weights:
+        limit.mul_(0)
+    assert torch.equal(x, before[0])
+    assert all(torch.equal(w, old) for w, old in zip(chip.oracle.weights, before[1], strict=True))
+    assert all((limit > 0).all() for limit in chip.limits.weights)
 
 
 # The range of weights
@@ -199,15 +241,13 @@ def test_one_device_of_a_pair_rests_at_g_min(chip_of: Any, weights_of: Any, prof
         torch.testing.assert_close(torch.maximum(plus, minus) - low, expected, rtol=1e-12, atol=1e-16 * 25e-6 * 4)
 
 
-def test_an_all_zero_layer_is_no_fault(profile_of: Any, inputs_of: Any, linear: Any) -> None:
+def test_an_all_zero_layer_is_no_fault(profile_of: Any, inputs_of: Any, linear: Any, backward: Any) -> None:
     network = linear(3, 2)
     for mapping in MAPPINGS:
         chip = Chip(network, profile_of(), mapping=mapping)
         chip.program([torch.zeros(1, 2, 4)])
         assert (chip.forward(inputs_of(1, 5, 3, dtype=torch.float32)).outputs == 0).all()
-        assert torch.isfinite(
-            chip.backward(torch.ones(1, 5, 2), _drives(chip, torch.ones(1, 5, 2)), (torch.ones(1, 5, 2),))[0]
-        ).all()
+        assert torch.isfinite(backward(chip, torch.ones(1, 5, 2), (torch.ones(1, 5, 2),))[0]).all()
 
 
 def test_writes_are_counted_by_device_pair(chip_of: Any, weights_of: Any) -> None:
@@ -245,7 +285,7 @@ def test_what_does_not_fit_is_refused(profile_of: Any) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("injection", ["digital", "analog"])
 def test_shapes_dtype_and_device_are_those_asked_for(
-    weights_of: Any, profile_of: Any, injection: Any, dtype: torch.dtype, sampling: Any
+    weights_of: Any, profile_of: Any, injection: Any, dtype: torch.dtype, sampling: Any, backward: Any
 ) -> None:
     # Tensors on the meta device have no numbers; what is made elsewhere by mistake cannot be combined with them.
     network = _network()
@@ -265,9 +305,7 @@ def test_shapes_dtype_and_device_are_those_asked_for(
     passes = (Pass(clean=True), *(Pass(inject=each) for each in inject))
     x = torch.empty(CHIPS, BATCH, SIZES[0], dtype=dtype, device="meta")
     trace = chip.forward(x, passes, samples=2)
-    vectors = chip.backward(
-        trace.outputs[:, 0, 0], _drives(chip, trace.outputs[:, 0, 0]), tuple(a[:, 0, 0] for a in trace.pre_activations)
-    )
+    vectors = backward(chip, trace.outputs[:, 0, 0], tuple(a[:, 0, 0] for a in trace.pre_activations))
     for index, layer in enumerate(network.layers):
         eps = trace.injected[index]
         assert eps is not None

@@ -209,3 +209,26 @@ def test_injection_and_read_noise_are_drawn_apart(chip_of: Any, inputs_of: Any) 
     second = other.forward(x, _passes(Injection(0.1)), purpose=Purpose.EVALUATION).injected[0]
     assert first is not None and second is not None
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ({"sigma": -0.1}, "sigma must be finite and not negative"),
+        ({"sigma": float("nan")}, "sigma must be finite and not negative"),
+        ({"sigma": float("inf")}, "sigma must be finite and not negative"),
+        ({"sigma": 0.1, "scale": float("nan")}, "scale finite"),
+        ({"sigma": 0.1, "site": "weights"}, "no such perturbation: site 'weights'"),
+        ({"sigma": 0.1, "law": "uniform"}, "law 'uniform'"),
+        ({"sigma": 0.1, "layers": (-1,)}, "layers are numbered from 0"),
+    ],
+)
+def test_a_perturbation_that_there_is_not_is_refused(arguments: dict[str, Any], what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        Injection(**arguments)
+
+
+def test_a_layer_that_there_is_not_is_refused(chip_of: Any, inputs_of: Any) -> None:
+    chip = chip_of(NETWORK, load_profile("ideal"), 2)
+    with pytest.raises(ValueError, match="layer 2 cannot be perturbed: layers are numbered 0 to 1"):
+        chip.forward(inputs_of(2, 5, 6), _passes(Injection(0.1, layers=(0, 2))))

@@ -15,19 +15,12 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from torch import Tensor
 
 from analogsim.chip import Chip, Mapping
 from analogsim.port import Pass
 from analogsim.randomness import Purpose
 from device_models import DeviceProfile
 from device_models.profile import merge, preset_data
-
-
-def _drives(chip: Chip, v: Tensor) -> tuple[Tensor, ...]:
-    """Layer inputs at which no converter clips."""
-    return tuple(v.new_zeros(*v.shape[:2], layer.rows) for layer in chip.network.layers)
-
 
 ALPHA = 1e-6
 N = 10_000  # reads of each cell: the variance of one cell is known to sqrt(2 / n) = 1.4 %
@@ -92,19 +85,21 @@ class Reads(NamedTuple):
         return z.reshape(len(z), -1)
 
 
-def _read(chip: Chip, direction: str, n: int) -> np.ndarray:
+def _read(chip: Chip, backward: Any, direction: str, n: int) -> np.ndarray:
     if direction == "forward":
         x = INPUTS.to(chip.dtype).expand(CHIPS, *INPUTS.shape)
         a = chip.forward(x, (Pass(),) * PASSES, samples=n).pre_activations[0]
         return a.permute(1, 2, 0, 3, 4).double().numpy()
     copies = VECTORS.to(chip.dtype).repeat(n, 1).expand(CHIPS, -1, -1)
     linear = torch.zeros(CHIPS, len(copies[0]), chip.network.layers[0].outputs, dtype=chip.dtype)
-    a = chip.backward(copies, _drives(chip, copies), (linear, copies))[0]
+    a = backward(chip, copies, (linear, copies))[0]
     return a.unflatten(1, (n, len(VECTORS))).transpose(0, 1)[:, None].double().numpy()
 
 
 @pytest.fixture(scope="module")
-def reads_of(chip_of: Any, linear: Any, weights_of: Any, ranges_of: Any, read_law: Any) -> Callable[..., Reads]:
+def reads_of(
+    chip_of: Any, linear: Any, weights_of: Any, ranges_of: Any, read_law: Any, backward: Any
+) -> Callable[..., Reads]:
     """(case, direction) -> Reads; each is made once."""
     made: dict[tuple[str, str, bool], Reads] = {}
 
@@ -128,7 +123,7 @@ def reads_of(chip_of: Any, linear: Any, weights_of: Any, ranges_of: Any, read_la
                 case.tile,
                 None if direction == "forward" else ROWS - 1,
             )
-            values = {sampling: _read(chip, direction, N) for sampling, chip in chips.items()}
+            values = {sampling: _read(chip, backward, direction, N) for sampling, chip in chips.items()}
             made[name, direction, adc] = Reads(law, values)
         return made[name, direction, adc]
 
@@ -268,7 +263,7 @@ def test_codes_of_the_adc(reads_of: Any, name: str, direction: str) -> None:
 @either_way
 @either_sampling
 def test_twice_the_sigma_is_twice_the_noise(
-    chip_of: Any, linear: Any, name: str, direction: str, sampling: Any
+    chip_of: Any, linear: Any, backward: Any, name: str, direction: str, sampling: Any
 ) -> None:
     case = BEFORE_ADC[name]
     network = linear(ROWS - 1, COLUMNS) if direction == "forward" else linear(2, ROWS - 1, COLUMNS)
@@ -277,11 +272,8 @@ def test_twice_the_sigma_is_twice_the_noise(
         noises = [{**noise, "sigma": f"{1.5 * factor} %"} for noise in _listed(case.parts.get("read_noise"))]
         column = {"sigma": f"{0.5 * factor} %"} if "column_noise" in case.parts else None
         profile = Case({**case.parts, "read_noise": noises, "column_noise": column}).profile
-        return _read(
-            chip_of(network, profile, CHIPS, seed=3, sampling=sampling, tile=case.tile, mapping=case.mapping),
-            direction,
-            5,
-        )
+        arguments = {"sampling": sampling, "tile": case.tile, "mapping": case.mapping}
+        return _read(chip_of(network, profile, CHIPS, seed=3, **arguments), backward, direction, 5)
 
     silent, once, twice = read(0), read(1), read(2)
     assert (once != silent).any()
@@ -293,11 +285,11 @@ def _listed(value: Any) -> list[Any]:
 
 
 @either_sampling
-def test_the_ideal_preset_has_no_noise(chip_of: Any, linear: Any, sampling: Any) -> None:
+def test_the_ideal_preset_has_no_noise(chip_of: Any, linear: Any, backward: Any, sampling: Any) -> None:
     ideal = Case(preset_data("ideal")).profile
     network = linear(2, ROWS - 1, COLUMNS)
     chip = chip_of(network, ideal, CHIPS, sampling=sampling)
-    _read(chip, "backward", 3)
+    _read(chip, backward, "backward", 3)
     chip.forward(torch.ones(CHIPS, 4, 2, dtype=torch.float64), samples=3)
     for purpose in (Purpose.READ, Purpose.BACKWARD_READ):
         assert f"{purpose.name}/1" not in chip.streams.state_dict()["generators"], "nothing was drawn"

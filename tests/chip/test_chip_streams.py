@@ -15,12 +15,6 @@ from analogsim.port import Injection, Pass
 from analogsim.randomness import Purpose, Streams
 from device_models import load_profile
 
-
-def _drives(chip: Chip, v: Tensor) -> tuple[Tensor, ...]:
-    """Layer inputs at which no converter clips."""
-    return tuple(v.new_zeros(*v.shape[:2], layer.rows) for layer in chip.network.layers)
-
-
 CPU = torch.device("cpu")
 NETWORK = Network.mlp([6, 11, 4])
 PROBES = (Pass(), Pass(inject=Injection(0.1)), Pass(inject=Injection(0.1, scale=-1.0)))
@@ -157,15 +151,13 @@ def test_a_restart_depends_on_its_start_and_on_nothing_else() -> None:
 @pytest.mark.parametrize("sampling", ["column", "device"])
 @pytest.mark.parametrize("adc", [None, {"bits": 8, "range": 12}])
 def test_chip_k_of_a_population_can_be_built_alone(
-    chip_of: Any, profile_of: Any, inputs_of: Any, sampling: Any, adc: Any
+    chip_of: Any, profile_of: Any, inputs_of: Any, sampling: Any, adc: Any, backward: Any
 ) -> None:
     profile = _loud(profile_of, adc=adc)
     population = chip_of(NETWORK, profile, 8, seed=3, sampling=sampling)
     x = inputs_of(8, 5, 6)
     together = population.forward(x, PROBES, samples=3)
-    backwards = population.backward(
-        x[..., :4], _drives(population, x[..., :4]), tuple(a[:, 0, 0] for a in together.pre_activations)
-    )
+    backwards = backward(population, x[..., :4], tuple(a[:, 0, 0] for a in together.pre_activations))
     for k in (0, 3, 7):
         alone = chip_of(NETWORK, profile, [k], seed=3, sampling=sampling)
         trace = alone.forward(x[k : k + 1], PROBES, samples=3)
@@ -175,9 +167,7 @@ def test_chip_k_of_a_population_can_be_built_alone(
             torch.testing.assert_close(
                 trace.pre_activations[index][0], together.pre_activations[index][k], rtol=1e-12, atol=1e-12
             )
-        vectors = alone.backward(
-            x[k : k + 1, :, :4], _drives(alone, x[k : k + 1, :, :4]), tuple(a[:, 0, 0] for a in trace.pre_activations)
-        )
+        vectors = backward(alone, x[k : k + 1, :, :4], tuple(a[:, 0, 0] for a in trace.pre_activations))
         torch.testing.assert_close(vectors[0][0], backwards[0][k], rtol=1e-12, atol=1e-12)
 
 
@@ -210,13 +200,13 @@ def test_a_chip_with_a_seed_of_its_own(chip_of: Any, profile_of: Any, inputs_of:
     assert not torch.isclose(outputs[0], outputs[1]).any()
 
 
-def test_evaluating_more_often_changes_nothing(chip_of: Any, inputs_of: Any) -> None:
+def test_evaluating_more_often_changes_nothing(chip_of: Any, inputs_of: Any, backward: Any) -> None:
     x = inputs_of(2, 3, 6)
     seldom, often = (chip_of(NETWORK, load_profile("noisy"), 2) for _ in range(2))
     for _ in range(3):
         often.forward(x, samples=2, purpose=Purpose.EVALUATION)
         a = tuple(a[:, 0, 0] for a in often.forward(x, (Pass(clean=True),)).pre_activations)
-        often.backward(x[..., :4], _drives(often, x[..., :4]), a)
+        backward(often, x[..., :4], a)
         assert torch.equal(often.forward(x, PROBES).outputs, seldom.forward(x, PROBES).outputs)
 
 

@@ -116,7 +116,19 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "fault"), REFUSED, ids=[fault for _, fault in REFUSED])
+PATH_LOST = pytest.mark.xfail(strict=True, reason="a key spelled like the tag of a union loses its place in the path")
+LAX = pytest.mark.xfail(strict=True, reason="pydantic takes a boolean for 1, and digits in quotes for a number")
+OPEN = [
+    pytest.param({"additive": 1}, "additive: unknown key", marks=PATH_LOST),
+    pytest.param({"read_noise": {"sigma": "1 %", "one": 1}}, "read_noise.0.one: unknown key", marks=PATH_LOST),
+    pytest.param({"dac": {"bits": 8, "range": True}}, "dac.range: ", marks=LAX),
+    pytest.param({"dac": {"bits": "8", "range": 1}}, "dac.bits: ", marks=LAX),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"), [*REFUSED, *OPEN], ids=[*(fault for _, fault in REFUSED), *(p.values[1] for p in OPEN)]
+)
 def test_a_fault_is_refused_with_its_path(changes: dict[str, Any], fault: str) -> None:
     lines = _message(_with(**changes)).splitlines()
     assert lines[0] == "profile cannot be used:"
@@ -245,6 +257,8 @@ def test_the_ideal_preset_has_no_imperfection() -> None:
         ({"s": "1 %"}, {"s": {"each": ["2 %"]}}, {"s": {"each": ["2 %"]}}),
         ({"s": {"each": ["2 %"]}}, {"s": "1 %"}, {"s": "1 %"}),
         ({"s": {"each": ["2 %", "3 %"]}}, {"s": {"each": ["4 %"]}}, {"s": {"each": ["4 %"]}}),
+        ({"s": {"each": ["2 %", "3 %"]}}, {"s": {"x": 1}}, {"s": {"x": 1}}),
+        ({"s": {"x": 1}}, {"s": {"each": ["2 %"]}}, {"s": {"each": ["2 %"]}}),
     ],
 )
 def test_overrides_are_laid_over_mapping_by_mapping(base: Any, overrides: Any, result: Any) -> None:

@@ -85,10 +85,11 @@ class Lab:
     def profile(
         read: float = 0.0, column: float = 0.0, bits: int = 0, dac: float = 6, adc: float = 12
     ) -> DeviceProfile:
-        """Additive read noise, column noise (percent of full scale); converters only where bits are given."""
+        """Additive read noise (of each chip), column noise, percent; converters only where bits are given."""
         data: dict = {"name": "bench", "conductance": {"min": "0 uS", "max": "25 uS"}}
         if read:
-            data["read_noise"] = {"kind": "additive", "sigma": f"{read} %"}
+            sigma = f"{read} %" if isinstance(read, float | int) else {"each": [f"{each} %" for each in read]}
+            data["read_noise"] = {"kind": "additive", "sigma": sigma}
         if column:
             data["column_noise"] = {"sigma": f"{column} %"}
         if bits:
