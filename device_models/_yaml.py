@@ -15,11 +15,12 @@ class _StrictLoader(yaml.SafeLoader):
     """SafeLoader with the scalar rules of YAML 1.2's core schema and without silent duplicates."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        self.flatten_mapping(node)
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise ProfileError(f"line {line}: merge keys (<<) are not supported; write the settings out")
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str | int | float | bool):
                 raise ProfileError(f"line {line}: a key must be a plain word (got {key!r})")
             if key in seen:

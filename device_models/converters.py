@@ -19,9 +19,9 @@ from device_models.effect import Description
 class DAC(Description):
     """Digital-to-analog converter of a row; signed inputs drive the row with either polarity."""
 
-    bits: int = Field(ge=2, le=16)
+    bits: int = Field(ge=2, le=16, strict=True)
     """Resolution, sign included."""
-    range: float = Field(gt=0, allow_inf_nan=False)
+    range: float = Field(gt=0, allow_inf_nan=False, strict=True)
     """Full-scale input, in units of the activations."""
     scaling: Literal["fixed", "per_vector"] = "fixed"
     """`fixed`: inputs beyond the range are clipped. `per_vector`: each input vector is scaled digitally so that its
@@ -54,9 +54,9 @@ class DAC(Description):
 class ADC(Description):
     """Analog-to-digital converter of a column."""
 
-    bits: int = Field(ge=2, le=16)
+    bits: int = Field(ge=2, le=16, strict=True)
     """Resolution, sign included."""
-    range: float = Field(gt=0, allow_inf_nan=False)
+    range: float = Field(gt=0, allow_inf_nan=False, strict=True)
     """Full-scale output of one tile's column, in units of the pre-activations."""
 
     @property

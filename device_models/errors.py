@@ -26,7 +26,14 @@ def faults(error: ValidationError, as_written: Callable[[Path], Path]) -> list[s
         error: what pydantic found.
         as_written: turns pydantic's path into the reader's: without the tags of unions.
     """
-    return [_fault(item, as_written(item["loc"])) for item in error.errors()]
+    return [_fault(item, _path(item, as_written)) for item in error.errors()]
+
+
+def _path(item: Any, as_written: Callable[[Path], Path]) -> Path:
+    loc = item["loc"]
+    if item["type"] == "extra_forbidden":  # the last part is the reader's own word, whatever it is
+        return (*as_written(loc[:-1]), loc[-1])
+    return as_written(loc)
 
 
 def bulleted(title: str, lines: Sequence[str]) -> str:

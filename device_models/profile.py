@@ -21,12 +21,16 @@ from device_models.errors import ProfileError, bulleted, faults
 from device_models.read_noise import READ_NOISES, ReadNoise, ReadNoiseDescription
 from device_models.units import UNION_TAGS, Conductance
 
-_TAGS = {*UNION_TAGS, *(kind for noise in READ_NOISES for kind in get_args(noise.model_fields["kind"].annotation))}
-
 
 def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """The path of a fault without the tags of unions."""
-    return tuple(part for part in loc if part not in _TAGS)
+    """The path of a fault without the tags of unions: of per-chip values, and of effects, after their place in a list."""
+    places = zip(loc, (None, *loc), strict=False)
+    return tuple(
+        part for part, before in places if not (part in UNION_TAGS or (part in _KINDS and isinstance(before, int)))
+    )
+
+
+_KINDS = {kind for noise in READ_NOISES for kind in get_args(noise.model_fields["kind"].annotation)}
 
 
 class ConductanceRange(Description):
@@ -160,7 +164,8 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
 
 
 def _same_form(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return "each" not in old and "each" not in new and new.get("kind", old.get("kind")) == old.get("kind")
+    kinds = {mapping["kind"] for mapping in (old, new) if "kind" in mapping}
+    return "each" not in old and "each" not in new and len(kinds) < 2
 
 
 def preset_names() -> list[str]:

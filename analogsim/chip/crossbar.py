@@ -30,6 +30,10 @@ class Geometry:
 
     tile: int
 
+    def __post_init__(self) -> None:
+        if self.tile < 1:
+            raise ValueError(f"a tile has at least one row (got {self.tile})")
+
     def blocks(self, lines: int) -> list[slice]:
         """The lines of each block, in order; partial sums of blocks are added digitally."""
         return [slice(start, min(start + self.tile, lines)) for start in range(0, lines, self.tile)]

@@ -21,7 +21,7 @@ class Decorrelation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False, strict=True)
     """Step size alpha; not divided by the number of inputs."""
 
     def init(self, network: Network, chips: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:

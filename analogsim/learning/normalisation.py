@@ -22,7 +22,7 @@ class WeightNormalisation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    gains: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] | None = None
+    gains: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)], ...] | None = None
     """One factor for each layer; 1 everywhere unless given. (The paper: 10 for the first layer of its networks.)"""
 
     def apply(self, network: Network, weights: Sequence[Tensor]) -> None:

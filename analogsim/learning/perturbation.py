@@ -39,12 +39,12 @@ class NodePerturbation(Rule):
     title: ClassVar[str] = "node perturbation"
     paper: ClassVar[str] = f"Dalm et al., eq. 3 ({_DALM})"
 
-    sigma: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    sigma: float = Field(default=0.1, gt=0, allow_inf_nan=False, strict=True)
     """Standard deviation of the injected perturbation, in units of the pre-activations."""
     baseline: Baseline | Literal["two_sided"] = "shared"
     """What a perturbed pass is compared with; `centred` where more than one sample is drawn, unless given. `two_sided`:
     with a pass of the opposite perturbation."""
-    samples: int = Field(default=1, ge=1)
+    samples: int = Field(default=1, ge=1, strict=True)
     """Number K of perturbed passes that a step compares with its baseline."""
 
     _defaults = model_validator(mode="before")(_fill_baseline)
@@ -103,11 +103,11 @@ class ActivityNodePerturbation(Rule):
     title: ClassVar[str] = "activity-based node perturbation"
     paper: ClassVar[str] = f"Dalm et al., eq. 6 ({_DALM})"
 
-    sigma: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    sigma: float = Field(default=0.0, ge=0, allow_inf_nan=False, strict=True)
     """Standard deviation of a perturbation injected on top of the chip's own noise; 0: the chip's noise is enough."""
     baseline: Baseline = "shared"
     """What a noisy pass is compared with; `centred` where more than one sample is drawn, unless given."""
-    samples: int = Field(default=1, ge=1)
+    samples: int = Field(default=1, ge=1, strict=True)
     """Number K of noisy passes that a step compares with its baseline."""
 
     _defaults = model_validator(mode="before")(_fill_baseline)

@@ -14,8 +14,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
-    PositiveInt,
     create_model,
     field_validator,
     model_validator,
@@ -33,6 +31,10 @@ class Section(BaseModel):
     """A part of a scenario: frozen, and closed to keys that it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+PositiveInt = Annotated[int, Field(gt=0, strict=True)]
+PositiveFloat = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 
 
 def _one_of(known: Any, what: str) -> Any:
@@ -63,7 +65,7 @@ class Data(Section):
     """Name of the data set."""
     loss: LossName = "cross_entropy"
     """What judges an output: `cross_entropy` of its softmax, or half the `squared` distance to the target."""
-    standardise: bool = False
+    standardise: bool = Field(default=False, strict=True)
     """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set."""
     batch: PositiveInt = 50
     """Batch size."""
@@ -72,7 +74,7 @@ class Data(Section):
 class ActivationSetting(Section):
     """The hidden layers' activation function: one of these; the name alone stands for its defaults."""
 
-    leaky_relu: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
+    leaky_relu: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False, strict=True)
     """Leaky ReLU with this slope for negative inputs."""
     identity: Literal[True] | None = None
     """No non-linearity."""
@@ -104,7 +106,7 @@ class NetworkSection(Section):
     """Units of each layer from the first hidden one to the output; the input's size is the data's."""
     activation: ActivationSetting = ActivationSetting(leaky_relu=0.01)
     """Of the hidden layers."""
-    bias: bool = True
+    bias: bool = Field(default=True, strict=True)
     """Whether each crossbar has a bias row."""
     init: Literal["he_normal", "glorot_normal"] = "he_normal"
     """Law of the initial weights."""
@@ -118,7 +120,7 @@ class MappingSection(Section):
     largest weight of each write; a change of range rewrites all devices."""
     per: Literal["layer", "column"] = "layer"
     """One range for each layer, or for each column."""
-    headroom: float = Field(default=2.0, ge=1, allow_inf_nan=False)
+    headroom: float = Field(default=2.0, ge=1, allow_inf_nan=False, strict=True)
     """Of the fixed range."""
 
 
@@ -131,7 +133,7 @@ class ChipSection(Section):
     """Settings laid over the profile. A number may be `{each: [...]}`: an axis of the population."""
     population: PositiveInt = 8
     """Chips for each point of the population's axes."""
-    only: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
+    only: tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = Field(default=None, min_length=1)
     """Numbers of the chips to run, of each point; all unless given. A chip meets the same random numbers either way."""
     tile: PositiveInt = 256
     """Rows of a tile. A layer with more is read in row-blocks, each with ADCs of its own."""
@@ -289,7 +291,7 @@ class Scenario(Section):
     """Names the run folder."""
     description: str = ""
     """A sentence or two for people."""
-    seed: PerChip[Annotated[int, Field(ge=0)]] = 0
+    seed: PerChip[Annotated[int, Field(ge=0, strict=True)]] = 0
     """Of all random numbers; `{each: [...]}` makes it an axis of the population. The same seed gives the same chips,
     initial weights and data order under every rule."""
     data: Data

@@ -58,7 +58,7 @@ def measure(name: str, baseline: str, settings: dict) -> np.ndarray:
 
     rule = RULES[name](baseline=baseline, **settings)
     plan = rule.plan(network)
-    reference = None if plan.baseline is None else rig.run((plan.baseline,))[0]
+    reference = None if plan.baseline is None else rig.run((plan.baseline,))[0].clone()
     copy = Copy(network, tuple(weights), Periphery((None,) * network.depth), rig.limits)
     estimate, done, cosines = None, 0, []
     for samples in SAMPLES:

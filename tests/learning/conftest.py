@@ -45,7 +45,7 @@ class Bench:
         """Baseline and estimate of one step of a rule, on the next batch."""
         plan = rule.plan(self.rig.network)
         self.rig.next_batch()
-        baseline = None if plan.baseline is None else self.rig.run((plan.baseline,))[0]
+        baseline = None if plan.baseline is None else self.rig.run((plan.baseline,))[0].clone()
         probes = self.rig.run(plan.probes, plan.samples) if plan.probes else []
         return baseline, rule.estimate(baseline, probes, self.rig.network)
 

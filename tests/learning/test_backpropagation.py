@@ -104,32 +104,36 @@ def test_transposed_reads_are_noisy_and_copies_are_not(lab):
     assert not torch.allclose(found["transposed"][0], found["copy"][0], rtol=1e-3)
 
 
-@pytest.mark.parametrize(("backward", "dac", "adc"), [("transposed", 0.4, 0.8), ("copy", 0.6, 0.8)])
+@pytest.mark.parametrize("backward", ["transposed", "copy"])
 @pytest.mark.parametrize("decorrelated", [False, True])
-def test_converters_pass_derivatives_where_they_do_not_clip(lab, backward, dac, adc, decorrelated):
+def test_converters_pass_derivatives_where_they_do_not_clip(lab, backward, decorrelated):
     """16 bits: BP equals autograd of the loss through clamps at the converters' ranges, up to the resolution.
 
-    The ADC's range is so far above the DAC's that transposed reads, which the same converters serve, do not clip.
+    Large biases make the ADCs clip forwards; transposed reads do not see the bias row, and must not clip here.
     """
-    bench = lab.bench([5, 6, 4, 3], lab.profile(bits=16, dac=dac, adc=adc), chips=2, batch=30)
+    dac, adc = 0.5, 3.0
+    bench = lab.bench([5, 6, 4, 3], lab.profile(bits=16, dac=dac, adc=adc), chips=4, batch=30)
+    for w in bench.weights:
+        w[:, :, -1] *= 15
+    bench.chip.program(bench.weights)
     r = matrices(bench) if decorrelated else None
     weights = [w.clone().requires_grad_() for w in bench.chip.oracle.weights]
-    shifts = [w.new_zeros(2, 30, w.shape[1]).requires_grad_() for w in weights]
+    shifts = [w.new_zeros(4, 30, w.shape[1]).requires_grad_() for w in weights]
     x, clipped = bench.task.inputs, []
     for index, (layer, w, shift) in enumerate(zip(bench.rig.network.layers, weights, shifts, strict=True)):
         x = x if r is None else x @ r[index].transpose(1, 2)
         a = layer.drive(x).clamp(-dac, dac) @ w.transpose(1, 2) + shift
         clipped += [(x.abs() > dac).double().mean(), (a.abs() > adc).double().mean()]
         x = layer.activation(a.clamp(-adc, adc))
-    must_clip = clipped if backward == "copy" else clipped[:-1]
-    assert min(must_clip) > 0, "every converter clips something, but for the output's where its range must be wide"
+    assert min(clipped) > 0.01, "every converter clips something"
+    assert max(clipped) < 0.98, "and lets something through"
     true = torch.autograd.grad(bench.task.loss(x, bench.task.targets).sum(), [*shifts, *weights])
+    assert all(g.any() for g in true)
     found, deltas = step(bench, backward, periphery=None if r is None else Periphery(r))
-    tolerance = {"rtol": 1e-3, "atol": 1e-3}
     for a, b in zip(deltas, true[: len(shifts)], strict=True):
-        torch.testing.assert_close(a, b, **tolerance)
+        torch.testing.assert_close(a, b, rtol=2e-3, atol=5e-3)
     for a, b in zip(found, true[len(shifts) :], strict=True):
-        torch.testing.assert_close(a, b / 30, **tolerance)
+        torch.testing.assert_close(a, b / 30, rtol=2e-3, atol=5e-3)
 
 
 def test_bp_uses_one_pass_and_counts_no_silence(lab):
