@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analogsim._files import commit
 from analogsim.report.summary import point_label, points
 from analogsim.results import Curve, Result, interval
 
@@ -54,8 +55,10 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
         panels.flat[len(labels) - 1].legend(handles, names, loc="lower right")
         folder.mkdir(exist_ok=True)
         files = [folder / f"learning_curves.{kind}" for kind in ("png", "svg")]
-        figure.savefig(files[0], dpi=150)
-        figure.savefig(files[1], metadata={"Date": None})
+        for file, options in zip(files, ({"dpi": 150}, {"metadata": {"Date": None}}), strict=True):
+            part = file.with_name(f"{file.name}.part")
+            figure.savefig(part, format=file.suffix[1:], **options)
+            commit(part, file)
     return files
 
 
