@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -17,7 +18,8 @@ def commit(part: Path, path: Path) -> None:
     """Put a file that was written under a temporary name of the same folder in its place."""
     sync(part)
     os.replace(part, path)
-    sync(path.parent)
+    with contextlib.suppress(OSError):  # some file systems cannot sync a folder
+        sync(path.parent)
 
 
 def sync(path: Path) -> None:

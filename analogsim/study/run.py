@@ -117,13 +117,13 @@ def go_on(
         begin: where to go on; None: at the beginning.
     """
     start = time.perf_counter() - (begin.seconds if begin else 0.0)
-    checkpoints = Checkpoints(folder.checkpoints)
+    checkpoints, scenario_checksum = Checkpoints(folder.checkpoints), folder.scenario_checksum()
     finished: dict[str, ArmResult] = dict(begin.finished) if begin else {}
 
     def save(arm: Arm | None) -> None:
         checkpoints.save(
             Checkpoint(
-                scenario=folder.scenario_checksum(),
+                scenario=scenario_checksum,
                 environment=environment(device),
                 seconds=time.perf_counter() - start,
                 metrics=folder.mark(),
