@@ -55,9 +55,10 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
         panels.flat[len(labels) - 1].legend(handles, names, loc="lower right")
         folder.mkdir(exist_ok=True)
         files = [folder / f"learning_curves.{kind}" for kind in ("png", "svg")]
-        for file, options in zip(files, ({"dpi": 150}, {"metadata": {"Date": None}}), strict=True):
-            part = file.with_name(f"{file.name}.part")
-            figure.savefig(part, format=file.suffix[1:], **options)
+        parts = [file.with_name(f"{file.name}.part") for file in files]
+        figure.savefig(parts[0], format="png", dpi=150)
+        figure.savefig(parts[1], format="svg", metadata={"Date": None})
+        for part, file in zip(parts, files, strict=True):
             commit(part, file)
     return files
 
