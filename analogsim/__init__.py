@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from analogsim.network import Network
     from analogsim.port import Access
     from analogsim.results import Result, read_result
+    from analogsim.study.resume import resume
     from analogsim.study.run import run
     from analogsim.study.scenario import load_scenario
 
@@ -38,6 +39,7 @@ _HOMES = {
     "ScenarioError": "errors",
     "load_scenario": "study.scenario",
     "read_result": "results",
+    "resume": "study.resume",
     "run": "study.run",
 }
 
@@ -57,6 +59,7 @@ __all__ = [
     "ScenarioError",
     "load_scenario",
     "read_result",
+    "resume",
     "run",
 ]
 

@@ -95,12 +95,13 @@ class Streams:
         return block[:, :, :count].unflatten(2, tuple(shape))
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of every generator, for a checkpoint."""
+        """The state of every generator, (chips, bytes) for each purpose and layer, for a checkpoint."""
         return {
             "starts": {purpose.name: start for purpose, start in self._starts.items()},
             "generators": {
-                f"{purpose.name}/{layer}": [g.get_state() for g in generators if g is not None]
+                f"{purpose.name}/{layer}": torch.stack([g.get_state() for g in generators if g is not None])
                 for (purpose, layer), generators in self._generators.items()
+                if None not in generators
             },
         }
 
@@ -112,4 +113,4 @@ class Streams:
             purpose, layer = name.split("/")
             for generator, saved in zip(self.generators(Purpose[purpose], int(layer)), states, strict=True):
                 assert generator is not None
-                generator.set_state(saved)
+                generator.set_state(saved.clone())  # torch reads a row of a larger tensor from the wrong place

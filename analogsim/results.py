@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from analogsim._files import write_text
 from analogsim.errors import RunError
 
 SCHEMA_VERSION = 1
@@ -93,8 +94,8 @@ class Curve(_Record):
 
 
 def write_result(result: Result, path: Path) -> None:
-    """Write `result.json`."""
-    path.write_text(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write `result.json`, whole or not at all."""
+    write_text(path, json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
 
 
 def read_result(path: Path) -> Result:

@@ -35,6 +35,7 @@ def test_public_names_are_these() -> None:
         "ScenarioError",
         "load_scenario",
         "read_result",
+        "resume",
         "run",
     ]
     assert device_models.__all__ == [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -128,6 +128,16 @@ class Chip:
     def oracle(self) -> Oracle:
         """What no learner sees: for diagnostics and tests."""
         return Oracle(tuple(self._layers))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Devices and random streams, for a checkpoint; the tensors are live."""
+        return {"streams": self.streams.state_dict(), "layers": [crossbar.state_dict() for crossbar in self._layers]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken, on an equal chip that has been programmed."""
+        self.streams.load_state_dict(state["streams"])
+        for crossbar, saved in zip(self._layers, state["layers"], strict=True):
+            crossbar.load_state_dict(saved)
 
     def forward(
         self,

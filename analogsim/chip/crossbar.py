@@ -6,7 +6,7 @@ One read: DAC -> tiles -> column noise -> ADC of each tile -> digital sum over t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,10 @@ from analogsim.chip.mapping import Mapping, to_conductances, to_weights
 from device_models import Device, vector_gain
 
 Sampling = Literal["column", "device"]
+
+_STATE = ("w_max", "target", "g_plus", "g_minus", "device_writes")
+"""Attributes that a checkpoint holds: what devices remember. A new state of devices joins by its name; what follows
+from these alone is recomputed in `_prepare_reads`."""
 
 _DEVICE_NUMBERS = 1 << 22  # random numbers that `sampling="device"` holds at a time
 
@@ -90,9 +94,24 @@ class Crossbar:
         return (self.target.abs() >= self.w_max).to(self.target.dtype).mean(dim=(1, 2))
 
     def _settle(self) -> None:
-        """Recompute what reads use and only writes change."""
+        """Bring the devices to their targets."""
         d = self._device
         self.g_plus, self.g_minus = to_conductances(self.target, self.w_max, d.g_min, d.g_max)
+        self._prepare_reads()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the devices hold, for a checkpoint; the tensors are live."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken, on a crossbar that has been programmed."""
+        for name in _STATE:
+            setattr(self, name, state[name].to(self.target.device, copy=True))
+        self._prepare_reads()
+
+    def _prepare_reads(self) -> None:
+        """Recompute what reads use and only writes change."""
+        d = self._device
         self.weights = to_weights(self.g_plus, self.g_minus, self.w_max, d.g_min, d.g_max)
         self._variance = self._weight_variance() if self._sampling == "column" else None
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from analogsim.cli import lists
+from analogsim.cli.resume import resume
 from analogsim.cli.run import run
 from analogsim.errors import AnalogsimError
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(run)
+app.command()(resume)
 app.add_typer(lists.profiles, name="profiles")
 app.add_typer(lists.scenarios, name="scenarios")
 app.add_typer(lists.rules, name="rules")

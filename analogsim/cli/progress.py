@@ -37,7 +37,7 @@ class Progress:
             self._bars.stop()
 
     def arm(self, name: str, steps: int) -> None:
-        """An arm begins."""
+        """An arm begins or goes on."""
         self._begun += 1
         self._name, self._steps, self._told = name, steps, -1.0
         if self._live:
@@ -59,3 +59,7 @@ class Progress:
             epoch = curve.chips[0].epoch
             place = f"{curve.arm} ({self._begun}/{self._arms}) epoch {epoch:.3g}"
             self._console.print(f"{place}: {metric}", highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Something that a person wants to know."""
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -28,12 +28,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a scenario: train every arm on the same chips, write a run folder, print a table."""
-    from rich.console import Console
-
     from analogsim.cli.progress import Progress
-    from analogsim.report.curves import learning_curves
-    from analogsim.report.table import final_table
-    from analogsim.results import read_curves, read_result
     from analogsim.study.run import choose_device
     from analogsim.study.run import run as run_scenario
     from analogsim.study.scenario import load_scenario
@@ -42,16 +37,28 @@ def run(
     loaded = load_scenario(scenario, settings or [], quick)
     with Progress(len(loaded.arms)) as progress:
         folder = run_scenario(loaded, out, chosen, progress)
-    result = read_result(folder.path / "result.json")
-    curves = read_curves(folder.path / "metrics.jsonl")
-    learning_curves(result, curves, folder.path / "figures")
+    show(folder.path, as_json)
+
+
+def show(folder: Path, as_json: bool) -> None:
+    """Draw a finished run's figures where they are not there yet, and print its table."""
+    from rich.console import Console
+
+    from analogsim.report.curves import learning_curves
+    from analogsim.report.table import final_table
+    from analogsim.results import read_curves, read_result
+
+    result = read_result(folder / "result.json")
+    figures = [folder / "figures" / f"learning_curves.{kind}" for kind in ("png", "svg")]
+    if not all(figure.exists() for figure in figures):
+        learning_curves(result, read_curves(folder / "metrics.jsonl"), folder / "figures")
     if as_json:
-        typer.echo(json.dumps(_summary(result, folder.path), indent=1))
+        typer.echo(json.dumps(_summary(result, folder), indent=1))
         return
     console = Console()
     console.print(final_table(result))
-    console.print(f"run folder: {folder.path}", soft_wrap=True, highlight=False)
-    console.print(f"figure:     {folder.path / 'figures' / 'learning_curves.png'}", soft_wrap=True, highlight=False)
+    console.print(f"run folder: {folder}", soft_wrap=True, highlight=False)
+    console.print(f"figure:     {figures[0]}", soft_wrap=True, highlight=False)
 
 
 def _summary(result: Result, folder: Path) -> dict[str, object]:

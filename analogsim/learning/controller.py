@@ -103,6 +103,39 @@ class Controller:
         """How many batch elements were to teach something, and how many held no information."""
         return self._rule.counters(self.state)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Copy, optimiser, R, the rule's state and the frozen chips, for a checkpoint; the tensors are live."""
+        return {
+            "steps": self.steps,
+            "diverged": self.diverged,
+            "weights": list(self._weights),
+            "optimizer": self._optimizer.state_dict(),
+            "r": list(self._r),
+            "rule": self.state._asdict(),
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        device = self.diverged.device
+        self.steps = state["steps"]
+        self.diverged = state["diverged"].to(device, copy=True)
+        for w, saved in zip(self._weights, state["weights"], strict=True):
+            w.copy_(saved)  # in place: the optimiser holds these tensors
+        self._load_optimizer(state["optimizer"])
+        self._r = [None if r is None else r.to(device, copy=True) for r in state["r"]]
+        self.state = type(self.state)(**{name: each.to(device, copy=True) for name, each in state["rule"].items()})
+        self._hardware.set_periphery(self._periphery)
+
+    def _load_optimizer(self, state: dict[str, Any]) -> None:
+        """torch casts the state to the format of the parameters; here it stays as it was saved, to the bit."""
+        self._optimizer.load_state_dict(state)
+        for index, saved in state["state"].items():
+            held = self._optimizer.state[self._weights[index]]
+            for name, value in saved.items():
+                if isinstance(value, Tensor):
+                    held[name] = value.to(held[name].device, copy=True)
+
     @torch.no_grad()
     def step(self) -> None:
         """One learning step on the next batch."""

@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analogsim._files import commit
 from analogsim.report.summary import point_label, points
 from analogsim.results import Curve, Result, interval
 
@@ -54,8 +55,11 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
         panels.flat[len(labels) - 1].legend(handles, names, loc="lower right")
         folder.mkdir(exist_ok=True)
         files = [folder / f"learning_curves.{kind}" for kind in ("png", "svg")]
-        figure.savefig(files[0], dpi=150)
-        figure.savefig(files[1], metadata={"Date": None})
+        parts = [file.with_name(f"{file.name}.part") for file in files]
+        figure.savefig(parts[0], format="png", dpi=150)
+        figure.savefig(parts[1], format="svg", metadata={"Date": None})
+        for part, file in zip(parts, files, strict=True):
+            commit(part, file)
     return files
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,6 +83,27 @@ class Rig:
     def set_periphery(self, periphery: Periphery) -> None:
         """Set the digital operations beside the crossbars."""
         self._periphery = periphery
+
+    def state_dict(self) -> dict[str, Any]:
+        """Chip, task and counts between two steps, for a checkpoint; the tensors are live.
+
+        The periphery is the controller's: it sets it again when it is restored.
+        """
+        return {
+            "chip": self.chip.state_dict(),
+            "task": self.task.state_dict(),
+            "passes": self.passes,
+            "loss_sum": self._loss_sum,
+            "loss_count": self._loss_count,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.chip.load_state_dict(state["chip"])
+        self.task.load_state_dict(state["task"])
+        self.passes = state["passes"]
+        self._loss_sum = state["loss_sum"].to(self.chip.device, copy=True)
+        self._loss_count = state["loss_count"]
 
     def training_loss(self) -> Tensor:
         """Mean loss of all passes since the last call, (C,)."""

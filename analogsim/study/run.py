@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
-from analogsim.chip import Chip, Mapping
 from analogsim.errors import AnalogsimError, ScenarioError
-from analogsim.learning import Controller
 from analogsim.learning.controller import require_access
-from analogsim.network import Network
 from analogsim.port import Access
-from analogsim.randomness import Purpose, Streams
-from analogsim.results import ArmResult, ChipResult, Counts, Curve, Metrics, Result
-from analogsim.study.folder import RunFolder
-from analogsim.study.rig import Rig
-from analogsim.study.scenario import Population, lay_out
-from analogsim.study.schema import ArmBase, Scenario
-from analogsim.tasks import DATA_SETS, LOSSES, DataSet, Task
+from analogsim.results import ArmResult, Curve, Result
+from analogsim.study.arm import Arm
+from analogsim.study.checkpoint import Checkpoint, Checkpoints
+from analogsim.study.folder import RunFolder, environment
+from analogsim.study.scenario import lay_out
+from analogsim.study.schema import Scenario
+from analogsim.tasks import DATA_SETS, DataSet
 from device_models.errors import bulleted
 
 
@@ -31,7 +25,7 @@ class Watcher(Protocol):
     """Is told how a run goes on."""
 
     def arm(self, name: str, steps: int) -> None:
-        """An arm begins."""
+        """An arm begins, or goes on; or was finished before a resume, and its last step is told next."""
         ...
 
     def step(self, done: int) -> None:
@@ -41,6 +35,26 @@ class Watcher(Protocol):
     def evaluated(self, curve: Curve) -> None:
         """Its chips were evaluated."""
         ...
+
+    def note(self, text: str) -> None:
+        """Something that a person wants to know."""
+        ...
+
+
+class Nobody:
+    """A watcher that looks away."""
+
+    def arm(self, name: str, steps: int) -> None:
+        """An arm begins."""
+
+    def step(self, done: int) -> None:
+        """A step of it is done."""
+
+    def evaluated(self, curve: Curve) -> None:
+        """Its chips were evaluated."""
+
+    def note(self, text: str) -> None:
+        """Something that a person wants to know."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -72,18 +86,90 @@ def run(scenario: Scenario, parent: Path, device: torch.device, watcher: Watcher
     Raises:
         ScenarioError: the scenario does not fit the data, or an arm asks for more than its chip grants; nothing has run
             and no folder was made.
-        RunError: the folder cannot be made.
+        RunError: the folder cannot be made or written.
     """
-    data = DATA_SETS[scenario.data.set]()
-    if scenario.data.standardise:
-        data = data.standardised()
+    watcher = watcher or Nobody()
+    data = load_data(scenario)
     check(scenario, data)
     folder = RunFolder.create(parent, scenario)
-    begin = time.perf_counter()
-    arms = {name: _run_arm(scenario, name, arm, data, folder, device, watcher) for name, arm in scenario.arms.items()}
-    seed = scenario.model_dump(mode="json")["seed"]
-    folder.finish(Result(name=scenario.name, seed=seed, arms=arms), time.perf_counter() - begin, device)
+    with folder.locked():
+        watcher.note(f"run folder: {folder.path} (if interrupted: analogsim resume {folder.path})")
+        go_on(scenario, data, folder, device, watcher)
     return folder
+
+
+def go_on(
+    scenario: Scenario,
+    data: DataSet,
+    folder: RunFolder,
+    device: torch.device,
+    watcher: Watcher,
+    begin: Checkpoint | None = None,
+) -> None:
+    """Work off what is left of a run.
+
+    Args:
+        scenario: of the run.
+        data: as `load_data` gives it.
+        folder: of the run, locked; its metrics.jsonl ends where `begin` was made.
+        device: to simulate on.
+        watcher: is told how it goes on.
+        begin: where to go on; None: at the beginning.
+    """
+    start = time.perf_counter() - (begin.seconds if begin else 0.0)
+    checkpoints, scenario_checksum = Checkpoints(folder.checkpoints), folder.scenario_checksum()
+    finished: dict[str, ArmResult] = dict(begin.finished) if begin else {}
+
+    def save(arm: Arm | None) -> None:
+        checkpoints.save(
+            Checkpoint(
+                scenario=scenario_checksum,
+                environment=environment(device),
+                seconds=time.perf_counter() - start,
+                metrics=folder.mark(),
+                finished=finished,
+                arm=arm.name if arm else None,
+                state=arm.state_dict() if arm else None,
+            )
+        )
+
+    for name in scenario.arms:
+        if name in finished:
+            watcher.arm(name, finished[name].steps)
+            watcher.step(finished[name].steps)
+            continue
+        arm = Arm(scenario, name, data, device)
+        watcher.arm(name, arm.steps)
+        if begin is not None and begin.state is not None and begin.arm == name:
+            arm.load_state_dict(begin.state, folder.curves(name))
+            watcher.step(arm.step)
+        else:
+            _evaluate(arm, folder, watcher)
+        while not arm.done:
+            arm.advance()
+            watcher.step(arm.step)
+            if arm.evaluation_due:
+                _evaluate(arm, folder, watcher)
+            if arm.checkpoint_due:
+                save(arm)
+        finished[name] = arm.result()
+        save(None)
+    seed = scenario.model_dump(mode="json")["seed"]
+    result = Result(name=scenario.name, seed=seed, arms={name: finished[name] for name in scenario.arms})
+    folder.finish(result, time.perf_counter() - start, device)
+    checkpoints.remove()
+
+
+def _evaluate(arm: Arm, folder: RunFolder, watcher: Watcher) -> None:
+    curve = arm.evaluate()
+    folder.append(curve)
+    watcher.evaluated(curve)
+
+
+def load_data(scenario: Scenario) -> DataSet:
+    """The data set that a scenario names, as it asks for it."""
+    data = DATA_SETS[scenario.data.set]()
+    return data.standardised() if scenario.data.standardise else data
 
 
 def check(scenario: Scenario, data: DataSet) -> None:
@@ -112,129 +198,3 @@ def check(scenario: Scenario, data: DataSet) -> None:
             found.append(f"arms.{name}: {error}")
     if found:
         raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", found))
-
-
-def build_chip(scenario: Scenario, network: Network, population: Population, device: torch.device) -> Chip:
-    """The unprogrammed chips of an arm."""
-    section = scenario.chip
-    return Chip(
-        network,
-        population.profile,
-        population=population.ids,
-        seed=population.seeds,
-        device=device,
-        dtype=getattr(torch, section.precision),
-        sampling=section.sampling,
-        tile=section.tile,
-        mapping=Mapping(section.mapping.range, section.mapping.per, section.mapping.headroom),
-        injection=section.injection,
-        grants=Access.of(*section.grants),
-    )
-
-
-def _run_arm(
-    scenario: Scenario,
-    name: str,
-    arm: ArmBase,
-    data: DataSet,
-    folder: RunFolder,
-    device: torch.device,
-    watcher: Watcher | None,
-) -> ArmResult:
-    population = lay_out(scenario, arm)
-    network = Network.mlp(
-        [data.features, *scenario.network.layers], scenario.network.activation.build(), scenario.network.bias
-    )
-    chip = build_chip(scenario, network, population, device)
-    first = Streams(population.seeds, population.ids, torch.device("cpu")).generators(Purpose.INITIAL_WEIGHTS)
-    weights = network.initial_weights(scenario.network.init, [g for g in first if g is not None])
-    weights = tuple(w.to(device, chip.dtype) for w in weights)
-    chip.program(weights)
-    task = Task(
-        data, LOSSES[scenario.data.loss], scenario.data.batch, population.seeds, population.ids, device, chip.dtype
-    )
-    rig = Rig(chip, task, Access.of(*arm.oracle))
-    optimizer = arm.optimizer or scenario.train.optimizer
-    controller = Controller(
-        rig,
-        arm.build_rule(),
-        weights,
-        partial(optimizer.factory, **optimizer.options),
-        population.rates,
-        arm.decorrelation,
-        scenario.train.chunk,
-        arm.weight_normalisation,
-    )
-    steps = scenario.train.epochs * task.steps_per_epoch
-    every = scenario.train.evaluation_steps(task.steps_per_epoch)
-    if watcher is not None:
-        watcher.arm(name, steps)
-    curves: list[Curve] = []
-    for step in range(steps + 1):
-        if step > 0:
-            controller.step()
-            if watcher is not None:
-                watcher.step(step)
-        if step % every == 0 or step == steps:
-            curve = _evaluate(name, rig, step, task.steps_per_epoch)
-            curves.append(curve)
-            folder.append(curve)
-            if watcher is not None:
-                watcher.evaluated(curve)
-    return ArmResult(
-        rule=arm.rule,
-        decorrelated=arm.decorrelation is not None,
-        oracle=tuple(arm.oracle),
-        steps=steps,
-        passes_per_step=controller.passes_per_step,
-        chips=_chip_results(population, rig, controller, curves),
-    )
-
-
-def _evaluate(name: str, rig: Rig, step: int, steps_per_epoch: int) -> Curve:
-    accuracy, loss = rig.evaluate(step)
-    train = rig.training_loss() if step else torch.full_like(loss, math.nan)
-    rows = torch.stack([accuracy, loss, train]).double().cpu().T.tolist()
-    chips = tuple(
-        Metrics(epoch=step / steps_per_epoch, test_accuracy=_finite(a), test_loss=_finite(b), train_loss=_finite(c))
-        for a, b, c in rows
-    )
-    return Curve(arm=name, step=step, chips=chips)
-
-
-def _worse(history: Sequence[Metrics]) -> bool:
-    """Whether learning left a chip worse than it found it: Hiratani et al.'s crash, a loss above 1.1 x the initial."""
-    first, last = history[0].test_loss, history[-1].test_loss
-    return last is None or (first is not None and last > 1.1 * first)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _chip_results(
-    population: Population, rig: Rig, controller: Controller, curves: Sequence[Curve]
-) -> tuple[ChipResult, ...]:
-    diverged, writes = controller.diverged.tolist(), rig.chip.device_writes.tolist()
-    vectors, silent = (counter.tolist() for counter in controller.counters)
-    sizes = torch.tensor([w[0].numel() for w in rig.chip.oracle.weights], dtype=torch.float64)
-    saturated = (rig.chip.saturated.double().cpu() @ sizes / sizes.sum()).tolist()
-    results = []
-    for index, place in enumerate(population.coordinates):
-        history = [curve.chips[index] for curve in curves]
-        results.append(
-            ChipResult(
-                coordinates=place,
-                status="diverged" if diverged[index] or _worse(history) else "finished",
-                final=history[-1],
-                best=max(history, key=lambda metrics: metrics.test_accuracy or 0.0),
-                counts=Counts(
-                    passes=rig.passes,
-                    device_writes=writes[index],
-                    vectors=vectors[index],
-                    silent=silent[index],
-                    saturated=saturated[index],
-                ),
-            )
-        )
-    return tuple(results)

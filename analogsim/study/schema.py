@@ -231,10 +231,12 @@ class Train(Section):
     """Steps the controller's copy of the weights; an arm may have its own."""
     evaluate_every: str = "1 epoch"
     """Time between evaluations: `1 epoch`, `5 epochs`, `100 steps`. The start and the end are evaluated anyhow."""
+    checkpoint_every: str = "1 epoch"
+    """Time between checkpoints, from which an interrupted run goes on; they change no result."""
     chunk: PositiveInt | None = None
     """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no result."""
 
-    @field_validator("evaluate_every")
+    @field_validator("evaluate_every", "checkpoint_every")
     @classmethod
     def _period(cls, value: str) -> str:
         if not re.fullmatch(r"[1-9]\d* (?:epochs?|steps?)", value):
@@ -243,8 +245,16 @@ class Train(Section):
 
     def evaluation_steps(self, steps_per_epoch: int) -> int:
         """Steps between evaluations."""
-        number, unit = self.evaluate_every.split()
-        return int(number) * (steps_per_epoch if unit.startswith("epoch") else 1)
+        return _steps(self.evaluate_every, steps_per_epoch)
+
+    def checkpoint_steps(self, steps_per_epoch: int) -> int:
+        """Steps between checkpoints."""
+        return _steps(self.checkpoint_every, steps_per_epoch)
+
+
+def _steps(period: str, steps_per_epoch: int) -> int:
+    number, unit = period.split()
+    return int(number) * (steps_per_epoch if unit.startswith("epoch") else 1)
 
 
 class ArmBase(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,6 +59,16 @@ class Task:
         index = self._order[:, start : start + self.batch]
         self._position += 1
         return self._train[0][index], self._train[1][index]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Place in the order of data, and what the next orders are drawn from; the tensors are live."""
+        return {"position": self._position, "order": self._order, "streams": self._streams.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self._position = state["position"]
+        self._order = state["order"].to(self._device, copy=True)
+        self._streams.load_state_dict(state["streams"])
 
     def test_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The test set, inputs (1, M, features) and targets (1, M, outputs) with M <= size: the same for all chips."""
