@@ -172,6 +172,7 @@ def _run_arm(
     for step in range(steps + 1):
         if step > 0:
             controller.step()
+            rig.clock.advance(scenario.train.step_time)
             if watcher is not None:
                 watcher.step(step)
         if step % every == 0 or step == steps:
