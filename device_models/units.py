@@ -130,7 +130,9 @@ def parse_quantity(value: Any, si: str, example: str) -> float:
 def format_quantity(value: float, si: str, nice: str) -> str:
     """SI float -> text that `parse_quantity` turns back into the same float; `nice` is a decimal multiple of `si`."""
     number = Decimal(repr(value)) / (Decimal("0.01") if si == "%" else _factor(nice, si))  # a shift by powers of ten
-    return f"{number:f} {nice}" if 1e-4 <= abs(number) < 1e6 or not number else f"{number:e} {nice}"
+    if number == number.to_integral_value() and abs(number) < 1e6:
+        return f"{number:.0f} {nice}"
+    return f"{number:f} {nice}" if 1e-4 <= abs(number) < 1e6 else f"{number:e} {nice}"
 
 
 def _quantity(si: str, nice: str, example: str, low: float | None, high: float | None, description: str) -> Any:
