@@ -3,6 +3,7 @@
 Knows tensors, explicit generators and the time `now`; knows nothing of networks or of learning.
 """
 
+from device_models.cells import Cells
 from device_models.converters import ADC, DAC, vector_gain
 from device_models.errors import ProfileError
 from device_models.profile import Device, DeviceProfile, load_profile, preset_names
@@ -11,6 +12,7 @@ from device_models.read_noise import ReadNoise
 __all__ = [
     "ADC",
     "DAC",
+    "Cells",
     "Device",
     "DeviceProfile",
     "ProfileError",

@@ -16,21 +16,28 @@ from typing_extensions import Self
 from device_models._yaml import load_yaml, read_yaml
 from device_models.column_noise import ColumnNoise
 from device_models.converters import ADC, DAC
+from device_models.drift import Drift
 from device_models.effect import Description, Site
 from device_models.errors import ProfileError, bulleted, faults
-from device_models.read_noise import READ_NOISES, ReadNoise, ReadNoiseDescription
+from device_models.programming import Programming
+from device_models.read_noise import ReadNoise
+from device_models.registry import EFFECTS, DriftDescription, ProgrammingDescription, ReadNoiseDescription
+from device_models.slow_noise import SlowNoise
 from device_models.units import UNION_TAGS, Conductance
 
 
 def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """The path of a fault without the tags of unions: of per-chip values, and of effects, after their place in a list."""
-    places = zip(loc, (None, *loc), strict=False)
-    return tuple(
-        part for part, before in places if not (part in UNION_TAGS or (part in _KINDS and isinstance(before, int)))
-    )
+    """The path of a fault without the tags of unions: those of per-chip values, and the kinds of effects."""
+    pairs = zip(loc, (None, *loc), strict=False)
+    return tuple(part for part, before in pairs if part not in UNION_TAGS and not (part in _KINDS and _holds(before)))
 
 
-_KINDS = {kind for noise in READ_NOISES for kind in get_args(noise.model_fields["kind"].annotation)}
+def _holds(part: str | int | None) -> bool:
+    """Whether an effect stands here: a place in a list of effects, or a field for one."""
+    return isinstance(part, int) or part in ("programming", "drift")
+
+
+_KINDS = {kind for effect in EFFECTS for kind in get_args(effect.model_fields["kind"].annotation)}
 
 
 class ConductanceRange(Description):
@@ -61,6 +68,12 @@ class DeviceProfile(Description):
     """One or two sentences for people."""
     conductance: ConductanceRange
     """Range of a device; a weight is the difference of two devices."""
+    programming: ProgrammingDescription | None = None
+    """How far a write ends from its target."""
+    granularity: Conductance = 0.0
+    """A device is written only where its target moved by at least half of this conductance since its last write."""
+    drift: DriftDescription | None = None
+    """How conductances fall with the time since their last write."""
     read_noise: tuple[ReadNoiseDescription, ...] = ()
     """Noise of one device in one read. One effect, or a list of effects whose variances add."""
     column_noise: ColumnNoise | None = None
@@ -92,6 +105,9 @@ class DeviceProfile(Description):
         return Device(
             g_min=self.conductance.min,
             g_max=self.conductance.max,
+            programming=None if self.programming is None else self.programming.build(site),
+            granularity=self.granularity,
+            drift=None if self.drift is None else self.drift.build(site),
             read_noise=tuple(noise.build(site) for noise in self.read_noise),
             column_noise=None if self.column_noise is None else self.column_noise.build(site),
             dac=self.dac,
@@ -123,6 +139,9 @@ class Device:
 
     Attributes:
         g_min, g_max: conductance range, siemens.
+        programming: noise of a write.
+        granularity: siemens, twice the smallest change of a target that is written.
+        drift: of what was written.
         read_noise: effects whose variances add.
         column_noise: share of a fully-on device's full-scale current, (C, 1, 1).
         dac, adc: converters.
@@ -130,6 +149,9 @@ class Device:
 
     g_min: float
     g_max: float
+    programming: Programming | None
+    granularity: float
+    drift: Drift | None
     read_noise: tuple[ReadNoise, ...]
     column_noise: Tensor | None
     dac: DAC | None
@@ -139,6 +161,21 @@ class Device:
     def full_scale(self) -> float:
         """Full-scale input in units of the activations; 1 where inputs have no DAC."""
         return 1.0 if self.dac is None else self.dac.range
+
+    @property
+    def slow_noise(self) -> tuple[SlowNoise, ...]:
+        """The parts of the read noise that outlive a step."""
+        return tuple(noise.slow for noise in self.read_noise if noise.slow is not None)
+
+    @property
+    def ages(self) -> bool:
+        """Whether a conductance depends on the time since its write."""
+        return self.drift is not None or bool(self.slow_noise)
+
+    @property
+    def numbers(self) -> int:
+        """Random numbers that the write of a device takes."""
+        return (self.programming is not None) + (self.drift is not None) + len(self.slow_noise)
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

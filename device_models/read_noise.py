@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from torch import Tensor
 
 from device_models.effect import Description, Site
+from device_models.slow_noise import SlowNoise
 from device_models.units import PerChip, Share
 
 
@@ -22,16 +22,19 @@ class ReadNoise(ABC):
     """Read noise of a population of chips.
 
     `uniform` says that the variance does not depend on the conductance; a product for the variance is then not needed.
+    `slow` is the part of the noise that outlives a step, or None.
     """
 
     uniform: bool
+    slow: SlowNoise | None = None
 
     @abstractmethod
-    def variance(self, g: Tensor) -> Tensor:
+    def variance(self, g: Tensor, programmed: Tensor | None = None) -> Tensor:
         """Variance of one read.
 
         Args:
-            g: conductances, siemens, shape (chips, out, rows).
+            g: conductances, slow noise aside, siemens, shape (chips, out, rows).
+            programmed: what they were right after the write, same shape; None: the same.
 
         Returns:
             Siemens squared, shape (chips, out, rows), or (chips, 1, 1) where `uniform`.
@@ -43,7 +46,7 @@ class _Additive(ReadNoise):
     sigma: Tensor  # siemens, (chips, 1, 1)
     uniform = True
 
-    def variance(self, g: Tensor) -> Tensor:
+    def variance(self, g: Tensor, programmed: Tensor | None = None) -> Tensor:
         return self.sigma.square()
 
 
@@ -52,7 +55,7 @@ class _Proportional(ReadNoise):
     sigma: Tensor  # share, (chips, 1, 1)
     uniform = False
 
-    def variance(self, g: Tensor) -> Tensor:
+    def variance(self, g: Tensor, programmed: Tensor | None = None) -> Tensor:
         return (self.sigma * g).square()
 
 
@@ -76,9 +79,3 @@ class ProportionalReadNoise(Description):
 
     def build(self, site: Site) -> ReadNoise:
         return _Proportional(site.per_chip(self.sigma, 2, "read_noise.sigma"))
-
-
-READ_NOISES = (AdditiveReadNoise, ProportionalReadNoise)
-"""Every kind of read noise. A new one is a file (or a class here) and one entry."""
-
-ReadNoiseDescription = Annotated[AdditiveReadNoise | ProportionalReadNoise, Field(discriminator="kind")]

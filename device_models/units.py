@@ -3,7 +3,10 @@
 | type          | written in YAML    | inside                                      |
 |---------------|--------------------|---------------------------------------------|
 | `Conductance` | `25 uS`            | float, siemens                              |
+| `SignedConductance` | `-1.2 uS`    | float, siemens: a coefficient of a law      |
 | `Share`       | `1 %`              | float, 0.01                                 |
+| `Time`        | `20 s`, `250 ns`, `1 h`, `1 day` | float, seconds                |
+| `Factor`      | `1.5`              | float, not negative, no unit                |
 
 `PerChip[T]` additionally admits `{each: [a, b, ...]}`: one value for each chip of a population.
 A value is written back so that reading it again gives the same float, bit for bit.
@@ -18,7 +21,7 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import core_schema
 
 T = TypeVar("T")
@@ -127,7 +130,9 @@ def parse_quantity(value: Any, si: str, example: str) -> float:
 def format_quantity(value: float, si: str, nice: str) -> str:
     """SI float -> text that `parse_quantity` turns back into the same float; `nice` is a decimal multiple of `si`."""
     number = Decimal(repr(value)) / (Decimal("0.01") if si == "%" else _factor(nice, si))  # a shift by powers of ten
-    return f"{number:f} {nice}" if 1e-4 <= abs(number) < 1e6 or not number else f"{number:e} {nice}"
+    if number == number.to_integral_value() and abs(number) < 1e6:
+        return f"{number:.0f} {nice}"
+    return f"{number:f} {nice}" if 1e-4 <= abs(number) < 1e6 else f"{number:e} {nice}"
 
 
 def _quantity(si: str, nice: str, example: str, low: float | None, high: float | None, description: str) -> Any:
@@ -149,7 +154,13 @@ def _quantity(si: str, nice: str, example: str, low: float | None, high: float |
 
 if TYPE_CHECKING:
     Conductance = float
+    SignedConductance = float
     Share = float
+    Time = float
+    Factor = float
 else:
     Conductance = _quantity("S", "uS", "25 uS", 0.0, 1.0, "a conductance with its unit")
+    SignedConductance = _quantity("S", "uS", "-1.2 uS", -1.0, 1.0, "a conductance with its unit, of either sign")
     Share = _quantity("%", "%", "1 %", 0.0, 1.0, "a share in percent")
+    Time = _quantity("s", "s", "20 s", 0.0, None, "a time with its unit")
+    Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]

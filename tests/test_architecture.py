@@ -41,6 +41,7 @@ def test_public_names_are_these() -> None:
     assert device_models.__all__ == [
         "ADC",
         "DAC",
+        "Cells",
         "Device",
         "DeviceProfile",
         "ProfileError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +15,7 @@ from analogsim.chip.mapping import Mapping
 from analogsim.network import Network
 from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
-from device_models import DeviceProfile
+from device_models import Cells, DeviceProfile
 
 
 class Trace(NamedTuple):
@@ -86,24 +87,52 @@ class Chip:
         self._layers = [Crossbar(built, Geometry(tile), mapping or Mapping(), sampling) for _ in network.layers]
         self._exact_inputs = built.dac is None
         self._fixed_range = (mapping or Mapping()).range == "fixed"
+        self._last_write = 0.0
 
-    def program(self, weights: Sequence[Tensor]) -> None:
+    def program(self, weights: Sequence[Tensor], *, now: float = 0.0) -> None:
         """Fix each layer's range by initial weights and write them.
 
         Args:
             weights: per layer (C, outputs, rows).
+            now: seconds.
         """
-        for crossbar, layer, w in zip(self._layers, self.network.layers, weights, strict=True):
+        self._last_write = _finite(now)
+        for index, (crossbar, layer, w) in enumerate(zip(self._layers, self.network.layers, weights, strict=True)):
             if w.shape != (self.chips, layer.outputs, layer.rows):
                 raise ValueError(
                     f"weights must have shape {(self.chips, layer.outputs, layer.rows)} (got {tuple(w.shape)})"
                 )
-            crossbar.program(w.to(self.device, self.dtype))
+            crossbar.program(w.to(self.device, self.dtype), self._programming_numbers(index), now)
 
-    def write(self, writes: Sequence[LayerWrite]) -> None:
-        """Write every layer towards its target."""
-        for crossbar, write in zip(self._layers, writes, strict=True):
-            crossbar.write(write.target)
+    def write(self, writes: Sequence[LayerWrite], *, now: float = 0.0) -> None:
+        """Write every layer towards its target.
+
+        Args:
+            writes: per layer.
+            now: seconds; not before the last write.
+        """
+        self._check_time(now)
+        self._last_write = now
+        for index, (crossbar, write) in enumerate(zip(self._layers, writes, strict=True)):
+            crossbar.write(write.target, self._programming_numbers(index), now)
+
+    def settle(self, now: float) -> None:
+        """Let time pass until `now`, seconds, without a read: what the oracle shows is as of then."""
+        self._check_time(now)
+        for crossbar in self._layers:
+            crossbar.settle(now)
+
+    def _check_time(self, now: float) -> None:
+        if not self._last_write <= _finite(now):
+            raise ValueError(f"now must not lie before the last write at {self._last_write:g} s (got {now:g} s)")
+
+    def _programming_numbers(self, index: int) -> Tensor | None:
+        """Random numbers of a write of a whole layer, whichever of its devices it changes."""
+        count, layer = self._layers[index].numbers, self.network.layers[index]
+        if count == 0:
+            return None
+        shape = (count, 2, layer.outputs, layer.rows)
+        return self.streams.draw(Purpose.PROGRAMMING, index, 1, shape, self.dtype)[:, 0]
 
     @property
     def limits(self) -> Limits:
@@ -116,7 +145,7 @@ class Chip:
 
     @property
     def device_writes(self) -> Tensor:
-        """Device pairs written since the first programming, (C,)."""
+        """Device pairs of which one or both were written since the first programming, (C,)."""
         return torch.stack([crossbar.device_writes for crossbar in self._layers]).sum(0)
 
     @property
@@ -131,11 +160,16 @@ class Chip:
 
     def state_dict(self) -> dict[str, Any]:
         """Devices and random streams, for a checkpoint; the tensors are live."""
-        return {"streams": self.streams.state_dict(), "layers": [crossbar.state_dict() for crossbar in self._layers]}
+        return {
+            "streams": self.streams.state_dict(),
+            "layers": [crossbar.state_dict() for crossbar in self._layers],
+            "last_write": self._last_write,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on an equal chip that has been programmed."""
         self.streams.load_state_dict(state["streams"])
+        self._last_write = state["last_write"]
         for crossbar, saved in zip(self._layers, state["layers"], strict=True):
             crossbar.load_state_dict(saved)
 
@@ -146,6 +180,8 @@ class Chip:
         samples: int = 1,
         periphery: Periphery | None = None,
         purpose: Purpose = Purpose.READ,
+        *,
+        now: float = 0.0,
     ) -> Trace:
         """Run passes on a batch, all at once.
 
@@ -155,7 +191,9 @@ class Chip:
             samples: how often to run each.
             periphery: digital operations beside the crossbars.
             purpose: which random streams feed the stochastic noise.
+            now: seconds, the same for all passes; not before the last write.
         """
+        self._check_time(now)
         signal = x[:, None, None]
         inputs, pre_activations, injected = [], [], []
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
@@ -166,7 +204,7 @@ class Chip:
             before, after = _by_site(eps, passes)
             draws = Draws(self.streams, purpose, index, samples, tuple(not each.clean for each in passes))
             analog = before if self._injection == "analog" else None
-            levels, a = crossbar.read(layer.drive(signal), draws, analog)
+            levels, a = crossbar.read(layer.drive(signal), draws, analog, now)
             if index == 0 and layer.bias is False and self._exact_inputs:
                 levels = levels.clone()  # the batch itself must not cross the wall
             if before is not None and analog is None:
@@ -185,13 +223,16 @@ class Chip:
         inputs: Sequence[Tensor],
         pre_activations: Sequence[Tensor],
         periphery: Periphery | None = None,
+        *,
+        now: float = 0.0,
     ) -> tuple[Tensor, ...]:
-        """Send a vector backwards; see `analogsim.port.Hardware.backward`."""
+        """Send a vector backwards at the time `now`, seconds; see `analogsim.port.Hardware.backward`."""
+        self._check_time(now)
         vectors, limits = [output_vector], self.limits
         for index in range(self.network.depth - 1, 0, -1):
             draws = Draws(self.streams, Purpose.BACKWARD_READ, index, 1, (True,))
             layer = self.network.layers[index]
-            v = self._layers[index].read_transposed(vectors[0][:, None, None], layer.inputs, draws)[:, 0, 0]
+            v = self._layers[index].read_transposed(vectors[0][:, None, None], layer.inputs, draws, now)[:, 0, 0]
             r = None if periphery is None else periphery.decorrelation[index]
             clip = (limits.inputs[index], limits.outputs[index - 1])
             vectors.insert(0, self.network.adjoint(index, v, r, inputs[index], pre_activations[index - 1], clip))
@@ -216,6 +257,12 @@ class Chip:
                 unit = torch.where(unit < 0, -1.0, 1.0).to(unit) if each.law == "rademacher" else unit
                 eps[:, :, position] = unit * (each.sigma * each.scale)
         return eps
+
+
+def _finite(now: float) -> float:
+    if not math.isfinite(now):
+        raise ValueError(f"now must be a finite time in seconds (got {now})")
+    return now
 
 
 def _full(x: Tensor, samples: int, passes: int) -> Tensor:
@@ -250,10 +297,18 @@ class Oracle:
 
     @property
     def weights(self) -> tuple[Tensor, ...]:
-        """Per layer the weights that the devices stand for now, noise aside, (C, outputs, rows)."""
+        """Per layer the weights that the devices stand for, read noise aside, (C, outputs, rows).
+
+        As of the last read, write or `Chip.settle`.
+        """
         return tuple(crossbar.weights for crossbar in self._layers)
 
     @property
     def conductances(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Per layer (G+, G-), siemens, each (C, outputs, rows)."""
-        return tuple((crossbar.g_plus, crossbar.g_minus) for crossbar in self._layers)
+        """Per layer (G+, G-), siemens, each (C, outputs, rows); as of the last read, write or `Chip.settle`."""
+        return tuple((plus.conductance, minus.conductance) for plus, minus in self.cells)
+
+    @property
+    def cells(self) -> tuple[tuple[Cells, Cells], ...]:
+        """Per layer the devices of either polarity: targets, conductances, drift exponents, times of their writes."""
+        return tuple((crossbar.plus, crossbar.minus) for crossbar in self._layers)

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping, to_conductances, to_weights
-from device_models import Device, vector_gain
+from device_models import Cells, Device, ReadNoise, vector_gain
 
 Sampling = Literal["column", "device"]
 
-_STATE = ("w_max", "target", "g_plus", "g_minus", "device_writes")
-"""Attributes that a checkpoint holds: what devices remember. A new state of devices joins by its name; what follows
-from these alone is recomputed in `_prepare_reads`."""
+_STATE = ("w_max", "target", "device_writes")
+"""Attributes that a checkpoint holds beside the devices' own state; what follows from these alone is recomputed."""
 
 _DEVICE_NUMBERS = 1 << 22  # random numbers that `sampling="device"` holds at a time
 
@@ -48,9 +47,10 @@ class Crossbar:
 
     Attributes:
         w_max: the weight that G_max stands for, (C, 1, 1) or (C, out, 1).
-        g_plus, g_minus: conductances of the pairs, siemens, (C, out, rows).
-        weights: what the pairs stand for, (C, out, rows).
-        device_writes: number of device pairs that were written since the first programming, (C,), int64.
+        plus, minus: the devices of the pairs.
+        weights: what the pairs stand for at the time of the last read or write, read noise aside, (C, out, rows).
+        device_writes: number of device pairs of which one or both were written since the first programming, (C,),
+            int64.
     """
 
     def __init__(self, device: Device, geometry: Geometry, mapping: Mapping, sampling: Sampling) -> None:
@@ -58,22 +58,51 @@ class Crossbar:
         self._geometry = geometry
         self._mapping = mapping
         self._sampling: Sampling = sampling
+        self.plus, self.minus = Cells(device), Cells(device)
+        self._now = 0.0
 
-    def program(self, weights: Tensor) -> None:
-        """Fix the range by initial weights (C, out, rows) and write them."""
+    @property
+    def numbers(self) -> int:
+        """Random numbers that the write of a device takes."""
+        return self._device.numbers
+
+    def program(self, weights: Tensor, numbers: Tensor | None = None, now: float = 0.0) -> None:
+        """Fix the range by initial weights and write them.
+
+        Args:
+            weights: (C, out, rows).
+            numbers: standard normal, (C, `self.numbers`, 2, out, rows); None where that is 0.
+            now: seconds.
+        """
         self.w_max = self._mapping.initial_range(weights)
         self.target = weights.clone()
         self.device_writes = torch.zeros(weights.shape[0], dtype=torch.int64, device=weights.device)
-        self._settle()
+        for cells, target, xi in self._sides(numbers):
+            cells.program(target, xi, now)
+        self._settle(now)
 
-    def write(self, target: Tensor) -> None:
-        """Absolute write: program every device whose target changed towards it, clipped to the range."""
+    def write(self, target: Tensor, numbers: Tensor | None = None, now: float = 0.0) -> None:
+        """Absolute write: program every device whose target changed towards it, clipped to the range.
+
+        A change of range writes all devices that it concerns.
+
+        Args:
+            target: weights (C, out, rows).
+            numbers, now: see `program`.
+        """
         w_max = self._mapping.next_range(self.w_max, target)
-        target = torch.minimum(torch.maximum(target, -w_max), w_max)
-        changed = (target != self.target) | (w_max != self.w_max)
-        self.device_writes += changed.sum(dim=(1, 2))
-        self.w_max, self.target = w_max, target
-        self._settle()
+        moved = None if w_max is self.w_max else w_max != self.w_max
+        self.w_max, self.target = w_max, torch.minimum(torch.maximum(target, -w_max), w_max)
+        plus, minus = (cells.write(target, xi, now, moved) for cells, target, xi in self._sides(numbers))
+        self.device_writes += (plus | minus).sum(dim=(1, 2))
+        self._settle(now)
+
+    def _sides(self, numbers: Tensor | None) -> list[tuple[Cells, Tensor, Tensor | None]]:
+        """Both devices of the pairs, each with its target and its numbers."""
+        d = self._device
+        targets = to_conductances(self.target, self.w_max, d.g_min, d.g_max)
+        xi = (None, None) if numbers is None else numbers.unbind(2)
+        return list(zip((self.plus, self.minus), targets, xi, strict=True))
 
     @property
     def input_limit(self) -> float | None:
@@ -93,55 +122,67 @@ class Crossbar:
         """Share of weights that rest at the end of the range, (C,)."""
         return (self.target.abs() >= self.w_max).to(self.target.dtype).mean(dim=(1, 2))
 
-    def _settle(self) -> None:
-        """Bring the devices to their targets."""
-        d = self._device
-        self.g_plus, self.g_minus = to_conductances(self.target, self.w_max, d.g_min, d.g_max)
-        self._prepare_reads()
-
     def state_dict(self) -> dict[str, Any]:
         """What the devices hold, for a checkpoint; the tensors are live."""
-        return {name: getattr(self, name) for name in _STATE}
+        state: dict[str, Any] = {name: getattr(self, name) for name in _STATE}
+        return {**state, "plus": self.plus.state_dict(), "minus": self.minus.state_dict(), "now": self._now}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on a crossbar that has been programmed."""
         for name in _STATE:
             setattr(self, name, state[name].to(self.target.device, copy=True))
-        self._prepare_reads()
+        self.plus.load_state_dict(state["plus"])
+        self.minus.load_state_dict(state["minus"])
+        self._settle(state["now"])
 
-    def _prepare_reads(self) -> None:
-        """Recompute what reads use and only writes change."""
-        d = self._device
-        self.weights = to_weights(self.g_plus, self.g_minus, self.w_max, d.g_min, d.g_max)
+    def settle(self, now: float) -> None:
+        """Let time pass until `now`, seconds: nothing to do unless devices age and time has passed."""
+        if self._device.ages and now != self._now:
+            self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        """Recompute what reads use and only writes and time change."""
+        d, self._now = self._device, now
+        self.plus.settle(now)
+        self.minus.settle(now)
+        self.weights = to_weights(self.plus.conductance, self.minus.conductance, self.w_max, d.g_min, d.g_max)
         self._variance = self._weight_variance() if self._sampling == "column" else None
 
     def _weight_variance(self) -> Tensor | None:
         """Variance of one read of a pair in weight units: (C, out, rows), or with ones where it is uniform."""
         d, total = self._device, None
         for noise in d.read_noise:
-            variance = 2 * noise.variance(self.g_plus) if noise.uniform else None
+            variance = 2 * noise.variance(self.plus.drifted) if noise.uniform else None
             if variance is None:
-                variance = noise.variance(self.g_plus) + noise.variance(self.g_minus)
+                variance = self._variance_of(noise, self.plus) + self._variance_of(noise, self.minus)
             total = variance if total is None else total + variance
         return None if total is None else total * (self.w_max / (d.g_max - d.g_min)).square()
 
-    def read(self, x: Tensor, draws: Draws, analog_injection: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    @staticmethod
+    def _variance_of(noise: ReadNoise, cells: Cells) -> Tensor:
+        return noise.variance(cells.drifted, cells.programmed)
+
+    def read(
+        self, x: Tensor, draws: Draws, analog_injection: Tensor | None = None, now: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
         """Forward product.
 
         Args:
             x: (C, S or 1, P or 1, B, rows); a 1 says that all samples, or passes, share the vectors.
             draws: noise for S samples and P passes.
             analog_injection: (C, S, P, B, out), added to the column currents before the ADC.
+            now: seconds.
 
         Returns:
             The levels that drove the rows, shaped as x; the digitised result (C, S or 1, P or 1, B, out), where a 1
             says that all samples, or passes, give the same, bit for bit.
         """
+        self.settle(now)
         dac = self._device.dac
         levels, gain = (x, None) if dac is None else dac.encode(x)
         return levels, self._product(levels, gain, self.weights, self._variance, draws, analog_injection)
 
-    def read_transposed(self, vector: Tensor, inputs: int, draws: Draws) -> Tensor:
+    def read_transposed(self, vector: Tensor, inputs: int, draws: Draws, now: float = 0.0) -> Tensor:
         """Backward product W^T v through the same devices: columns driven, rows read; the bias row is not read.
 
         Each vector is scaled to full scale, with a DAC or without: errors are far smaller than activations.
@@ -150,10 +191,12 @@ class Crossbar:
             vector: (C, S or 1, P or 1, B, out).
             inputs: number of rows to read.
             draws: noise for S samples and P passes.
+            now: seconds.
 
         Returns:
             (C, S or 1, P or 1, B, inputs).
         """
+        self.settle(now)
         d, weights, variance = self._device, self.weights, self._variance
         if self.w_max.shape[1] > 1:  # per column: the scale of each column is applied before its DAC
             largest = self.w_max.amax(dim=1, keepdim=True)
@@ -232,7 +275,9 @@ class Crossbar:
         x = x.expand(x.shape[0], draws.samples, passes, batch, x.shape[4])
         noise = x.new_zeros((x.shape[0], draws.samples, passes, batch, columns))
         w_max = self.w_max.amax(dim=1, keepdim=True) if transposed else self.w_max
-        variances = [sum(effect.variance(g) for effect in d.read_noise) for g in (self.g_plus, self.g_minus)]
+        variances = [
+            sum(self._variance_of(noise, cells) for noise in d.read_noise) for cells in (self.plus, self.minus)
+        ]
         pairs = torch.stack([torch.as_tensor(v).sqrt() * w_max for v in variances], 1) / (d.g_max - d.g_min)
         pairs = pairs.expand(-1, 2, *self.weights.shape[1:])
         pairs = pairs[:, :, block, :columns].transpose(2, 3) if transposed else pairs[:, :, :, block]

@@ -65,6 +65,7 @@ class Arm:
             scenario.train.chunk,
             arm.weight_normalisation,
         )
+        self._step_time = scenario.train.step_time
         self._steps_per_epoch = task.steps_per_epoch
         self.steps = scenario.train.epochs * task.steps_per_epoch
         self._evaluation_steps = scenario.train.evaluation_steps(task.steps_per_epoch)
@@ -88,6 +89,7 @@ class Arm:
     def advance(self) -> None:
         """Do one step."""
         self._controller.step()
+        self._rig.clock.advance(self._step_time)
         self.step += 1
 
     def evaluate(self) -> Curve:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from analogsim.chip import Chip, Trace
+from analogsim.clock import Clock
 from analogsim.network import Network, unclipped
 from analogsim.port import Access, AccessError, LayerWrite, Limits, Observation, Pass, Periphery
 from analogsim.randomness import Purpose
@@ -26,11 +27,13 @@ class Rig:
         chip: programmed chips.
         task: data and loss.
         oracle: what this arm may use beyond the chip's grants, for comparison.
+        clock: gives every read and write its time; one that stands at 0 s unless given.
     """
 
-    def __init__(self, chip: Chip, task: Task, oracle: Access | None = None) -> None:
+    def __init__(self, chip: Chip, task: Task, oracle: Access | None = None, clock: Clock | None = None) -> None:
         self.chip = chip
         self.task = task
+        self.clock = clock or Clock()
         self.grants = chip.grants if oracle is None else chip.grants | oracle
         self.passes = 0
         """Forward passes of a batch since the beginning."""
@@ -65,7 +68,7 @@ class Rig:
         if self._batch is None:
             raise RuntimeError("there is no batch yet: call next_batch first")
         inputs, targets = self._batch
-        trace = self.chip.forward(inputs, passes, samples, self._periphery)
+        trace = self.chip.forward(inputs, passes, samples, self._periphery, now=self.clock.now)
         self.passes += samples * len(passes)
         return tuple(self._observe(trace, index, each, samples, targets) for index, each in enumerate(passes))
 
@@ -74,11 +77,11 @@ class Rig:
     ) -> tuple[Tensor, ...]:
         """Send a vector backwards; see `analogsim.port.Hardware.backward`."""
         self._require(Access.TRANSPOSED_READ)
-        return self.chip.backward(output_vector, inputs, pre_activations, self._periphery)
+        return self.chip.backward(output_vector, inputs, pre_activations, self._periphery, now=self.clock.now)
 
     def write(self, writes: tuple[LayerWrite, ...]) -> None:
         """Write every layer."""
-        self.chip.write(writes)
+        self.chip.write(writes, now=self.clock.now)
 
     def set_periphery(self, periphery: Periphery) -> None:
         """Set the digital operations beside the crossbars."""
@@ -95,6 +98,7 @@ class Rig:
             "passes": self.passes,
             "loss_sum": self._loss_sum,
             "loss_count": self._loss_count,
+            "now": self.clock.now,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -104,6 +108,7 @@ class Rig:
         self.passes = state["passes"]
         self._loss_sum = state["loss_sum"].to(self.chip.device, copy=True)
         self._loss_count = state["loss_count"]
+        self.clock = Clock(state["now"])
 
     def training_loss(self) -> Tensor:
         """Mean loss of all passes since the last call, (C,)."""
@@ -123,7 +128,8 @@ class Rig:
         count = 0
         for inputs, targets in self.task.test_batches(_EVALUATION_BATCH):
             x = inputs.expand(self.chips, *inputs.shape[1:])
-            outputs = self.chip.forward(x, (Pass(),), 1, self._periphery, Purpose.EVALUATION).outputs[:, 0, 0]
+            trace = self.chip.forward(x, (Pass(),), 1, self._periphery, Purpose.EVALUATION, now=self.clock.now)
+            outputs = trace.outputs[:, 0, 0]
             correct = correct + (outputs.argmax(2) == targets.argmax(2)).sum(1)
             loss = loss + self.task.loss(outputs, targets).sum(1)
             count += inputs.shape[1]

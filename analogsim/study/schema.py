@@ -24,7 +24,7 @@ from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightN
 from analogsim.network import Activation, Identity, LeakyReLU
 from analogsim.port import DEFAULT_GRANTS, Access
 from analogsim.tasks import DATA_SETS, LOSSES
-from device_models.units import Each, PerChip
+from device_models.units import Each, PerChip, Time
 
 
 class Section(BaseModel):
@@ -233,6 +233,8 @@ class Train(Section):
     """Time between evaluations: `1 epoch`, `5 epochs`, `100 steps`. The start and the end are evaluated anyhow."""
     checkpoint_every: str = "1 epoch"
     """Time between checkpoints, from which an interrupted run goes on; they change no result."""
+    step_time: Time = 0.0
+    """Time that passes from one step to the next, such as `1 ms`: drift goes on meanwhile. 0 s: the clock stands."""
     chunk: PositiveInt | None = None
     """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no result."""
 

@@ -68,6 +68,7 @@ def _read_law(
     x: Array,
     tile: int,
     backward: int | None = None,
+    programmed: tuple[Tensor, Tensor] | None = None,
 ) -> Law:
     """Law of a read of levels x (C, B, lines) through device pairs.
 
@@ -78,13 +79,23 @@ def _read_law(
         conductances: (G+, G-), each (C, out, rows).
         w_max: the weight that G_max - G_min stands for, (C, 1, 1) or (C, out, 1).
         backward: number of rows to read where the columns are driven.
+        programmed: (G+, G-) before drift and slow noise; the same as `conductances` unless given.
     """
     g_min, g_max = profile.conductance.min, profile.conductance.max
     pair = [g.double().numpy() for g in conductances]
     variance = np.zeros_like(pair[0])
+    fresh = [g.double().numpy() for g in programmed or conductances]
     for noise in profile.read_noise:
+        if noise.kind == "flicker":  # what is faster than the time between passes; no drift yet
+            u = np.linspace(np.log(1e-9 / noise.pass_time), np.log(1 / (2 * noise.t_r)), 200_001)
+            density = 2 * np.sin(np.pi * np.exp(u) * noise.pass_time) ** 2
+            for g in fresh:
+                with np.errstate(divide="ignore"):
+                    q = np.minimum(noise.q / (g / g_max) ** noise.exponent, noise.q_max)
+                variance = variance + (q * g) ** 2 * np.trapezoid(density, u)
+            continue
         sigma = _per_chip(noise.sigma)
-        for g in pair:
+        for g in fresh:
             variance = variance + (sigma * (g_max if noise.kind == "additive" else g)) ** 2
     siemens, scale = pair[0] - pair[1], w_max
     if backward is not None:

@@ -57,6 +57,9 @@ BEFORE_ADC = {
     "proportional": Case(
         {"conductance": {"min": "5 uS", "max": "25 uS"}, "read_noise": {"kind": "proportional", "sigma": "4 %"}}
     ),
+    "pcm": Case(merge(preset_data("pcm"), {"adc": None})),
+    "pcm-float32": Case(merge(preset_data("pcm"), {"adc": None}), dtype=torch.float32),
+    "reram": Case(merge(preset_data("reram"), {"adc": None})),
     "column": Case({"column_noise": {"sigma": "2 %"}}, tile=4),
     "everything": Case(EVERYTHING, tile=4),
     "per-column-follow": Case(EVERYTHING, mapping=Mapping("follow", "column")),
@@ -65,6 +68,7 @@ BEFORE_ADC = {
 AFTER_ADC = {
     "noisy": Case(preset_data("noisy")),
     "noisy-split": Case(preset_data("noisy"), tile=4),
+    "pcm-split": Case(preset_data("pcm"), tile=4),
     "proportional": Case({**BEFORE_ADC["proportional"].parts, "adc": {"bits": 6, "range": 3}}),
     "everything-split": Case({**EVERYTHING, "adc": {"bits": 7, "range": 6}}, tile=3),
     "clipped": Case({"read_noise": {"sigma": "5 %"}, "adc": {"bits": 5, "range": 1.5}}, tile=5),
@@ -109,9 +113,12 @@ def reads_of(
             network = linear(ROWS - 1, COLUMNS) if direction == "forward" else linear(2, ROWS - 1, COLUMNS)
             arguments = {"tile": case.tile, "mapping": case.mapping, "dtype": case.dtype}
             chips = {
-                sampling: chip_of(network, case.profile, CHIPS, sampling=sampling, seed=11 + position, **arguments)
-                for position, sampling in enumerate(SAMPLINGS)
+                sampling: chip_of(network, case.profile, CHIPS, sampling=sampling, seed=11, **arguments)
+                for sampling in SAMPLINGS
             }
+            for position, chip in enumerate(chips.values()):  # the same devices, read with numbers of their own
+                for purpose in (Purpose.READ, Purpose.BACKWARD_READ):
+                    chip.streams.restart(purpose, position)
             layer = network.depth - 1
             weights = weights_of(network, range(CHIPS), torch.float64)
             x = torch.nn.functional.pad(INPUTS, (0, 1), value=1.0) if direction == "forward" else VECTORS
@@ -122,6 +129,7 @@ def reads_of(
                 x.double().numpy()[None].repeat(CHIPS, 0),
                 case.tile,
                 None if direction == "forward" else ROWS - 1,
+                tuple(cells.programmed for cells in chips["column"].oracle.cells[layer]),
             )
             values = {sampling: _read(chip, backward, direction, N) for sampling, chip in chips.items()}
             made[name, direction, adc] = Reads(law, values)

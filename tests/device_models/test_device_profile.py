@@ -17,6 +17,9 @@ FULL: dict[str, Any] = {
     "name": "full",
     "description": "Everything at once.",
     "conductance": {"min": "0.1 uS", "max": "25 uS"},
+    "programming": {"kind": "constant", "sigma": {"each": ["0.2 uS", "0.3 uS"]}},
+    "granularity": "0.1 uS",
+    "drift": {"kind": "constant", "t0": "1 min", "mean": {"each": [0.0, 0.1]}, "sd": 0.05},
     "read_noise": [{"kind": "additive", "sigma": "1 %"}, {"kind": "proportional", "sigma": {"each": ["1 %", "3 %"]}}],
     "column_noise": {"sigma": "0.3 %"},
     "dac": {"bits": 7, "range": 1.7, "scaling": "per_vector"},
@@ -40,6 +43,9 @@ def test_a_full_profile_is_read() -> None:
     assert (profile.conductance.min, profile.conductance.max) == (1e-7, 25e-6)
     assert [noise.kind for noise in profile.read_noise] == ["additive", "proportional"]
     assert profile.read_noise[0].sigma == 0.01
+    assert profile.programming is not None
+    assert profile.drift is not None
+    assert (profile.granularity, profile.drift.t0) == (1e-7, 60.0)
     assert profile.column_noise is not None
     assert profile.column_noise.sigma == 0.003
     assert profile.dac is not None
@@ -53,7 +59,8 @@ def test_an_effect_that_is_left_out_is_absent() -> None:
     profile = DeviceProfile.from_data({"name": "bare", "conductance": {"max": "25 uS"}})
     assert profile.conductance.min == 0
     assert profile.read_noise == ()
-    assert profile.column_noise is profile.dac is profile.adc is None
+    assert profile.column_noise is profile.dac is profile.adc is profile.programming is profile.drift is None
+    assert profile.granularity == 0
     device = profile.build(2, torch.device("cpu"), torch.float32)
     assert device.read_noise == ()
     assert device.column_noise is device.dac is device.adc is None
@@ -111,6 +118,29 @@ REFUSED = [
     ({"read_noise": {"sigma": {"each": []}}}, "read_noise.0.sigma.each: "),
     ({"read_noise": {"kind": "pink", "sigma": "1 %"}}, "read_noise.0: not a known choice (got 'pink')"),
     ({"read_noise": "1 %"}, "read_noise.0: "),
+    ({"programming": {"kind": "cubic"}}, "programming: not a known choice (got 'cubic')"),
+    ({"programming": {"sigma": "1 uS"}}, "programming: must say which kind it is"),
+    ({"programming": {"kind": "polynomial", "coefficients": ["1 uS"]}}, "programming.reference: is missing"),
+    (
+        {"programming": {"kind": "polynomial", "coefficients": ["1 uS", 2], "reference": "25 uS"}},
+        "programming.coefficients.1: needs a number and its unit",
+    ),
+    ({"programming": {"kind": "constant", "sigma": {"each": ["1 %"]}}}, "programming.sigma.each.0: '%' is not a"),
+    ({"granularity": "-1 uS"}, "granularity: must not be below 0 uS"),
+    ({"drift": {"kind": "constant", "t0": "20 uS", "mean": 0.1}}, "drift.t0: 'uS' is not a unit of this quantity"),
+    ({"drift": {"kind": "constant", "t0": "0 s", "mean": 0.1}}, "drift.t0: "),
+    ({"drift": {"kind": "constant", "t0": "20 s", "mean": -0.1}}, "drift.mean: "),
+    (
+        {
+            "drift": {
+                "kind": "logarithmic",
+                "t0": "20 s",
+                "mean": {"slope": 0, "offset": 0, "min": 1, "max": 0},
+                "sd": {"slope": 0, "offset": 0, "min": 0, "max": 0},
+            }
+        },
+        "drift.mean: min must not lie above max",
+    ),
     ({"references": "one"}, "references: "),
     ({"references": [1]}, "references.0: "),
 ]
@@ -205,7 +235,7 @@ def test_an_unknown_name_lists_those_that_there_are() -> None:
 
 
 def test_there_are_presets() -> None:
-    assert {"ideal", "noisy"} <= set(preset_names())
+    assert {"ideal", "noisy", "pcm", "reram"} <= set(preset_names())
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -8,14 +8,24 @@ import random
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from device_models.units import Conductance, Each, PerChip, Share, format_quantity, parse_quantity
+from device_models.units import (
+    Conductance,
+    Each,
+    Factor,
+    PerChip,
+    Share,
+    SignedConductance,
+    Time,
+    format_quantity,
+    parse_quantity,
+)
 
 CONDUCTANCE = TypeAdapter(Conductance)
 SHARE = TypeAdapter(Share)
 SHARES = TypeAdapter(PerChip[Share])
 
 
-@pytest.mark.parametrize(("si", "nice"), [("S", "uS"), ("S", "S"), ("S", "nS"), ("%", "%")])
+@pytest.mark.parametrize(("si", "nice"), [("S", "uS"), ("S", "S"), ("S", "nS"), ("%", "%"), ("s", "s")])
 def test_a_float_survives_writing_and_reading_bit_for_bit(si: str, nice: str) -> None:
     numbers = random.Random(1)
     values = [math.ldexp(numbers.random(), -numbers.randrange(60)) for _ in range(3000)]
@@ -114,3 +124,37 @@ def test_a_fault_in_each_names_its_chip() -> None:
     with pytest.raises(ValidationError) as caught:
         SHARES.validate_python({"each": ["1 %", "2", "3 %", "4 uS"]})
     assert [error["loc"][-1] for error in caught.value.errors()] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("20 s", 20.0),
+        ("250 ns", 250e-9),
+        ("1 us", 1e-6),
+        ("1.5 ms", 1.5e-3),
+        ("2 min", 120.0),
+        ("1 h", 3600.0),
+        ("1 day", 86_400.0),
+        ("2 days", 172_800.0),
+        ("1 week", 604_800.0),
+        ("0 s", 0.0),
+    ],
+)
+def test_times_are_read_in_seconds(text: str, seconds: float) -> None:
+    time = TypeAdapter(Time)
+    assert time.validate_python(text) == seconds
+    assert time.validate_python(time.dump_python(seconds, mode="json")) == seconds
+
+
+@pytest.mark.parametrize("value", [20, "20", "20 S", "20 uS", "-1 s", "1 Hz"])
+def test_a_time_that_is_none_is_refused(value: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Time).validate_python(value)
+
+
+def test_a_coefficient_may_be_negative_and_a_factor_may_not() -> None:
+    assert TypeAdapter(SignedConductance).validate_python("-1.1731 uS") == -1.1731e-6
+    for value in (-0.1, math.inf, math.nan, "1 uS"):
+        with pytest.raises(ValidationError):
+            TypeAdapter(Factor).validate_python(value)

@@ -127,10 +127,10 @@ def fake_gpu():
         yield
 
 
-def bench(*, seed=0, mapping=None, sampling="column", loss="cross_entropy", converters=True):
+def bench(*, seed=0, mapping=None, sampling="column", loss="cross_entropy", converters=True, device="noisy"):
     """A rig on the fake GPU, in the middle of an epoch, and the weights of its chips."""
     network = Network.mlp([6, 5, 4])
-    profile = load_profile("noisy")
+    profile = load_profile(device)
     if not converters:
         profile = profile.model_copy(update={"adc": None, "dac": None})
     chip = Chip(
@@ -189,6 +189,9 @@ def test_every_rule_is_tested():
         {"loss": "squared"},
         {"converters": False},
         {"sampling": "device"},
+        {"device": "pcm"},
+        {"device": "pcm", "mapping": Mapping("follow"), "sampling": "device"},
+        {"device": "reram"},
     ],
     ids=str,
 )

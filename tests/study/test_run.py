@@ -67,6 +67,33 @@ def test_a_result_says_what_was_run(tmp_path: Path) -> None:
         assert [chip.final.test_accuracy for chip in arm.chips] == history[-1]
 
 
+@pytest.mark.parametrize("profile", ["pcm", "reram"])
+def test_published_devices_learn_and_repeat(tmp_path: Path, profile: str) -> None:
+    arms = "arms={bp: {rule: bp, oracle: [output_error, transposed_read]}, danp: {rule: danp, samples: 4}}"
+    scenario = _tiny(f"chip.profile={profile}", arms, "train.step_time=1 ms")
+    first = run(scenario, tmp_path, CPU).path
+    again = run(load_scenario(str(first / "scenario.yaml")), tmp_path, CPU).path
+    assert (first / "metrics.jsonl").read_bytes() == (again / "metrics.jsonl").read_bytes()
+    start = read_curves(first / "metrics.jsonl")[0]
+    for arm in _result(first).arms.values():
+        for chip, before in zip(arm.chips, start.chips, strict=True):
+            assert chip.final.test_loss is not None
+            assert before.test_loss is not None
+            assert chip.final.test_loss < before.test_loss
+
+
+def test_time_passes_between_steps(tmp_path: Path) -> None:
+    arm = "arms={np: {rule: np, sigma: 0.3}}"
+    drifting = ("chip.profile=pcm", "chip.overrides={programming: null, read_noise: null}", arm, "train.epochs=1")
+    losses = {}
+    for step_time in ("0 s", "1 s", "30 day"):
+        folder = run(_tiny(*drifting, f"train.step_time={step_time}"), tmp_path, CPU).path
+        curves = read_curves(folder / "metrics.jsonl")
+        losses[step_time] = [chip.test_loss for chip in curves[-1].chips]
+    assert losses["0 s"] == losses["1 s"], "every step rewrites what has changed; nothing drifts before t0"
+    assert losses["0 s"] != losses["30 day"]
+
+
 def test_every_rule_starts_from_the_same_chips(tmp_path: Path) -> None:
     folder = run(_tiny("train.epochs=1"), tmp_path, CPU).path
     starts = [curve.chips for curve in read_curves(folder / "metrics.jsonl") if curve.step == 0]

@@ -1,0 +1,5 @@
+"""Simulated time."""
+
+from analogsim.clock.clock import Clock
+
+__all__ = ["Clock"]

@@ -1,0 +1,95 @@
+"""Drift: conductances fall with the time since they were written.
+
+G(now) = G_prog max(1, (now - t_w) / t0)^-nu, with t_w the time of the device's last write. Nothing is known before t0:
+until then a device keeps what it was programmed to. nu is a device's own, |mean(r) + sd(r) xi| with
+r = G_target / G_max and xi ~ N(0, 1), drawn anew at each write.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from device_models.clipped_log import ClippedLog
+from device_models.effect import Description, Site
+from device_models.units import Factor, PerChip, Time
+
+
+class Drift(ABC):
+    """Power-law drift of a population of chips."""
+
+    t0: float
+
+    @abstractmethod
+    def exponent(self, target: Tensor, xi: Tensor) -> Tensor:
+        """nu of devices that are written now, (chips, out, rows).
+
+        Args:
+            target: siemens, (chips, out, rows).
+            xi: standard normal numbers, same shape.
+        """
+
+    def apply(self, programmed: Tensor, nu: Tensor, elapsed: Tensor) -> Tensor:
+        """Conductances after `elapsed` seconds (double precision), all (chips, out, rows)."""
+        decades = elapsed.div(self.t0).clamp_(min=1).log_().to(nu.dtype)
+        return programmed * torch.exp(-(nu * decades))
+
+
+@dataclass(frozen=True)
+class _Logarithmic(Drift):
+    t0: float
+    mean: ClippedLog
+    sd: ClippedLog
+    g_max: float
+    scale: Tensor  # (chips, 1, 1)
+
+    def exponent(self, target: Tensor, xi: Tensor) -> Tensor:
+        r = target / self.g_max
+        return (self.mean(r) + self.sd(r) * xi).abs_() * self.scale
+
+
+@dataclass(frozen=True)
+class _Constant(Drift):
+    t0: float
+    mean: Tensor  # (chips, 1, 1)
+    sd: Tensor
+
+    def exponent(self, target: Tensor, xi: Tensor) -> Tensor:
+        return (self.mean + self.sd * xi).abs_()
+
+
+class LogarithmicDrift(Description):
+    """nu = scale |mean(r) + sd(r) xi|: both are clipped lines in ln r."""
+
+    kind: Literal["logarithmic"]
+    t0: Time = Field(gt=0)
+    """Time after a write, seconds, at which the published law begins."""
+    mean: ClippedLog
+    """Mean of nu before the absolute value, no unit."""
+    sd: ClippedLog
+    """Standard deviation of nu over devices and writes, no unit."""
+    scale: PerChip[Factor] = 1.0
+    """Factor on nu, no unit; 1 is the published device."""
+
+    def build(self, site: Site) -> Drift:
+        return _Logarithmic(self.t0, self.mean, self.sd, site.g_max, site.per_chip(self.scale, 2, "drift.scale"))
+
+
+class ConstantDrift(Description):
+    """nu = |mean + sd xi|, the same for every conductance."""
+
+    kind: Literal["constant"]
+    t0: Time = Field(gt=0)
+    """Time after a write, seconds, at which the law begins."""
+    mean: PerChip[Factor]
+    """Mean of nu before the absolute value, no unit."""
+    sd: PerChip[Factor] = 0.0
+    """Standard deviation of nu over devices and writes, no unit."""
+
+    def build(self, site: Site) -> Drift:
+        return _Constant(self.t0, site.per_chip(self.mean, 2, "drift.mean"), site.per_chip(self.sd, 2, "drift.sd"))

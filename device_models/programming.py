@@ -1,0 +1,85 @@
+"""Programming noise: how far a device ends from the target of an absolute write.
+
+G_prog = max(0, G_target + sigma(G_target) xi), xi ~ N(0, 1) drawn anew at each write of the device. The error of one
+write is gone with the next: nothing accumulates.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from device_models.effect import Description, Site
+from device_models.units import Conductance, Factor, PerChip, SignedConductance
+
+
+class Programming(ABC):
+    """Programming noise of a population of chips."""
+
+    @abstractmethod
+    def sigma(self, target: Tensor) -> Tensor:
+        """Standard deviation of the conductance about its target, before the clamp at zero.
+
+        Args:
+            target: siemens, (chips, out, rows).
+
+        Returns:
+            Siemens, of a shape that broadcasts to the target's.
+        """
+
+    def program(self, target: Tensor, xi: Tensor) -> Tensor:
+        """Conductances after a write, siemens; target and the standard normal xi: (chips, out, rows)."""
+        return (self.sigma(target) * xi).add_(target).clamp_(min=0)
+
+
+@dataclass(frozen=True)
+class _Polynomial(Programming):
+    coefficients: tuple[float, ...]  # siemens
+    g_max: float
+    scale: Tensor  # (chips, 1, 1)
+
+    def sigma(self, target: Tensor) -> Tensor:
+        r = target / self.g_max
+        total = r * 0
+        for coefficient in reversed(self.coefficients):
+            total.mul_(r).add_(coefficient)
+        return total.clamp_(min=0) * self.scale
+
+
+@dataclass(frozen=True)
+class _Constant(Programming):
+    value: Tensor  # siemens, (chips, 1, 1)
+
+    def sigma(self, target: Tensor) -> Tensor:
+        return self.value
+
+
+class PolynomialProgramming(Description):
+    """sigma = scale (G_max / reference) max(0, c0 + c1 r + c2 r^2 + ...), r = G_target / G_max."""
+
+    kind: Literal["polynomial"]
+    coefficients: tuple[SignedConductance, ...] = Field(min_length=1)
+    """c0, c1, ...: conductances, as measured on devices whose G_max is `reference`."""
+    reference: Conductance = Field(gt=0)
+    """G_max of the devices that were measured, a conductance; the spread scales with the profile's own G_max."""
+    scale: PerChip[Factor] = 1.0
+    """Factor on the spread, no unit; 1 is the published device."""
+
+    def build(self, site: Site) -> Programming:
+        scale = site.per_chip(self.scale, 2, "programming.scale") * (site.g_max / self.reference)
+        return _Polynomial(self.coefficients, site.g_max, scale)
+
+
+class ConstantProgramming(Description):
+    """sigma is the same for every target."""
+
+    kind: Literal["constant"]
+    sigma: PerChip[Conductance]
+    """Standard deviation, a conductance."""
+
+    def build(self, site: Site) -> Programming:
+        return _Constant(site.per_chip(self.sigma, 2, "programming.sigma"))
