@@ -56,6 +56,8 @@ class ChipResult(_Record):
 
     coordinates: dict[str, Any]
     """Its place on the population's axes."""
+    lr: float
+    """Its learning rate."""
     status: Literal["finished", "diverged"]
     """`diverged`: the loss ended above 1.1 x the initial one, or was not finite and the chip frozen from then on."""
     final: Metrics
@@ -64,10 +66,38 @@ class ChipResult(_Record):
     counts: Counts
 
 
+class TunedPoint(_Record):
+    """The learning rate that was chosen at one point of the axes."""
+
+    point: dict[str, Any]
+    accuracy: tuple[float | None, ...]
+    """Mean validation accuracy of the tuning chips under each rate of the grid, at the end of training."""
+    chosen: float
+
+
+class Tuning(_Record):
+    """The search for an arm's learning rates, on data that the final test never sees."""
+
+    lr: tuple[float, ...]
+    """The grid."""
+    validation: int
+    """Training samples that were held out to choose by."""
+    chips: int
+    """Chips of their own at each point and rate."""
+    points: tuple[TunedPoint, ...]
+
+    def rate(self, point: dict[str, Any]) -> float:
+        """The rate that was chosen at a point."""
+        return next(tuned.chosen for tuned in self.points if tuned.point == point)
+
+
 class ArmResult(_Record):
     """One arm of a run."""
 
     rule: str
+    family: str | None = None
+    """Arms of a family are settings of one rule."""
+    tuning: Tuning | None = None
     decorrelated: bool
     oracle: tuple[str, ...]
     """What it used beyond the hardware's grants; not empty: this arm is a comparison, no candidate."""

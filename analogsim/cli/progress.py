@@ -36,6 +36,17 @@ class Progress:
         if self._live:
             self._bars.stop()
 
+    def tuning(self, name: str, done: int, steps: int) -> None:
+        """The search for an arm's learning rates goes on. Without a terminal, one line at its beginning."""
+        if self._live:
+            if done == 1:
+                title = f"{name}: tuning"
+                self._bar = self._bars.add_task(title, total=steps, metric="learning rates by validation")
+            if self._bar is not None:
+                self._bars.update(self._bar, completed=done)
+        elif done == 1:
+            self._console.print(f"{name}: searching learning rates", highlight=False, soft_wrap=True)
+
     def arm(self, name: str, steps: int) -> None:
         """An arm begins or goes on."""
         self._begun += 1

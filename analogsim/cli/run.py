@@ -44,19 +44,30 @@ def show(folder: Path, as_json: bool) -> None:
     """Draw a finished run's figures where they are not there yet, and print its table."""
     from rich.console import Console
 
+    from analogsim.report.axis import accuracy_against, only_axis
     from analogsim.report.curves import learning_curves
-    from analogsim.report.table import final_table
+    from analogsim.report.summary import axis_label
+    from analogsim.report.table import final_table, standings_table
     from analogsim.results import read_curves, read_result
 
     result = read_result(folder / "result.json")
     figures = [folder / "figures" / f"learning_curves.{kind}" for kind in ("png", "svg")]
     if not all(figure.exists() for figure in figures):
         learning_curves(result, read_curves(folder / "metrics.jsonl"), folder / "figures")
+    axis = only_axis(result)
+    if axis is not None:
+        figures = [
+            folder / "figures" / f"accuracy_against_{axis_label(axis).replace(' ', '_')}.{k}" for k in ("png", "svg")
+        ]
+        if not all(figure.exists() for figure in figures):
+            accuracy_against(result, axis, figures)
     if as_json:
         typer.echo(json.dumps(_summary(result, folder), indent=1))
         return
     console = Console()
     console.print(final_table(result))
+    if any(arm.family for arm in result.arms.values()):
+        console.print(standings_table(result))
     console.print(f"run folder: {folder}", soft_wrap=True, highlight=False)
     console.print(f"figure:     {figures[0]}", soft_wrap=True, highlight=False)
 

@@ -10,23 +10,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analogsim._files import commit
-from analogsim.report.summary import point_label, points
+from analogsim.report.style import COLOURS, STYLE, save
+from analogsim.report.summary import point_label, points, standings
 from analogsim.results import Curve, Result, interval
-
-COLOURS = ("#4053d3", "#ddb310", "#b51d14", "#00beff", "#fb49b0", "#00b25d", "#cacaca")
-"""Seven colours that differ for colour-blind readers too (M. Krzywinski's palette)."""
-
-_STYLE: dict[Any, Any] = {
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "font.size": 10,
-    "legend.frameon": False,
-    "svg.hashsalt": "analogsim",
-    "svg.fonttype": "none",
-}
 
 
 def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> list[Path]:
@@ -38,7 +24,7 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
     labels: list[str] = []
     for arm in result.arms.values():
         labels += [label for point, _ in points(arm) if (label := point_label(point)) not in labels]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         columns = min(3, len(labels))
         lines = -(-len(labels) // columns)
         figure = Figure(figsize=(max(6.4, 4.2 * columns), 4.0 * lines), layout="constrained")
@@ -53,18 +39,15 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
         figure.suptitle(f"{result.name}: mean over chips, band: 95 % interval of the mean", fontsize=11)
         handles, names = panels.flat[0].get_legend_handles_labels()
         panels.flat[len(labels) - 1].legend(handles, names, loc="lower right")
-        folder.mkdir(exist_ok=True)
         files = [folder / f"learning_curves.{kind}" for kind in ("png", "svg")]
-        parts = [file.with_name(f"{file.name}.part") for file in files]
-        figure.savefig(parts[0], format="png", dpi=150)
-        figure.savefig(parts[1], format="svg", metadata={"Date": None})
-        for part, file in zip(parts, files, strict=True):
-            commit(part, file)
+        save(figure, files)
     return files
 
 
 def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> None:
-    for index, (name, arm) in enumerate(result.arms.items()):
+    shown = _shown(result, label)
+    for index, (name, title) in enumerate(shown.items()):
+        arm = result.arms[name]
         places = [_point(chip.coordinates) for chip in arm.chips]
         chips = [at for at, place in enumerate(places) if point_label(place) == label]
         history = [curve for curve in curves if curve.arm == name]
@@ -81,9 +64,17 @@ def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> N
             lower.append(100 * (mean - (half or 0)))
             upper.append(100 * (mean + (half or 0)))
         colour = COLOURS[index % len(COLOURS)]
-        style = "--" if arm.oracle else "-"
-        panel.plot(epochs, means, style, color=colour, label=f"{name} (oracle)" if arm.oracle else name, linewidth=1.6)
+        style, title = ("--", f"{title} (oracle)") if arm.oracle else ("-", title)
+        panel.plot(epochs, means, style, color=colour, label=title, linewidth=1.6)
         panel.fill_between(epochs, lower, upper, color=colour, alpha=0.2, linewidth=0)
+
+
+def _shown(result: Result, label: str) -> dict[str, str]:
+    """Arms to draw in a panel, with their titles: all, or of each family the best there."""
+    if not any(arm.family for arm in result.arms.values()):
+        return {name: name for name in result.arms}
+    best = next(found for point, found in standings(result) if point_label(point) == label)
+    return {standing.arm: standing.family for standing in best}
 
 
 def _point(coordinates: dict[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,63 @@ def rows(result: Result) -> list[Row]:
     return [_row(name, arm, point, chips) for name, arm in result.arms.items() for point, chips in points(arm)]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A family's best arm at a point, and how far it is from the leader there.
+
+    Attributes:
+        family: its name; of an arm that is in none, the arm's own.
+        arm: the arm with the highest mean final accuracy.
+        oracle: whether it used more than the hardware grants.
+        lr: its learning rate.
+        final: mean and half width of the 95 % interval of its final accuracy.
+        behind: mean and half width of the 95 % interval of the leader's accuracy minus its own, paired by chip; None
+            for the leader, the best of those that are no oracle, and for oracles.
+    """
+
+    family: str
+    arm: str
+    oracle: bool
+    lr: float
+    final: tuple[float, float | None]
+    behind: tuple[float, float | None] | None
+
+
+def standings(result: Result) -> list[tuple[dict[str, Any], list[Standing]]]:
+    """For each point of the axes the best arm of each family, in the scenario's order.
+
+    The best setting of a family is chosen by the very accuracies that are shown, which favours families with many
+    settings.
+    """
+    table: list[tuple[dict[str, Any], list[Standing]]] = []
+    for point, _ in points(next(iter(result.arms.values()))):
+        best: dict[str, tuple[str, list[ChipResult]]] = {}
+        for name, arm in result.arms.items():
+            chips = next((chips for place, chips in points(arm) if place == point), None)
+            family = arm.family or name
+            if chips and (family not in best or _accuracy(chips) > _accuracy(best[family][1])):
+                best[family] = (name, chips)
+        honest = [chips for name, chips in best.values() if not result.arms[name].oracle]
+        leader = max(honest, key=_accuracy) if honest else None
+        table.append((point, [_standing(result, family, *found, leader) for family, found in best.items()]))
+    return table
+
+
+def _standing(
+    result: Result, family: str, name: str, chips: list[ChipResult], leader: list[ChipResult] | None
+) -> Standing:
+    oracle = bool(result.arms[name].oracle)
+    behind = None
+    if leader is not None and leader is not chips and not oracle and len(leader) == len(chips):
+        pairs = zip(leader, chips, strict=True)
+        behind = interval([(a.final.test_accuracy or 0.0) - (b.final.test_accuracy or 0.0) for a, b in pairs])
+    return Standing(family, name, oracle, chips[0].lr, _mean([c.final.test_accuracy for c in chips]), behind)
+
+
+def _accuracy(chips: Sequence[ChipResult]) -> float:
+    return sum(chip.final.test_accuracy or 0.0 for chip in chips) / len(chips)
+
+
 def points(arm: ArmResult) -> list[tuple[dict[str, Any], list[ChipResult]]]:
     """The chips of each point of the axes, in order."""
     groups: dict[str, tuple[dict[str, Any], list[ChipResult]]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich import box
 from rich.table import Table
 
-from analogsim.report.summary import Row, point_label, rows
+from analogsim.report.summary import Row, point_label, rows, standings
 from analogsim.results import Result
 
 
@@ -32,6 +32,33 @@ def final_table(result: Result) -> Table:
         )
     for cells in zip(*shown.values(), strict=True):
         table.add_row(*cells)
+    return table
+
+
+def standings_table(result: Result) -> Table:
+    """For each point of the axes the best setting of each family, and how far it is behind the leader."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        caption="behind: accuracy of the point's leader minus this one's, paired by chip, ± half its 95 % interval.\n"
+        "The best setting of a family is chosen by these very accuracies, in favour of families with many settings.",
+        caption_justify="left",
+        pad_edge=False,
+    )
+    for name in ("point", "family", "best setting", "lr", "test\naccuracy, %", "behind,\n%"):
+        table.add_column(name, justify="left" if name in ("point", "family", "best setting") else "right")
+    for point, found in standings(result):
+        for index, standing in enumerate(found):
+            oracle = " (oracle)" if standing.oracle else ""
+            behind = "" if standing.oracle else "leads" if standing.behind is None else _percent(standing.behind)
+            table.add_row(
+                "" if index else point_label(point),
+                standing.family + oracle,
+                standing.arm,
+                f"{standing.lr:g}",
+                _percent(standing.final),
+                behind,
+            )
+        table.add_section()
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from analogsim.learning import Controller
 from analogsim.network import Network
 from analogsim.port import Access
 from analogsim.randomness import Purpose, Streams
-from analogsim.results import ArmResult, ChipResult, Counts, Curve, Metrics
+from analogsim.results import ArmResult, ChipResult, Counts, Curve, Metrics, Tuning
 from analogsim.study.rig import Rig
 from analogsim.study.scenario import Population, lay_out
 from analogsim.study.schema import Scenario
@@ -29,6 +30,7 @@ class Arm:
         name: of the arm.
         data: of the scenario, standardised where it asks for that.
         device: to simulate on.
+        tuning: learning rates in the place of the optimiser's.
 
     Attributes:
         step: steps done.
@@ -36,12 +38,18 @@ class Arm:
         curves: evaluations so far.
     """
 
-    def __init__(self, scenario: Scenario, name: str, data: DataSet, device: torch.device) -> None:
+    def __init__(
+        self, scenario: Scenario, name: str, data: DataSet, device: torch.device, tuning: Tuning | None = None
+    ) -> None:
         self.name = name
         self.step = 0
         self.curves: list[Curve] = []
         self._arm = arm = scenario.arms[name]
         self._population = population = lay_out(scenario, arm)
+        self._tuning = tuning
+        if tuning is not None:
+            rates = [tuning.rate(without_chip(place)) for place in population.coordinates]
+            self._population = population = replace(population, rates=rates)
         network = Network.mlp(
             [data.features, *scenario.network.layers], scenario.network.activation.build(), scenario.network.bias
         )
@@ -119,12 +127,19 @@ class Arm:
         """What came of it."""
         return ArmResult(
             rule=self._arm.rule,
+            family=self._arm.family,
+            tuning=self._tuning,
             decorrelated=self._arm.decorrelation is not None,
             oracle=tuple(self._arm.oracle),
             steps=self.steps,
             passes_per_step=self._controller.passes_per_step,
             chips=_chip_results(self._population, self._rig, self._controller, self.curves),
         )
+
+
+def without_chip(place: dict[str, Any]) -> dict[str, Any]:
+    """The point on the axes at which a chip lies."""
+    return {axis: value for axis, value in place.items() if axis != "chip"}
 
 
 def build_chip(scenario: Scenario, network: Network, population: Population, device: torch.device) -> Chip:
@@ -168,6 +183,7 @@ def _chip_results(
         results.append(
             ChipResult(
                 coordinates=place,
+                lr=population.rates[index],
                 status="diverged" if diverged[index] or _worse(history) else "finished",
                 final=history[-1],
                 best=max(history, key=lambda metrics: metrics.test_accuracy or 0.0),

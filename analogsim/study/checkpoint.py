@@ -19,7 +19,7 @@ import torch
 
 from analogsim._files import commit
 from analogsim.errors import RunError
-from analogsim.results import ArmResult
+from analogsim.results import ArmResult, Tuning
 from analogsim.study.folder import Mark
 
 CHECKPOINT_VERSION = 1
@@ -39,6 +39,7 @@ class Checkpoint:
         seconds: worked so far.
         metrics: how far metrics.jsonl was written.
         finished: results of the arms that are done.
+        tuned: learning rates of the arms for which they were searched.
         arm: name of the arm under way, or None between two arms.
         state: of that arm; plain data and tensors.
     """
@@ -48,20 +49,24 @@ class Checkpoint:
     seconds: float
     metrics: Mark
     finished: Mapping[str, ArmResult]
+    tuned: Mapping[str, Tuning]
     arm: str | None = None
     state: dict[str, Any] | None = None
 
     def to_data(self) -> dict[str, Any]:
         """As plain data and tensors."""
         finished = {name: result.model_dump(mode="json") for name, result in self.finished.items()}
-        return {**vars(self), "version": CHECKPOINT_VERSION, "metrics": tuple(self.metrics), "finished": finished}
+        tuned = {name: tuning.model_dump(mode="json") for name, tuning in self.tuned.items()}
+        plain = {"version": CHECKPOINT_VERSION, "metrics": tuple(self.metrics), "finished": finished, "tuned": tuned}
+        return {**vars(self), **plain}
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Checkpoint:
         """From what `to_data` gave."""
         kept = {key: value for key, value in data.items() if key != "version"}
         finished = {name: ArmResult.model_validate(result) for name, result in data["finished"].items()}
-        return cls(**{**kept, "metrics": Mark(*data["metrics"]), "finished": finished})
+        tuned = {name: Tuning.model_validate(tuning) for name, tuning in data["tuned"].items()}
+        return cls(**{**kept, "metrics": Mark(*data["metrics"]), "finished": finished, "tuned": tuned})
 
 
 class Checkpoints:

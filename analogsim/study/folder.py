@@ -69,6 +69,7 @@ class RunFolder:
                     continue
             else:
                 raise RunError(f"{parent}: holds a thousand runs of {scenario.name} of this second already")
+            (path / "metrics.jsonl").touch()
             write_text(path / "scenario.yaml", dump_yaml(to_data(scenario)))
         except OSError as error:
             raise RunError(f"{parent}: the run folder cannot be made: {error.strerror}; choose another --out") from None

@@ -11,18 +11,24 @@ import torch
 from analogsim.errors import AnalogsimError, ScenarioError
 from analogsim.learning.controller import require_access
 from analogsim.port import Access
-from analogsim.results import ArmResult, Curve, Result
+from analogsim.results import ArmResult, Curve, Result, Tuning
 from analogsim.study.arm import Arm
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
 from analogsim.study.scenario import lay_out
 from analogsim.study.schema import Scenario
+from analogsim.study.tuning import tune
 from analogsim.tasks import DATA_SETS, DataSet
 from device_models.errors import bulleted
+from device_models.units import Each
 
 
 class Watcher(Protocol):
     """Is told how a run goes on."""
+
+    def tuning(self, name: str, done: int, steps: int) -> None:
+        """The search for an arm's learning rates goes on."""
+        ...
 
     def arm(self, name: str, steps: int) -> None:
         """An arm begins, or goes on; or was finished before a resume, and its last step is told next."""
@@ -43,6 +49,9 @@ class Watcher(Protocol):
 
 class Nobody:
     """A watcher that looks away."""
+
+    def tuning(self, name: str, done: int, steps: int) -> None:
+        """The search for an arm's learning rates goes on."""
 
     def arm(self, name: str, steps: int) -> None:
         """An arm begins."""
@@ -119,6 +128,7 @@ def go_on(
     start = time.perf_counter() - (begin.seconds if begin else 0.0)
     checkpoints, scenario_checksum = Checkpoints(folder.checkpoints), folder.scenario_checksum()
     finished: dict[str, ArmResult] = dict(begin.finished) if begin else {}
+    tuned: dict[str, Tuning] = dict(begin.tuned) if begin else {}
 
     def save(arm: Arm | None) -> None:
         checkpoints.save(
@@ -128,6 +138,7 @@ def go_on(
                 seconds=time.perf_counter() - start,
                 metrics=folder.mark(),
                 finished=finished,
+                tuned=tuned,
                 arm=arm.name if arm else None,
                 state=arm.state_dict() if arm else None,
             )
@@ -138,7 +149,10 @@ def go_on(
             watcher.arm(name, finished[name].steps)
             watcher.step(finished[name].steps)
             continue
-        arm = Arm(scenario, name, data, device)
+        if scenario.train.tune is not None and name not in tuned:
+            tuned[name] = tune(scenario, name, data, device, watcher)
+            save(None)
+        arm = Arm(scenario, name, data, device, tuned.get(name))
         watcher.arm(name, arm.steps)
         if begin is not None and begin.state is not None and begin.arm == name:
             arm.load_state_dict(begin.state, folder.curves(name))
@@ -189,7 +203,22 @@ def check(scenario: Scenario, data: DataSet) -> None:
             f"data.batch: must not be above the {len(data.train_inputs)} training samples of {scenario.data.set} "
             f"(got {scenario.data.batch})"
         )
+    if scenario.train.tune is not None:
+        left = len(data.train_inputs) - scenario.train.tune.validation
+        if left < scenario.data.batch:
+            found.append(
+                f"train.tune.validation: holding out {scenario.train.tune.validation} of "
+                f"{len(data.train_inputs)} training samples leaves no batch of {scenario.data.batch}"
+            )
     for name, arm in scenario.arms.items():
+        if scenario.train.tune is not None and isinstance((arm.optimizer or scenario.train.optimizer).lr, Each):
+            found.append(f"arms.{name}: its learning rate is both an axis and searched by train.tune; choose one")
+        gains = None if arm.weight_normalisation is None else arm.weight_normalisation.gains
+        if gains is not None and len(gains) != len(scenario.network.layers):
+            found.append(
+                f"arms.{name}.weight_normalisation.gains: must be one for each of the "
+                f"{len(scenario.network.layers)} layers (got {len(gains)})"
+            )
         grants = Access.of(*scenario.chip.grants) | Access.of(*arm.oracle)
         try:
             lay_out(scenario, arm)

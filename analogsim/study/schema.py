@@ -216,10 +216,30 @@ class Optimizer(Section):
         """Its settings, the learning rate aside."""
         return dict(self._settings[1].model_extra or {})
 
+    def with_rates(self, rates: tuple[float, ...]) -> Self:
+        """The same optimiser with an axis of learning rates."""
+        name, settings = self._settings
+        return self.model_copy(update={name: settings.model_copy(update={"lr": Each(rates)})})
+
     @property
     def lr(self) -> float | Each[float]:
         """The learning rate, or an axis of them."""
         return self._settings[1].lr
+
+
+class Tune(Section):
+    """Search each arm's learning rate, for each point of the axes, before it is trained.
+
+    Every rate of the grid trains chips of its own on the training data without the held-out samples; the rate with the
+    highest mean accuracy on these at the end of training is taken, the smaller of equals.
+    """
+
+    lr: tuple[PositiveFloat, ...] = Field(min_length=2)
+    """The grid."""
+    validation: PositiveInt
+    """Training samples that are held out to choose by, the last of the set; the final training has them again."""
+    chips: PositiveInt = 2
+    """Chips at each point and rate; they are not among those that are trained afterwards."""
 
 
 class Train(Section):
@@ -229,6 +249,8 @@ class Train(Section):
     """Passes through the training data."""
     optimizer: Optimizer = Optimizer.model_validate({"adam": {"lr": 1e-3}})
     """Steps the controller's copy of the weights; an arm may have its own."""
+    tune: Tune | None = None
+    """Search the learning rate by a grid; it takes the place of the optimiser's `lr`."""
     evaluate_every: str = "1 epoch"
     """Time between evaluations: `1 epoch`, `5 epochs`, `100 steps`. The start and the end are evaluated anyhow."""
     checkpoint_every: str = "1 epoch"
@@ -266,6 +288,8 @@ class ArmBase(Section):
     """Name of the rule; a leading d (`danp`) adds decorrelation."""
     decorrelation: Decorrelation | None = None
     """Decorrelate layer inputs; `{}` for the default rate."""
+    family: str | None = Field(default=None, min_length=1, max_length=40)
+    """Arms of a family are settings of one rule; summaries show the best of them at each point of the axes."""
     weight_normalisation: WeightNormalisation | None = None
     """Keep each unit's incoming weights at a fixed length; `{}` for the published one."""
     oracle: tuple[AccessName, ...] = ()

@@ -32,6 +32,11 @@ class DataSet:
         """Numbers per target."""
         return self.train_targets.shape[1]
 
+    def held_out(self, count: int) -> DataSet:
+        """The training set alone, its last `count` samples in the place of the test set."""
+        x, t = self.train_inputs, self.train_targets
+        return DataSet(x[:-count], t[:-count], x[-count:], t[-count:])
+
     def standardised(self) -> DataSet:
         """Every feature shifted and scaled to mean 0 and standard deviation 1 over the training set.
 

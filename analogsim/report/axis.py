@@ -1,0 +1,64 @@
+"""Accuracy against an axis of the population: one line for each arm, or for the best of each family, with bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from analogsim.report.style import COLOURS, STYLE, save
+from analogsim.report.summary import Standing, axis_label, standings
+from analogsim.results import Result
+
+
+def only_axis(result: Result) -> str | None:
+    """The axis of a result whose chips lie on exactly one with several places; None otherwise."""
+    places: dict[str, set[str]] = {}
+    for arm in result.arms.values():
+        for chip in arm.chips:
+            for axis, place in chip.coordinates.items():
+                places.setdefault(axis, set()).add(str(place))
+    axes = [axis for axis, values in places.items() if axis != "chip" and len(values) > 1]
+    return axes[0] if len(axes) == 1 else None
+
+
+def accuracy_against(result: Result, axis: str, files: Sequence[Path]) -> None:
+    """Draw final test accuracy against the places of an axis, evenly spaced in the scenario's order.
+
+    Args:
+        result: of a run.
+        axis: as `only_axis` names it.
+        files: where to save it, .png or .svg.
+    """
+    table = standings(result)
+    lines: dict[str, list[Standing | None]] = {}
+    for _, found in table:
+        for standing in found:
+            lines.setdefault(standing.family, [])
+    for _, found in table:
+        here = {standing.family: standing for standing in found}
+        for family, line in lines.items():
+            line.append(here.get(family))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+        panel = figure.subplots()
+        for index, (family, line) in enumerate(lines.items()):
+            known = [(at, standing) for at, standing in enumerate(line) if standing is not None]
+            x = [at for at, _ in known]
+            mean = [100 * standing.final[0] for _, standing in known]
+            half = [100 * (standing.final[1] or 0.0) for _, standing in known]
+            oracle = any(standing.oracle for _, standing in known)
+            colour = COLOURS[index % len(COLOURS)]
+            title = f"{family} (oracle)" if oracle else family
+            panel.plot(x, mean, "--o" if oracle else "-o", color=colour, label=title, linewidth=1.6, markersize=4)
+            low, high = ([m + sign * h for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
+            panel.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        panel.set_xticks(range(len(table)), [str(point[axis]) for point, _ in table])
+        panel.set_xlabel(axis_label(axis))
+        panel.set_ylabel("test accuracy of the noisy chip, %")
+        best = ", best setting of each rule" if any(arm.family for arm in result.arms.values()) else ""
+        panel.set_title(f"{result.name}: mean over chips{best}; band: 95 % interval", fontsize=10, loc="left")
+        panel.legend(loc="best", fontsize=9)
+        save(figure, files)

@@ -1,0 +1,37 @@
+"""What all figures share: colours, style, and files that appear whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from analogsim._files import commit
+
+COLOURS = ("#4053d3", "#ddb310", "#b51d14", "#00beff", "#fb49b0", "#00b25d", "#cacaca")
+"""Seven colours that differ for colour-blind readers too (M. Krzywinski's palette)."""
+
+STYLE: dict[Any, Any] = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "font.size": 10,
+    "legend.frameon": False,
+    "svg.hashsalt": "analogsim",
+    "svg.fonttype": "none",
+}
+
+
+def save(figure: Figure, files: Sequence[Path]) -> None:
+    """Save a figure under several names, by whose endings (.png, .svg) its formats go; each file appears whole."""
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        part = file.with_name(f"{file.name}.part")
+        if file.suffix == ".svg":
+            figure.savefig(part, format="svg", metadata={"Date": None})
+        else:
+            figure.savefig(part, format="png", dpi=150)
+        commit(part, file)

@@ -1,0 +1,63 @@
+"""Search of learning rates by a grid, on data that the final test never sees and on chips of its own."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from analogsim.results import TunedPoint, Tuning, interval
+from analogsim.study.arm import Arm, without_chip
+from analogsim.study.scenario import lay_out
+from analogsim.study.schema import Scenario
+from analogsim.tasks import DataSet
+
+
+class TuningWatcher(Protocol):
+    """Is told how a search goes on."""
+
+    def tuning(self, name: str, done: int, steps: int) -> None:
+        """Steps done, of all."""
+        ...
+
+
+def tune(scenario: Scenario, name: str, data: DataSet, device: torch.device, watcher: TuningWatcher) -> Tuning:
+    """Search an arm's learning rate at each point of the axes, all points and rates in one population.
+
+    Args:
+        scenario: with `train.tune`.
+        name: of the arm.
+        data: of the scenario; only its training part is looked at.
+        device: to simulate on.
+        watcher: is told how it goes on.
+    """
+    settings = scenario.train.tune
+    assert settings is not None
+    first = scenario.chip.population  # the tuning chips are numbered after those that are trained later
+    chip = scenario.chip.model_copy(
+        update={"population": first + settings.chips, "only": tuple(range(first, first + settings.chips))}
+    )
+    arm = scenario.arms[name]
+    optimizer = arm.optimizer or scenario.train.optimizer
+    searched = arm.model_copy(update={"optimizer": optimizer.with_rates(settings.lr)})
+    search = scenario.model_copy(update={"chip": chip, "arms": {name: searched}})
+    trained = Arm(search, name, data.held_out(settings.validation), device)
+    while not trained.done:
+        trained.advance()
+        watcher.tuning(name, trained.step, trained.steps)
+    found: dict[str, tuple[dict[str, object], dict[float, list[float | None]]]] = {}
+    for place, seen in zip(lay_out(search, searched).coordinates, trained.evaluate().chips, strict=True):
+        point = {axis: value for axis, value in without_chip(place).items() if axis != "lr"}
+        _, by_rate = found.setdefault(repr(point), (point, {}))
+        by_rate.setdefault(place["lr"], []).append(seen.test_accuracy)
+    points = []
+    for point, by_rate in found.values():
+        accuracy = [_mean(by_rate[rate]) for rate in settings.lr]
+        order = sorted(zip(accuracy, settings.lr, strict=True), key=lambda pair: (-(pair[0] or 0.0), pair[1]))
+        points.append(TunedPoint(point=point, accuracy=tuple(accuracy), chosen=order[0][1]))
+    return Tuning(lr=settings.lr, validation=settings.validation, chips=settings.chips, points=tuple(points))
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return interval(known)[0] if len(known) == len(values) else None
