@@ -91,6 +91,19 @@ class Tuning(_Record):
         return next(tuned.chosen for tuned in self.points if tuned.point == point)
 
 
+class Later(_Record):
+    """Accuracy of an arm's chips some time after training."""
+
+    seconds: float
+    """Simulated time since the end of training."""
+    before: tuple[float | None, ...]
+    """Test accuracy of each chip, as it has aged."""
+    steps: int
+    """Learning steps at that time."""
+    after: tuple[float | None, ...] | None
+    """Test accuracy of each chip after them; None where there were none."""
+
+
 class ArmResult(_Record):
     """One arm of a run."""
 
@@ -104,6 +117,8 @@ class ArmResult(_Record):
     steps: int
     passes_per_step: int
     chips: tuple[ChipResult, ...]
+    later: tuple[Later, ...] = ()
+    """How it went on after training."""
 
 
 class Result(_Record):

@@ -46,8 +46,9 @@ def show(folder: Path, as_json: bool) -> None:
 
     from analogsim.report.axis import accuracy_against, only_axis
     from analogsim.report.curves import learning_curves
+    from analogsim.report.later import accuracy_over_time
     from analogsim.report.summary import axis_label
-    from analogsim.report.table import final_table, standings_table
+    from analogsim.report.table import final_table, later_table, standings_table
     from analogsim.results import read_curves, read_result
 
     result = read_result(folder / "result.json")
@@ -61,6 +62,10 @@ def show(folder: Path, as_json: bool) -> None:
         ]
         if not all(figure.exists() for figure in figures):
             accuracy_against(result, axis, figures)
+    if any(arm.later for arm in result.arms.values()):
+        figures = [folder / "figures" / f"accuracy_over_time.{kind}" for kind in ("png", "svg")]
+        if not all(figure.exists() for figure in figures):
+            accuracy_over_time(result, figures)
     if as_json:
         typer.echo(json.dumps(_summary(result, folder), indent=1))
         return
@@ -68,6 +73,8 @@ def show(folder: Path, as_json: bool) -> None:
     console.print(final_table(result))
     if any(arm.family for arm in result.arms.values()):
         console.print(standings_table(result))
+    if any(arm.later for arm in result.arms.values()):
+        console.print(later_table(result))
     console.print(f"run folder: {folder}", soft_wrap=True, highlight=False)
     console.print(f"figure:     {figures[0]}", soft_wrap=True, highlight=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich import box
 from rich.table import Table
 
+from analogsim.report.later import duration, stages
 from analogsim.report.summary import Row, point_label, rows, standings
 from analogsim.results import Result
 
@@ -58,6 +59,19 @@ def standings_table(result: Result) -> Table:
                 _percent(standing.final),
                 behind,
             )
+        table.add_section()
+    return table
+
+
+def later_table(result: Result) -> Table:
+    """Accuracy of each arm at the times after its training."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("arm", "time after training", "", "test\naccuracy, %"):
+        table.add_column(name, justify="right" if name.startswith("test") else "left")
+    for name, arm in result.arms.items():
+        for index, (seconds, done, accuracy) in enumerate(stages(arm.later)):
+            title = f"{name} (oracle)" if arm.oracle else name
+            table.add_row("" if index else title, duration(seconds), done, _percent(accuracy))
         table.add_section()
     return table
 

@@ -15,7 +15,7 @@ from analogsim.learning import Controller
 from analogsim.network import Network
 from analogsim.port import Access
 from analogsim.randomness import Purpose, Streams
-from analogsim.results import ArmResult, ChipResult, Counts, Curve, Metrics, Tuning
+from analogsim.results import ArmResult, ChipResult, Counts, Curve, Later, Metrics, Tuning
 from analogsim.study.rig import Rig
 from analogsim.study.scenario import Population, lay_out
 from analogsim.study.schema import Scenario
@@ -73,6 +73,8 @@ class Arm:
             scenario.train.chunk,
             arm.weight_normalisation,
         )
+        self._times = scenario.train.later
+        self._later: list[Later] = []
         self._step_time = scenario.train.step_time
         self._steps_per_epoch = task.steps_per_epoch
         self.steps = scenario.train.epochs * task.steps_per_epoch
@@ -99,6 +101,20 @@ class Arm:
         self._controller.step()
         self._rig.clock.advance(self._step_time)
         self.step += 1
+
+    def age(self) -> None:
+        """After the last step: let time pass, evaluate, and learn a little where the arm is to."""
+        clock, end, steps = self._rig.clock, self._rig.clock.now, self._arm.later_steps
+        for index, seconds in enumerate(self._times):
+            clock.advance(max(0.0, end + seconds - clock.now))  # learning in between may have taken longer
+            before, _ = self._rig.evaluate(self.steps + 1 + 2 * index)
+            after = None
+            for _ in range(steps):
+                self._controller.step()
+                clock.advance(self._step_time)
+            if steps:
+                after = _listed(self._rig.evaluate(self.steps + 2 + 2 * index)[0])
+            self._later.append(Later(seconds=seconds, before=_listed(before), steps=steps, after=after))
 
     def evaluate(self) -> Curve:
         """Evaluate the chips as deployed, and remember it."""
@@ -134,6 +150,7 @@ class Arm:
             steps=self.steps,
             passes_per_step=self._controller.passes_per_step,
             chips=_chip_results(self._population, self._rig, self._controller, self.curves),
+            later=tuple(self._later),
         )
 
 
@@ -164,6 +181,10 @@ def _worse(history: Sequence[Metrics]) -> bool:
     """Whether learning left a chip worse than it found it: Hiratani et al.'s crash, a loss above 1.1 x the initial."""
     first, last = history[0].test_loss, history[-1].test_loss
     return last is None or (first is not None and last > 1.1 * first)
+
+
+def _listed(accuracy: torch.Tensor) -> tuple[float | None, ...]:
+    return tuple(_finite(value) for value in accuracy.double().tolist())
 
 
 def _finite(value: float) -> float | None:

@@ -166,6 +166,7 @@ def go_on(
                 _evaluate(arm, folder, watcher)
             if arm.checkpoint_due:
                 save(arm)
+        arm.age()
         finished[name] = arm.result()
         save(None)
     seed = scenario.model_dump(mode="json")["seed"]

@@ -175,6 +175,8 @@ def to_data(scenario: Scenario) -> dict[str, Any]:
         for key in ("decorrelation", "weight_normalisation", "optimizer"):
             if getattr(arm, key) is not None:
                 entry[key] = getattr(arm, key).model_dump(mode="json", exclude_none=True)
+        if arm.later_steps:
+            entry["later_steps"] = arm.later_steps
         if arm.family is not None:
             entry["family"] = arm.family
         if arm.oracle:

@@ -257,8 +257,17 @@ class Train(Section):
     """Time between checkpoints, from which an interrupted run goes on; they change no result."""
     step_time: Time = 0.0
     """Time that passes from one step to the next, such as `1 ms`: drift goes on meanwhile. 0 s: the clock stands."""
+    later: tuple[Time, ...] = ()
+    """Times after the end of training at which the chips are evaluated again, in rising order: `[1 s, 1 h, 1 day]`."""
     chunk: PositiveInt | None = None
     """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no result."""
+
+    @field_validator("later")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("must rise from each time to the next")
+        return value
 
     @field_validator("evaluate_every", "checkpoint_every")
     @classmethod
@@ -288,6 +297,8 @@ class ArmBase(Section):
     """Name of the rule; a leading d (`danp`) adds decorrelation."""
     decorrelation: Decorrelation | None = None
     """Decorrelate layer inputs; `{}` for the default rate."""
+    later_steps: int = Field(default=0, ge=0, strict=True)
+    """Learning steps at each of the times under `train.later`, after an evaluation and before another."""
     family: str | None = Field(default=None, min_length=1, max_length=40)
     """Arms of a family are settings of one rule; summaries show the best of them at each point of the axes."""
     weight_normalisation: WeightNormalisation | None = None

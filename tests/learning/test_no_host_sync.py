@@ -163,6 +163,7 @@ RULE_SETTINGS = [
         for name, baseline, samples in itertools.product(("np", "anp"), BASELINES, (1, 3))
     ),
     ("anp", {"baseline": "centred", "samples": 3, "sigma": 0.1}),
+    ("np", {"baseline": "two_sided", "samples": 3}),
 ]
 
 

@@ -19,7 +19,9 @@ SIZES, SLOPE, STEPS = [5, 7, 6, 3], 0.1, 3
 BASELINES = ("clean", "shared", "pairs", "centred")
 SETTINGS = {
     "bp": [{"backward": "transposed"}, {"backward": "copy"}],
-    "np": [{"baseline": b, "samples": k, "sigma": 0.2} for b, k in itertools.product(BASELINES, (1, 5))],
+    "np": [
+        {"baseline": b, "samples": k, "sigma": 0.2} for b, k in itertools.product((*BASELINES, "two_sided"), (1, 5))
+    ],
     "anp": [{"baseline": b, "samples": k} for b, k in itertools.product(BASELINES, (1, 5))]
     + [{"baseline": "centred", "samples": 5, "sigma": 0.2}],
 }

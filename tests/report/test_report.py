@@ -8,10 +8,12 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
+from analogsim.report.axis import accuracy_against, only_axis
 from analogsim.report.curves import learning_curves
+from analogsim.report.later import accuracy_over_time, duration, stages
 from analogsim.report.summary import point_label, rows
-from analogsim.report.table import final_table
-from analogsim.results import ArmResult, ChipResult, Counts, Curve, Metrics, Result, interval
+from analogsim.report.table import final_table, later_table, standings_table
+from analogsim.results import ArmResult, ChipResult, Counts, Curve, Later, Metrics, Result, interval
 
 
 def _metrics(epoch: float, accuracy: float | None) -> Metrics:
@@ -26,6 +28,7 @@ def _result(oracle: tuple[str, ...] = (), silent: int = 0, diverged: bool = Fals
             chips.append(
                 ChipResult(
                     coordinates={"chip.profile.read_noise.0.sigma": level, "chip": chip},
+                    lr=0.001,
                     status="diverged" if diverged and chip == 0 else "finished",
                     final=final,
                     best=final,
@@ -85,3 +88,34 @@ def test_the_figure_has_a_line_and_a_band_for_each_arm_and_repeats(tmp_path: Pat
     assert "first (oracle)" in text
     assert "read noise sigma 1 %" in text
     assert learning_curves(result, curves, tmp_path / "b")[1].read_text() == text
+
+
+def test_an_axis_and_the_time_after_training_have_figures_of_their_own(tmp_path: Path) -> None:
+    result = _result(oracle=("output_error",))
+    assert only_axis(result) == "chip.profile.read_noise.0.sigma"
+    files = [tmp_path / "figures" / f"axis.{kind}" for kind in ("png", "svg")]
+    accuracy_against(result, "chip.profile.read_noise.0.sigma", files)
+    text = files[1].read_text()
+    for word in ("0 %", "1 %", "first (oracle)", "read noise sigma"):
+        assert word in text
+    arm = result.arms["first"]
+    later = tuple(Later(seconds=t, before=(0.9, 0.8), steps=5, after=(0.95, 0.85)) for t in (1.0, 3600.0))
+    aged = result.model_copy(update={"arms": {"first": arm.model_copy(update={"later": later})}})
+    assert [(t, done) for t, done, _ in stages(later)][:2] == [(1.0, "aged"), (1.0, "5 more steps")]
+    files = [tmp_path / "figures" / f"later.{kind}" for kind in ("png", "svg")]
+    accuracy_over_time(aged, files)
+    assert "1 h" in files[1].read_text()
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(later_table(aged))
+        console.print(standings_table(result))
+    assert "85.00" in capture.get()
+    assert "5 more steps" in capture.get()
+    assert list(files[0].parent.glob("*.part")) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.5, "0.5 s"), (1, "1 s"), (3600, "1 h"), (86400, "1 day"), (2629800, "1 month")]
+)
+def test_durations_are_in_their_largest_unit(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,177 @@
+"""Learning rates searched on data and chips of their own; families; what becomes of chips after training."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from analogsim.errors import ScenarioError
+from analogsim.report.summary import standings
+from analogsim.results import Result, read_result
+from analogsim.study.arm import Arm
+from analogsim.study.resume import resume
+from analogsim.study.run import Nobody, load_data, run
+from analogsim.study.scenario import load_scenario
+from analogsim.study.schema import Scenario
+from analogsim.study.tuning import tune
+from analogsim.tasks import DataSet
+
+CPU = torch.device("cpu")
+LEVELS = "chip.overrides.read_noise.sigma={each: [1 %, 10 %]}"
+TUNE = "train.tune={lr: [1.0e-4, 1.0e-3, 1.0e-2], validation: 200, chips: 2}"
+
+
+def _tiny(*settings: str, name: str = "quickstart") -> Scenario:
+    base = ["train.epochs=2", "network.layers=[16, 10]", "chip.population=3", "data.batch=100"]
+    return load_scenario(name, [*base, *settings])
+
+
+def _run(tmp_path: Path, *settings: str) -> Result:
+    return read_result(run(_tiny(*settings), tmp_path, CPU).path / "result.json")
+
+
+def test_the_best_rate_of_each_point_is_taken(tmp_path: Path) -> None:
+    result = _run(tmp_path, TUNE, LEVELS, "arms={anp: {rule: anp, samples: 4}}")
+    arm = result.arms["anp"]
+    assert arm.tuning is not None
+    assert arm.tuning.lr == (1e-4, 1e-3, 1e-2)
+    assert [point.point for point in arm.tuning.points] == [
+        {"chip.profile.read_noise.0.sigma": level} for level in ("1 %", "10 %")
+    ]
+    for point in arm.tuning.points:
+        assert point.chosen == arm.tuning.lr[point.accuracy.index(max(point.accuracy))]
+    assert [chip.lr for chip in arm.chips] == [point.chosen for point in arm.tuning.points for _ in range(3)]
+
+
+def test_the_final_test_is_not_looked_at_and_the_chips_are_others() -> None:
+    scenario = _tiny(TUNE)
+    data = load_data(scenario)
+    unseen = torch.full_like(data.test_inputs, torch.nan)
+    blind = DataSet(data.train_inputs, data.train_targets, unseen, data.test_targets)
+    assert tune(scenario, "anp", data, CPU, Nobody()) == tune(scenario, "anp", blind, CPU, Nobody())
+    held = data.held_out(200)
+    assert torch.equal(held.test_inputs, data.train_inputs[-200:])
+    assert torch.equal(held.train_inputs, data.train_inputs[:-200])
+
+
+def test_the_rates_found_train_as_if_they_had_been_given(tmp_path: Path) -> None:
+    arms = "arms={anp: {rule: anp, samples: 4}}"
+    tuned = _run(tmp_path, TUNE, arms).arms["anp"]
+    rate = tuned.chips[0].lr
+    given = _run(tmp_path, f"train.optimizer={{adam: {{lr: {rate}}}}}", arms).arms["anp"]
+    assert given.chips == tuned.chips
+
+
+def test_a_search_is_not_repeated_after_a_resume(tmp_path: Path) -> None:
+    class StopError(Exception):
+        pass
+
+    class Watcher(Nobody):
+        searched = 0
+
+        def tuning(self, name: str, done: int, steps: int) -> None:
+            self.searched += done == 1
+
+        def step(self, done: int) -> None:
+            if done == 9 and not self.resumed:
+                raise StopError
+
+        resumed = False
+
+    settings = (TUNE, "arms={anp: {rule: anp}}", "train.checkpoint_every=4 steps")
+    whole = run(_tiny(*settings), tmp_path / "a", CPU).path
+    watcher = Watcher()
+    with pytest.raises(StopError):
+        run(_tiny(*settings), tmp_path / "b", CPU, watcher)
+    [stopped] = (tmp_path / "b").iterdir()
+    watcher.resumed = True
+    resume(stopped, watcher=watcher)
+    assert watcher.searched == 1
+    assert (stopped / "result.json").read_bytes() == (whole / "result.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ([TUNE, "train.optimizer={sgd: {lr: {each: [1, 2]}}}"], "both an axis and searched by train.tune"),
+        (["train.tune={lr: [1.0e-3, 1.0e-2], validation: 1390}"], "leaves no batch of 100"),
+        (["arms.anp.weight_normalisation={gains: [1.0]}"], "must be one for each of the 2 layers (got 1)"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_runs(settings: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        run(_tiny(*settings), tmp_path / "runs", CPU)
+    assert message in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_family_shows_its_best_setting_and_the_leader_is_no_oracle(tmp_path: Path) -> None:
+    arms = (
+        "arms={bp: {rule: bp, family: BP, oracle: [output_error, transposed_read]},"
+        " a: {rule: np, family: NP, sigma: 3}, b: {rule: np, family: NP, sigma: 0.3, samples: 8}, anp: {rule: anp}}"
+    )
+    result = _run(tmp_path, arms)
+    [(point, found)] = standings(result)
+    assert point == {}
+    assert [standing.family for standing in found] == ["BP", "NP", "anp"]
+    mean = {name: sum(chip.final.test_accuracy for chip in arm.chips) / 3 for name, arm in result.arms.items()}
+    best = max("ab", key=mean.__getitem__)
+    assert found[1].arm == best
+    assert found[0].behind is None
+    assert found[0].oracle
+    leader, other = (found[1], found[2]) if mean[best] >= mean["anp"] else (found[2], found[1])
+    assert leader.behind is None
+    assert other.behind is not None
+    assert other.behind[0] == pytest.approx(mean[leader.arm] - mean[other.arm], abs=1e-12)
+
+
+PCM = ("chip.profile=pcm", "train.later=[1 s, 1 h, 1 month]", "train.step_time=1 ms")
+
+
+def test_drifted_chips_are_evaluated_and_learn_on(tmp_path: Path) -> None:
+    arms = "arms={left: {rule: anp, samples: 4}, taught: {rule: anp, samples: 4, later_steps: 14}}"
+    result = _run(tmp_path, *PCM, arms, "train.epochs=4")
+    left, taught = result.arms["left"], result.arms["taught"]
+    assert [each.seconds for each in left.later] == [1, 3600, 2629800]
+    assert all(each.after is None and each.steps == 0 for each in left.later)
+    assert left.later[0].before == taught.later[0].before, "until then nothing distinguishes them"
+    assert left.later[1].before != taught.later[1].before
+    assert left.later[0].before != left.later[2].before, "devices drift"
+    assert all(len(each.after or ()) == 3 and each.steps == 14 for each in taught.later)
+    assert taught.chips[0].counts.passes == left.chips[0].counts.passes + 3 * 14 * 5
+    mean = [sum(each.after or each.before) for each in (left.later[-1], taught.later[-1])]
+    assert mean[1] > mean[0], "an epoch more at each time, after four, helps"
+
+
+def test_without_drift_time_changes_only_the_noise_of_reads() -> None:
+    scenario = _tiny("chip.profile=ideal", "train.later=[1 s, 1 month]")
+    arm = Arm(scenario, "anp", load_data(scenario), CPU)
+    arm.age()
+    first, last = arm.result().later if arm.evaluate() else ()
+    assert first.before == last.before
+
+
+def test_times_must_rise() -> None:
+    with pytest.raises(ScenarioError, match=r"train\.later: must rise"):
+        _tiny("train.later=[1 h, 1 s]")
+    with pytest.raises(ScenarioError, match=r"train\.later\.0: needs a number and its unit"):
+        _tiny("train.later=[1]")
+
+
+def test_aging_resumes_to_the_byte(tmp_path: Path) -> None:
+    class StopError(Exception):
+        pass
+
+    class Watcher(Nobody):
+        def step(self, done: int) -> None:
+            if done == 20:
+                raise StopError
+
+    settings = (*PCM, "arms={anp: {rule: anp, later_steps: 3}}")
+    whole = run(_tiny(*settings), tmp_path / "a", CPU).path
+    with pytest.raises(StopError):
+        run(_tiny(*settings), tmp_path / "b", CPU, Watcher())
+    [stopped] = (tmp_path / "b").iterdir()
+    resume(stopped)
+    for name in ("result.json", "metrics.jsonl"):
+        assert (stopped / name).read_bytes() == (whole / name).read_bytes()
