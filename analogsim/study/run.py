@@ -19,6 +19,7 @@ from analogsim.study.scenario import lay_out
 from analogsim.study.schema import Scenario
 from analogsim.study.tuning import tune
 from analogsim.tasks import DATA_SETS, DataSet
+from device_models import DeviceProfile
 from device_models.errors import bulleted
 from device_models.units import Each
 
@@ -203,6 +204,12 @@ def check(scenario: Scenario, data: DataSet) -> None:
         found.append(
             f"data.batch: must not be above the {len(data.train_inputs)} training samples of {scenario.data.set} "
             f"(got {scenario.data.batch})"
+        )
+    dac = DeviceProfile.from_data(scenario.chip.profile).dac
+    if dac is not None and dac.scaling == "fixed" and dac.range < 1 and scenario.network.bias:
+        found.append(
+            f"chip.profile.dac.range: clips the bias row, which is driven with 1 (got {dac.range:g}); "
+            "choose at least 1, or network.bias: false"
         )
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation

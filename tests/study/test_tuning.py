@@ -95,6 +95,10 @@ def test_a_search_is_not_repeated_after_a_resume(tmp_path: Path) -> None:
     [
         ([TUNE, "train.optimizer={sgd: {lr: {each: [1, 2]}}}"], "both an axis and searched by train.tune"),
         (["train.tune={lr: [1.0e-3, 1.0e-2], validation: 1390}"], "leaves no batch of 100"),
+        (
+            ["chip.overrides.dac.range=0.5"],
+            "chip.profile.dac.range: clips the bias row, which is driven with 1 (got 0.5)",
+        ),
         (["arms.anp.weight_normalisation={gains: [1.0]}"], "must be one for each of the 2 layers (got 1)"),
     ],
 )
