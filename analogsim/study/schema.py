@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-import torch
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     create_model,
     field_validator,
@@ -23,18 +19,10 @@ from typing_extensions import Self
 from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightNormalisation
 from analogsim.network import Activation, Identity, LeakyReLU
 from analogsim.port import DEFAULT_GRANTS, Access
+from analogsim.study.optimizer import Optimizer
+from analogsim.study.section import PositiveFloat, PositiveInt, Section
 from analogsim.tasks import DATA_SETS, LOSSES
-from device_models.units import Each, PerChip, Time
-
-
-class Section(BaseModel):
-    """A part of a scenario: frozen, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-PositiveInt = Annotated[int, Field(gt=0, strict=True)]
-PositiveFloat = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+from device_models.units import PerChip, Time
 
 
 def _one_of(known: Any, what: str) -> Any:
@@ -147,84 +135,6 @@ class ChipSection(Section):
     """Floating-point format of the simulation."""
     grants: tuple[AccessName, ...] = DEFAULT_GRANTS.names
     """What the hardware offers to a learner."""
-
-
-class OptimizerSettings(BaseModel):
-    """Learning rate, and whatever else the `torch.optim` class of that name takes."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
-
-    lr: PerChip[PositiveFloat]
-    """Learning rate; `{each: [...]}` makes it an axis of the population."""
-
-
-_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adadelta": torch.optim.Adadelta,
-    "adagrad": torch.optim.Adagrad,
-    "adam": torch.optim.Adam,
-    "adamax": torch.optim.Adamax,
-    "adamw": torch.optim.AdamW,
-    "nadam": torch.optim.NAdam,
-    "radam": torch.optim.RAdam,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
-}
-
-
-_NOT_SETTINGS = {"params", "lr", "capturable", "differentiable", "foreach", "fused", "maximize"}
-
-
-class Optimizer(Section):
-    """An element-wise optimiser of `torch.optim`: one of these."""
-
-    adadelta: OptimizerSettings | None = None
-    adagrad: OptimizerSettings | None = None
-    adam: OptimizerSettings | None = None
-    adamax: OptimizerSettings | None = None
-    adamw: OptimizerSettings | None = None
-    nadam: OptimizerSettings | None = None
-    radam: OptimizerSettings | None = None
-    rmsprop: OptimizerSettings | None = None
-    sgd: OptimizerSettings | None = None
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        given = [name for name in _OPTIMIZERS if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one optimiser, such as {{adam: {{lr: 1.0e-3}}}} (got {given or 'none'})")
-        known = set(inspect.signature(self.factory).parameters) - _NOT_SETTINGS
-        unknown = sorted(set(self.options) - known)
-        if unknown:
-            raise ValueError(f"{given[0]} does not take {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
-        try:
-            self.factory([torch.zeros(1)], lr=1.0, **self.options)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{given[0]}: {error}") from None
-        return self
-
-    @property
-    def _settings(self) -> tuple[str, OptimizerSettings]:
-        return next((name, given) for name in _OPTIMIZERS if (given := getattr(self, name)) is not None)
-
-    @property
-    def factory(self) -> Callable[..., torch.optim.Optimizer]:
-        """The class in `torch.optim`."""
-        return _OPTIMIZERS[self._settings[0]]
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Its settings, the learning rate aside."""
-        return dict(self._settings[1].model_extra or {})
-
-    def with_rates(self, rates: tuple[float, ...]) -> Self:
-        """The same optimiser with an axis of learning rates."""
-        name, settings = self._settings
-        return self.model_copy(update={name: settings.model_copy(update={"lr": Each(rates)})})
-
-    @property
-    def lr(self) -> float | Each[float]:
-        """The learning rate, or an axis of them."""
-        return self._settings[1].lr
 
 
 class Tune(Section):
