@@ -70,9 +70,8 @@ def show(folder: Path, as_json: bool) -> None:
         typer.echo(json.dumps(_summary(result, folder), indent=1))
         return
     console = Console()
-    console.print(final_table(result))
-    if any(arm.family for arm in result.arms.values()):
-        console.print(standings_table(result))
+    families = any(arm.family for arm in result.arms.values())
+    console.print(standings_table(result) if families else final_table(result))
     if any(arm.later for arm in result.arms.values()):
         console.print(later_table(result))
     console.print(f"run folder: {folder}", soft_wrap=True, highlight=False)

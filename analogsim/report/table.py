@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from analogsim.report.later import duration, stages
 from analogsim.report.summary import Row, point_label, rows, standings
@@ -11,63 +14,68 @@ from analogsim.results import Result
 
 
 def final_table(result: Result) -> Table:
-    """One row for each arm and point: accuracy with its 95 % interval over chips, and what it cost."""
+    """One row for each arm, point by point: accuracy with its 95 % interval over chips, and what it cost."""
     found = rows(result)
     columns = {
         "arm": [_name(row) for row in found],
-        "point": [point_label(row.point) for row in found],
         "test\naccuracy, %": [_percent(row.final) for row in found],
-        "best,\n%": [_percent(row.best) for row in found],
+        "best,\n%": [f"{100 * row.best[0]:.2f}" for row in found],
         "test\nloss": [f"{row.loss[0]:.3f}" for row in found],
         "chips": [str(row.chips) for row in found],
         "passes\n/step": [str(row.passes_per_step) for row in found],
         "silent": [f"{row.silent:.0%}" if row.silent >= 5e-3 else "" for row in found],
-        "saturated": [f"{row.saturated:.1%}" if row.saturated >= 5e-4 else "" for row in found],
+        "satu-\nrated": [f"{row.saturated:.1%}" if row.saturated >= 5e-4 else "" for row in found],
         "diverged": [f"{row.diverged} of {row.chips}" if row.diverged else "" for row in found],
     }
-    table = Table(box=box.SIMPLE_HEAD, caption=_caption(found), caption_justify="left", pad_edge=False)
     shown = {name: cells for name, cells in columns.items() if any(cells)}
-    for name in shown:
-        table.add_column(
-            name, justify="left" if name in ("arm", "point") else "right", no_wrap=name != "point", overflow="fold"
-        )
-    for cells in zip(*shown.values(), strict=True):
-        table.add_row(*cells)
+    table = _table(list(shown), left=("arm",))
+    table.caption = _caption(found)
+    order: dict[str, list[int]] = {}
+    for index, row in enumerate(found):
+        order.setdefault(point_label(row.point), []).append(index)
+    for label, indices in order.items():
+        _heading(table, label)
+        for index in indices:
+            table.add_row(*(cells[index] for cells in shown.values()))
+        table.add_section()
     return table
 
 
 def standings_table(result: Result) -> Table:
     """For each point of the axes the best setting of each family, and how far it is behind the leader."""
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        caption="behind: accuracy of the point's leader minus this one's, paired by chip, ± half its 95 % interval.\n"
-        "The best setting of a family is chosen by these very accuracies, in favour of families with many settings.",
-        caption_justify="left",
-        pad_edge=False,
+    table = _table(["rule", "best setting", "lr", "test\naccuracy, %", "behind,\n%"], left=("rule", "best setting"))
+    table.caption = (
+        "behind: accuracy of the point's leader minus this one's, paired by chip, ± half its 95 % interval.\n"
+        "The best setting of a rule is chosen by these very accuracies, in favour of rules with many settings."
     )
-    for name in ("point", "family", "best setting", "lr", "test\naccuracy, %", "behind,\n%"):
-        table.add_column(name, justify="left" if name in ("point", "family", "best setting") else "right")
     for point, found in standings(result):
-        for index, standing in enumerate(found):
-            oracle = " (oracle)" if standing.oracle else ""
+        _heading(table, point_label(point))
+        for standing in found:
             behind = "" if standing.oracle else "leads" if standing.behind is None else _percent(standing.behind)
-            table.add_row(
-                "" if index else point_label(point),
-                standing.family + oracle,
-                standing.arm,
-                f"{standing.lr:g}",
-                _percent(standing.final),
-                behind,
-            )
+            oracle = " (oracle)" if standing.oracle else ""
+            accuracy = _percent(standing.final)
+            table.add_row(standing.family + oracle, standing.arm, f"{standing.lr:g}", accuracy, behind)
         table.add_section()
     return table
 
 
+def _table(columns: Sequence[str], left: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, caption_justify="left", pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    return table
+
+
+def _heading(table: Table, label: str) -> None:
+    """A row that names the point of the axes to which the next ones belong."""
+    if label:
+        table.add_row(Text(label, style="bold", no_wrap=True), *[""] * (len(table.columns) - 1))
+
+
 def later_table(result: Result) -> Table:
     """Accuracy of each arm at the times after its training."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("arm", "time after training", "", "test\naccuracy, %"):
-        table.add_column(name, justify="right" if name.startswith("test") else "left")
+    left = ("arm", "time after training", "")
+    table = _table([*left, "test\naccuracy, %"], left)
     for name, arm in result.arms.items():
         for index, (seconds, done, accuracy) in enumerate(stages(arm.later)):
             title = f"{name} (oracle)" if arm.oracle else name
