@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analogsim._files import commit
 
-COLOURS = ("#4053d3", "#ddb310", "#b51d14", "#00beff", "#fb49b0", "#00b25d", "#cacaca")
+COLOURS = ("#4053d3", "#ddb310", "#b51d14", "#00beff", "#fb49b0", "#00b25d", "#6e6e6e")
 """Seven colours that differ for colour-blind readers too (M. Krzywinski's palette)."""
 
 STYLE: dict[Any, Any] = {
