@@ -29,7 +29,7 @@ def final_table(result: Result) -> Table:
     }
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     table = _table(list(shown), left=("arm",))
-    table.caption = _caption(found)
+    table.caption = _caption(found) + _searched(result)
     order: dict[str, list[int]] = {}
     for index, row in enumerate(found):
         order.setdefault(point_label(row.point), []).append(index)
@@ -47,6 +47,7 @@ def standings_table(result: Result) -> Table:
     table.caption = (
         "behind: accuracy of the point's leader minus this one's, paired by chip, ± half its 95 % interval.\n"
         "The best setting of a rule is chosen by these very accuracies, in favour of rules with many settings."
+        + _searched(result)
     )
     for point, found in standings(result):
         _heading(table, point_label(point))
@@ -57,6 +58,15 @@ def standings_table(result: Result) -> Table:
             table.add_row(standing.family + oracle, standing.arm, f"{standing.lr:g}", accuracy, behind)
         table.add_section()
     return table
+
+
+def _searched(result: Result) -> str:
+    """A line about the grids of learning rates, or nothing."""
+    grids = {(tuning.lr, tuning.validation) for arm in result.arms.values() if (tuning := arm.tuning)}
+    return "".join(
+        f"\nlr: the best of {', '.join(f'{rate:g}' for rate in grid)} on {held} held-out training samples."
+        for grid, held in sorted(grids)
+    )
 
 
 def _table(columns: Sequence[str], left: Sequence[str]) -> Table:

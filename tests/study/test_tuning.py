@@ -7,6 +7,7 @@ import torch
 
 from analogsim.errors import ScenarioError
 from analogsim.report.summary import standings
+from analogsim.report.table import final_table
 from analogsim.results import Result, read_result
 from analogsim.study.arm import Arm
 from analogsim.study.resume import resume
@@ -40,6 +41,8 @@ def test_the_best_rate_of_each_point_is_taken(tmp_path: Path) -> None:
     ]
     for point in arm.tuning.points:
         assert point.chosen == arm.tuning.lr[point.accuracy.index(max(point.accuracy))]
+    caption = str(final_table(result).caption)
+    assert "the best of 0.0001, 0.001, 0.01 on 200 held-out training samples" in caption
     assert [chip.lr for chip in arm.chips] == [point.chosen for point in arm.tuning.points for _ in range(3)]
 
 
