@@ -346,7 +346,7 @@ def test_killed_from_outside_and_the_lock_dies_with_it(
         process.kill()
     assert process.wait(60) == -signal.SIGKILL
     assert not (folder / "result.json").exists()
-    [newest, _] = Checkpoints(folder / "checkpoint").newest_first()
+    newest, *_ = Checkpoints(folder / "checkpoint").newest_first()
     assert newest[1] is not None
     resume(folder)
     assert _bytes(folder) == undisturbed("train.epochs=20")
