@@ -32,6 +32,7 @@ class Purpose(enum.IntEnum):
     DROPOUT = 7
     EVALUATION = 8
     BACKWARD_READ = 9
+    WANDERING = 10
 
 
 class Streams:

@@ -8,6 +8,7 @@ from device_models.converters import ADC, DAC, vector_gain
 from device_models.errors import ProfileError
 from device_models.profile import Device, DeviceProfile, load_profile, preset_names
 from device_models.read_noise import ReadNoise
+from device_models.spectrum import Relaxation
 
 __all__ = [
     "ADC",
@@ -17,6 +18,7 @@ __all__ = [
     "DeviceProfile",
     "ProfileError",
     "ReadNoise",
+    "Relaxation",
     "load_profile",
     "preset_names",
     "vector_gain",

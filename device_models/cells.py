@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from device_models.conductance_effect import ConductanceEffect, State
+
 if TYPE_CHECKING:
     from device_models.profile import Device
+    from device_models.read_noise import ReadNoise
 
-_STATE = ("target", "programmed", "written_at", "nu")
-"""Attributes that a checkpoint holds, beside slow states. A new memory of devices joins by its name."""
+_STATE = ("target", "programmed", "written_at")
+"""Attributes that a checkpoint holds, beside the states of effects."""
 
 
 class Cells:
@@ -23,7 +27,6 @@ class Cells:
         drifted: siemens, what it is, slow noise aside, at the time of the last `settle`.
         conductance: siemens, the same with slow noise: the mean of its reads.
         written_at: seconds, time of its last write, double precision; None where time changes nothing.
-        nu: drift exponents; None without drift.
     """
 
     target: Tensor
@@ -31,23 +34,28 @@ class Cells:
     drifted: Tensor
     conductance: Tensor
     written_at: Tensor | None
-    nu: Tensor | None
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._slow: tuple[Tensor, ...] = ()
+        self._states: tuple[State, ...] = tuple({} for _ in device.effects)
 
-    def program(self, target: Tensor, numbers: Tensor | None, now: float) -> None:
-        """Write every device.
+    def program(self, target: Tensor, numbers: Tensor | None, now: float, fabrication: Tensor | None = None) -> None:
+        """Write every device, for the first time or anew.
 
         Args:
             target: siemens, (C, out, rows).
             numbers: standard normal, (C, `Device.numbers`, out, rows); None where that is 0.
             now: seconds.
+            fabrication: standard normal, (C, `Device.fabricated`, out, rows); None where that is 0.
         """
-        device = self._device
+        device, made = self._device, _Handed(fabrication)
+        self._states = tuple(dict(each.fabricate(made.take(each.fabricated))) for each in device.effects)
         self.target = target
-        self.programmed, self.nu, self._slow = self._outcome(target, numbers)
+        self.programmed, renewed = self._outcome(target, numbers)
+        every = torch.ones_like(target, dtype=torch.bool)
+        for effect, state, new in zip(device.effects, self._states, renewed, strict=True):
+            state.update(new)
+            effect.touch(state, every, now)
         self.written_at = torch.full_like(target, now, dtype=torch.float64) if device.ages else None
 
     def write(self, target: Tensor, numbers: Tensor | None, now: float, also: Tensor | None = None) -> Tensor:
@@ -66,47 +74,89 @@ class Cells:
             written &= (target - self.target).abs_() >= half
         if also is not None:
             written = written | also
-        programmed, nu, slow = self._outcome(target, numbers)
+        programmed, renewed = self._outcome(target, numbers)
         if half > 0 or numbers is not None:
             self.target = torch.where(written, target, self.target)
             self.programmed = torch.where(written, programmed, self.programmed)
         else:
             self.target = self.programmed = target  # what is not written has this target anyhow
-        if self.nu is not None and nu is not None:
-            self.nu = torch.where(written, nu, self.nu)
-        self._slow = tuple(torch.where(written, new, old) for new, old in zip(slow, self._slow, strict=True))
+        for effect, state, new in zip(self._device.effects, self._states, renewed, strict=True):
+            for name, value in new.items():
+                state[name] = torch.where(written, value, state[name])
+            effect.touch(state, written, now)
         if self.written_at is not None:
             self.written_at = torch.where(written, now, self.written_at)
         return written
 
     def state_dict(self) -> dict[str, Any]:
         """What the devices remember, for a checkpoint; the tensors are live."""
-        return {**{name: getattr(self, name) for name in _STATE}, "slow": list(self._slow)}
+        return {**{name: getattr(self, name) for name in _STATE}, "states": [dict(state) for state in self._states]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on devices that have been programmed; `settle` comes next."""
         device = self.target.device
+
+        def restored(value: Any) -> Any:
+            return value.to(device, copy=True) if isinstance(value, Tensor) else value
+
         for name in _STATE:
-            value = state[name]
-            setattr(self, name, None if value is None else value.to(device, copy=True))
-        self._slow = tuple(slow.to(device, copy=True) for slow in state["slow"])
+            setattr(self, name, restored(state[name]))
+        self._states = tuple({name: restored(value) for name, value in each.items()} for each in state["states"])
 
-    def settle(self, now: float) -> None:
-        """Let time pass until `now`, seconds."""
-        self.drifted = self.conductance = self.programmed
-        if self.written_at is None:
-            return
-        device, elapsed = self._device, now - self.written_at
-        if device.drift is not None:
-            assert self.nu is not None
-            self.drifted = self.conductance = device.drift.apply(self.programmed, self.nu, elapsed)
-        for noise, xi in zip(device.slow_noise, self._slow, strict=True):
-            self.conductance = noise.apply(self.conductance, self.programmed, xi, elapsed)
+    def moving(self, now: float) -> int:
+        """Standard normal numbers per device that the devices take to move on to `now`, seconds."""
+        return sum(e.moving(state, now) for e, state in zip(self._device.effects, self._states, strict=True))
 
-    def _outcome(self, target: Tensor, numbers: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
-        """(programmed, nu, slow states) of every device if it were written."""
-        device = self._device
-        xi = [] if numbers is None else list(numbers.unbind(1))
-        programmed = target if device.programming is None else device.programming.program(target, xi.pop(0))
-        nu = None if device.drift is None else device.drift.exponent(target, xi.pop(0))
-        return programmed, nu, tuple(xi)
+    def settle(self, now: float, numbers: Tensor | None = None) -> None:
+        """Let time pass until `now`, seconds.
+
+        Args:
+            now: seconds.
+            numbers: standard normal, (C, `moving(now)`, out, rows); None: what wanders stands still.
+        """
+        device, states = self._device, self._states
+        elapsed = None if self.written_at is None else now - self.written_at
+        if numbers is not None:
+            handed = _Handed(numbers)
+            for effect, state in zip(device.effects, states, strict=True):
+                effect.move(state, now, handed.take(effect.moving(state, now)))
+        levels, g = len(device.levels), self.programmed
+        for effect, state in zip(device.levels, states[:levels], strict=True):
+            g = effect.apply(g, self.programmed, state, elapsed)
+        self.drifted = g
+        for effect, state in zip(device.effects[levels:], states[levels:], strict=True):
+            g = effect.apply(g, self.programmed, state, elapsed)
+        self.conductance = g
+
+    def variance(self, noise: ReadNoise) -> Tensor:
+        """`noise.variance` of the devices as they are, siemens squared."""
+        state = None if noise.slow is None else self.state(noise.slow)
+        return noise.variance(self.drifted, self.programmed, state)
+
+    def state(self, effect: ConductanceEffect) -> State:
+        """What the devices remember of an effect of their `Device`; live."""
+        return next(state for each, state in zip(self._device.effects, self._states, strict=True) if each is effect)
+
+    @property
+    def nu(self) -> Tensor | None:
+        """Drift exponents, (C, out, rows); None without drift."""
+        return None if self._device.drift is None else self.state(self._device.drift)["nu"]
+
+    def _outcome(self, target: Tensor, numbers: Tensor | None) -> tuple[Tensor, list[State]]:
+        """(programmed, renewed states) of every device if it were written."""
+        device, handed = self._device, _Handed(numbers)
+        programmed = target
+        if device.programming is not None:
+            programmed = device.programming.program(target, handed.take(device.programming.numbers))
+        return programmed, [effect.write(target, handed.take(effect.written)) for effect in device.effects]
+
+
+class _Handed:
+    """Random numbers that are handed out in order."""
+
+    def __init__(self, numbers: Tensor | None) -> None:
+        self._left: list[Tensor] = [] if numbers is None else list(numbers.unbind(1))
+
+    def take(self, count: int) -> Sequence[Tensor]:
+        taken, self._left = self._left[:count], self._left[count:]
+        return taken

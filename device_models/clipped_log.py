@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
 from device_models.effect import Description
+from device_models.units import SignedFactor
 
 _SMALLEST = 1e-30  # stands for r = 0, whose logarithm no clip would survive where the slope is 0
 
 
 class ClippedLog(Description):
-    """clip(slope ln r + offset, min, max), with r = G / G_max."""
+    """clip(slope ln r + offset, min, max), with r = G / G_max; beyond r = `until`, the polynomial `then` in r."""
 
     slope: float = Field(allow_inf_nan=False)
     """Per unit of ln r; no unit."""
@@ -22,13 +24,25 @@ class ClippedLog(Description):
     """Smallest value."""
     max: float = Field(ge=0, allow_inf_nan=False)
     """Largest value."""
+    until: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False)
+    """Largest r at which the line holds, no unit; None: everywhere."""
+    then: tuple[SignedFactor, ...] = ()
+    """Coefficients c0, c1, ... of the polynomial beyond `until`, clamped at 0; no unit."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.min > self.max:
             raise ValueError(f"min must not lie above max (got min {self.min:g}, max {self.max:g})")
+        if (self.until is None) != (not self.then):
+            raise ValueError("`until` and `then` go together: where the line ends, and the polynomial beyond")
         return self
 
     def __call__(self, r: Tensor) -> Tensor:
         """Values at r, same shape."""
-        return r.clamp_min(_SMALLEST).log_().mul_(self.slope).add_(self.offset).clamp_(self.min, self.max)
+        line = r.clamp_min(_SMALLEST).log_().mul_(self.slope).add_(self.offset).clamp_(self.min, self.max)
+        if self.until is None:
+            return line
+        beyond = torch.zeros_like(r)
+        for coefficient in reversed(self.then):
+            beyond.mul_(r).add_(coefficient)
+        return torch.where(r < self.until, line, beyond.clamp_(min=0))

@@ -7,7 +7,8 @@ r = G_target / G_max and xi ~ N(0, 1), drawn anew at each write.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,13 +17,16 @@ from pydantic import Field
 from torch import Tensor
 
 from device_models.clipped_log import ClippedLog
+from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
 from device_models.units import Factor, PerChip, Time
 
 
-class Drift(ABC):
-    """Power-law drift of a population of chips."""
+class Drift(ConductanceEffect):
+    """Power-law drift of a population of chips; the state is the devices' `nu`."""
 
+    written = 1
+    ages = True
     t0: float
 
     @abstractmethod
@@ -34,10 +38,13 @@ class Drift(ABC):
             xi: standard normal numbers, same shape.
         """
 
-    def apply(self, programmed: Tensor, nu: Tensor, elapsed: Tensor) -> Tensor:
-        """Conductances after `elapsed` seconds (double precision), all (chips, out, rows)."""
-        decades = elapsed.div(self.t0).clamp_(min=1).log_().to(nu.dtype)
-        return programmed * torch.exp(-(nu * decades))
+    def write(self, target: Tensor, numbers: Sequence[Tensor]) -> State:
+        return {"nu": self.exponent(target, numbers[0])}
+
+    def apply(self, g: Tensor, programmed: Tensor, state: State, elapsed: Tensor | None) -> Tensor:
+        assert elapsed is not None
+        units = elapsed.div(self.t0).clamp_(min=1).log_().to(g.dtype)
+        return g * torch.exp(-(state["nu"] * units))
 
 
 @dataclass(frozen=True)

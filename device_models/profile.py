@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
@@ -15,14 +16,14 @@ from typing_extensions import Self
 
 from device_models._yaml import load_yaml, read_yaml
 from device_models.column_noise import ColumnNoise
+from device_models.conductance_effect import ConductanceEffect
 from device_models.converters import ADC, DAC
 from device_models.drift import Drift
-from device_models.effect import Description, Site
+from device_models.effect import Description, Site, Timing
 from device_models.errors import ProfileError, bulleted, faults
 from device_models.programming import Programming
 from device_models.read_noise import ReadNoise
 from device_models.registry import EFFECTS, DriftDescription, ProgrammingDescription, ReadNoiseDescription
-from device_models.slow_noise import SlowNoise
 from device_models.units import UNION_TAGS, Conductance
 
 
@@ -82,6 +83,8 @@ class DeviceProfile(Description):
     """Row drivers; without them inputs are exact."""
     adc: ADC | None = None
     """Column converters; without them outputs are exact."""
+    timing: Timing = Timing()
+    """When the chip reads."""
     references: tuple[str, ...] = ()
     """Where the figures come from."""
 
@@ -101,7 +104,7 @@ class DeviceProfile(Description):
         Raises:
             ProfileError: a per-chip parameter has another number of values than C.
         """
-        site = Site(chips, self.conductance.min, self.conductance.max, device, dtype)
+        site = Site(chips, self.conductance.min, self.conductance.max, device, dtype, self.timing)
         return Device(
             g_min=self.conductance.min,
             g_max=self.conductance.max,
@@ -162,20 +165,31 @@ class Device:
         """Full-scale input in units of the activations; 1 where inputs have no DAC."""
         return 1.0 if self.dac is None else self.dac.range
 
-    @property
-    def slow_noise(self) -> tuple[SlowNoise, ...]:
-        """The parts of the read noise that outlive a step."""
-        return tuple(noise.slow for noise in self.read_noise if noise.slow is not None)
+    @cached_property
+    def levels(self) -> tuple[ConductanceEffect, ...]:
+        """What a device does to its conductance after a write, slow noise aside, in order."""
+        return () if self.drift is None else (self.drift,)
+
+    @cached_property
+    def effects(self) -> tuple[ConductanceEffect, ...]:
+        """Everything that has a state in each device, in order: the levels, then slow noise."""
+        return (*self.levels, *(noise.slow for noise in self.read_noise if noise.slow is not None))
 
     @property
     def ages(self) -> bool:
         """Whether a conductance depends on the time since its write."""
-        return self.drift is not None or bool(self.slow_noise)
+        return any(effect.ages for effect in self.effects)
 
     @property
     def numbers(self) -> int:
-        """Random numbers that the write of a device takes."""
-        return (self.programming is not None) + (self.drift is not None) + len(self.slow_noise)
+        """Standard normal numbers that the write of a device takes."""
+        programming = 0 if self.programming is None else self.programming.numbers
+        return programming + sum(effect.written for effect in self.effects)
+
+    @property
+    def fabricated(self) -> int:
+        """Standard normal numbers that a device takes at fabrication."""
+        return sum(effect.fabricated for effect in self.effects)
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

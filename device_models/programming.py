@@ -7,6 +7,7 @@ write is gone with the next: nothing accumulates.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,12 @@ from device_models.units import Conductance, Factor, PerChip, SignedConductance
 
 
 class Programming(ABC):
-    """Programming noise of a population of chips."""
+    """Programming noise of a population of chips.
+
+    `numbers` says how many standard normal numbers a device takes at each write.
+    """
+
+    numbers: int = 1
 
     @abstractmethod
     def sigma(self, target: Tensor) -> Tensor:
@@ -31,9 +37,14 @@ class Programming(ABC):
             Siemens, of a shape that broadcasts to the target's.
         """
 
-    def program(self, target: Tensor, xi: Tensor) -> Tensor:
-        """Conductances after a write, siemens; target and the standard normal xi: (chips, out, rows)."""
-        return (self.sigma(target) * xi).add_(target).clamp_(min=0)
+    def program(self, target: Tensor, numbers: Sequence[Tensor]) -> Tensor:
+        """Conductances after a write, siemens.
+
+        Args:
+            target: siemens, (chips, out, rows).
+            numbers: as many tensors as `numbers` says, standard normal, same shape.
+        """
+        return (self.sigma(target) * numbers[0]).add_(target).clamp_(min=0)
 
 
 @dataclass(frozen=True)

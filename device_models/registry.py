@@ -9,12 +9,16 @@ from pydantic import Field
 from device_models.drift import ConstantDrift, LogarithmicDrift
 from device_models.flicker_noise import FlickerNoise
 from device_models.programming import ConstantProgramming, PolynomialProgramming
-from device_models.read_noise import AdditiveReadNoise, ProportionalReadNoise
+from device_models.read_noise import AdditiveReadNoise, PolynomialReadNoise, ProportionalReadNoise
+from device_models.telegraph_noise import RelaxationNoise, TelegraphNoise
 
 EFFECTS = (
     AdditiveReadNoise,
     ProportionalReadNoise,
+    PolynomialReadNoise,
     FlickerNoise,
+    RelaxationNoise,
+    TelegraphNoise,
     PolynomialProgramming,
     ConstantProgramming,
     LogarithmicDrift,
@@ -22,6 +26,9 @@ EFFECTS = (
 )
 """All that have a `kind`."""
 
-ReadNoiseDescription = Annotated[AdditiveReadNoise | ProportionalReadNoise | FlickerNoise, Field(discriminator="kind")]
+ReadNoiseDescription = Annotated[
+    AdditiveReadNoise | ProportionalReadNoise | PolynomialReadNoise | FlickerNoise | RelaxationNoise | TelegraphNoise,
+    Field(discriminator="kind"),
+]
 ProgrammingDescription = Annotated[PolynomialProgramming | ConstantProgramming, Field(discriminator="kind")]
 DriftDescription = Annotated[LogarithmicDrift | ConstantDrift, Field(discriminator="kind")]

@@ -46,6 +46,7 @@ def test_public_names_are_these() -> None:
         "DeviceProfile",
         "ProfileError",
         "ReadNoise",
+        "Relaxation",
         "load_profile",
         "preset_names",
         "vector_gain",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -16,6 +17,8 @@ from analogsim.network import Network
 from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
 from device_models import Cells, DeviceProfile
+
+Order = Literal["sample", "pass"]
 
 
 class Trace(NamedTuple):
@@ -50,6 +53,8 @@ class Chip:
             is slow, and exists to prove the former.
         tile: largest number of rows of a tile; a layer with more is read in row-blocks, each with its own ADC.
         mapping: how weights become conductances.
+        order: of the reads of a step, which decides how much time lies between the passes of a sample: `sample`: all
+            passes of a sample, then the next; `pass`: the whole batch, then the next pass.
         injection: `digital`: perturbations are added after the ADC, exactly; `analog`: before it, and are quantised.
         grants: what a learner may ask for.
         generator: makes a random generator for a device; replaced in tests that have no such device.
@@ -67,6 +72,7 @@ class Chip:
         *,
         tile: int = 256,
         mapping: Mapping | None = None,
+        order: Order = "sample",
         injection: Literal["digital", "analog"] = "digital",
         grants: Access = DEFAULT_GRANTS,
         generator: Callable[[torch.device], torch.Generator | None] = torch.Generator,
@@ -84,7 +90,13 @@ class Chip:
         self.streams = Streams(seeds, ids, self.device, generator)
         self._injection = injection
         built = profile.build(self.chips, self.device, dtype)
-        self._layers = [Crossbar(built, Geometry(tile), mapping or Mapping(), sampling) for _ in network.layers]
+        self._layers = [
+            Crossbar(built, Geometry(tile), mapping or Mapping(), sampling, partial(self._wandering, index))
+            for index in range(network.depth)
+        ]
+        self._order: Order = order
+        self._pass_time = profile.timing.pass_time
+        self._last: dict[tuple[Purpose, int], dict[object, Tensor]] = {}
         self._exact_inputs = built.dac is None
         self._fixed_range = (mapping or Mapping()).range == "fixed"
         self._last_write = 0.0
@@ -102,7 +114,8 @@ class Chip:
                 raise ValueError(
                     f"weights must have shape {(self.chips, layer.outputs, layer.rows)} (got {tuple(w.shape)})"
                 )
-            crossbar.program(w.to(self.device, self.dtype), self._programming_numbers(index), now)
+            numbers, fabrication = self._programming_numbers(index), self._fabrication_numbers(index)
+            crossbar.program(w.to(self.device, self.dtype), numbers, now, fabrication)
 
     def write(self, writes: Sequence[LayerWrite], *, now: float = 0.0) -> None:
         """Write every layer towards its target.
@@ -128,11 +141,21 @@ class Chip:
 
     def _programming_numbers(self, index: int) -> Tensor | None:
         """Random numbers of a write of a whole layer, whichever of its devices it changes."""
-        count, layer = self._layers[index].numbers, self.network.layers[index]
-        if count == 0:
-            return None
-        shape = (count, 2, layer.outputs, layer.rows)
-        return self.streams.draw(Purpose.PROGRAMMING, index, 1, shape, self.dtype)[:, 0]
+        count = self._layers[index].numbers
+        return self._for_devices(Purpose.PROGRAMMING, index, count) if count else None
+
+    def _fabrication_numbers(self, index: int) -> Tensor | None:
+        """Random numbers of new devices of a layer."""
+        count = self._layers[index].fabricated
+        return self._for_devices(Purpose.FABRICATION, index, count) if count else None
+
+    def _wandering(self, index: int, count: int) -> Tensor:
+        """Random numbers with which the devices of a layer move on in time."""
+        return self._for_devices(Purpose.WANDERING, index, count)
+
+    def _for_devices(self, purpose: Purpose, index: int, count: int) -> Tensor:
+        layer = self.network.layers[index]
+        return self.streams.draw(purpose, index, 1, (count, 2, layer.outputs, layer.rows), self.dtype)[:, 0]
 
     @property
     def limits(self) -> Limits:
@@ -182,6 +205,7 @@ class Chip:
         purpose: Purpose = Purpose.READ,
         *,
         now: float = 0.0,
+        go_on: bool = False,
     ) -> Trace:
         """Run passes on a batch, all at once.
 
@@ -192,8 +216,10 @@ class Chip:
             periphery: digital operations beside the crossbars.
             purpose: which random streams feed the stochastic noise.
             now: seconds, the same for all passes; not before the last write.
+            go_on: these passes of the same batch follow those of the last call, and noise remembers them.
         """
         self._check_time(now)
+        spacing = self._pass_time * (1 if self._order == "sample" else x.shape[1])
         signal = x[:, None, None]
         inputs, pre_activations, injected = [], [], []
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
@@ -202,7 +228,11 @@ class Chip:
                 signal = torch.bmm(signal.flatten(1, 3), r.transpose(1, 2)).unflatten(1, signal.shape[1:4])
             eps = self._inject(index, layer.outputs, passes, samples, x.shape[1])
             before, after = _by_site(eps, passes)
-            draws = Draws(self.streams, purpose, index, samples, tuple(not each.clean for each in passes))
+            last = self._last.setdefault((purpose, index), {})
+            if not go_on:
+                last.clear()
+            noisy = tuple(not each.clean for each in passes)
+            draws = Draws(self.streams, purpose, index, samples, noisy, spacing, last)
             analog = before if self._injection == "analog" else None
             levels, a = crossbar.read(layer.drive(signal), draws, analog, now)
             if index == 0 and layer.bias is False and self._exact_inputs:
@@ -311,4 +341,4 @@ class Oracle:
     @property
     def cells(self) -> tuple[tuple[Cells, Cells], ...]:
         """Per layer the devices of either polarity: targets, conductances, drift exponents, times of their writes."""
-        return tuple((crossbar.plus, crossbar.minus) for crossbar in self._layers)
+        return tuple(crossbar.pair.sides for crossbar in self._layers)

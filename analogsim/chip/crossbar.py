@@ -5,6 +5,7 @@ One read: DAC -> tiles -> column noise -> ADC of each tile -> digital sum over t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,15 +13,18 @@ import torch
 from torch import Tensor
 
 from analogsim.chip.draws import Draws
-from analogsim.chip.mapping import Mapping, to_conductances, to_weights
-from device_models import Cells, Device, ReadNoise, vector_gain
+from analogsim.chip.mapping import Mapping, to_conductances
+from analogsim.chip.pair import Pair
+from analogsim.chip.product import Operand, Reader
+from device_models import Cells, Device, vector_gain
 
 Sampling = Literal["column", "device"]
 
 _STATE = ("w_max", "target", "device_writes")
 """Attributes that a checkpoint holds beside the devices' own state; what follows from these alone is recomputed."""
 
-_DEVICE_NUMBERS = 1 << 22  # random numbers that `sampling="device"` holds at a time
+Normal = Callable[[int], Tensor]
+"""Standard normal numbers for every device: count -> (C, count, 2, out, rows)."""
 
 
 @dataclass(frozen=True)
@@ -47,38 +51,54 @@ class Crossbar:
 
     Attributes:
         w_max: the weight that G_max stands for, (C, 1, 1) or (C, out, 1).
-        plus, minus: the devices of the pairs.
-        weights: what the pairs stand for at the time of the last read or write, read noise aside, (C, out, rows).
+        pair: the devices.
         device_writes: number of device pairs of which one or both were written since the first programming, (C,),
             int64.
     """
 
-    def __init__(self, device: Device, geometry: Geometry, mapping: Mapping, sampling: Sampling) -> None:
+    def __init__(
+        self, device: Device, geometry: Geometry, mapping: Mapping, sampling: Sampling, wander: Normal | None = None
+    ) -> None:
         self._device = device
         self._geometry = geometry
         self._mapping = mapping
-        self._sampling: Sampling = sampling
-        self.plus, self.minus = Cells(device), Cells(device)
+        self._by_column = sampling == "column"
+        self._wander = wander
+        self.pair = Pair(device)
         self._now = 0.0
+
+    @property
+    def weights(self) -> Tensor:
+        """What the pairs stand for at the time of the last read or write, read noise aside, (C, out, rows)."""
+        return self.pair.weights
 
     @property
     def numbers(self) -> int:
         """Random numbers that the write of a device takes."""
         return self._device.numbers
 
-    def program(self, weights: Tensor, numbers: Tensor | None = None, now: float = 0.0) -> None:
+    @property
+    def fabricated(self) -> int:
+        """Random numbers that a device takes at fabrication."""
+        return self._device.fabricated
+
+    def program(
+        self, weights: Tensor, numbers: Tensor | None = None, now: float = 0.0, fabrication: Tensor | None = None
+    ) -> None:
         """Fix the range by initial weights and write them.
 
         Args:
             weights: (C, out, rows).
             numbers: standard normal, (C, `self.numbers`, 2, out, rows); None where that is 0.
             now: seconds.
+            fabrication: standard normal, (C, `self.fabricated`, 2, out, rows); None where that is 0.
         """
         self.w_max = self._mapping.initial_range(weights)
         self.target = weights.clone()
         self.device_writes = torch.zeros(weights.shape[0], dtype=torch.int64, device=weights.device)
-        for cells, target, xi in self._sides(numbers):
-            cells.program(target, xi, now)
+        made = (None, None) if fabrication is None else fabrication.unbind(2)
+        for (cells, target, xi), own in zip(self._sides(numbers), made, strict=True):
+            cells.program(target, xi, now, own)
         self._settle(now)
 
     def write(self, target: Tensor, numbers: Tensor | None = None, now: float = 0.0) -> None:
@@ -90,6 +110,7 @@ class Crossbar:
             target: weights (C, out, rows).
             numbers, now: see `program`.
         """
+        self.settle(now)
         w_max = self._mapping.next_range(self.w_max, target)
         moved = None if w_max is self.w_max else w_max != self.w_max
         self.w_max, self.target = w_max, torch.minimum(torch.maximum(target, -w_max), w_max)
@@ -102,7 +123,7 @@ class Crossbar:
         d = self._device
         targets = to_conductances(self.target, self.w_max, d.g_min, d.g_max)
         xi = (None, None) if numbers is None else numbers.unbind(2)
-        return list(zip((self.plus, self.minus), targets, xi, strict=True))
+        return list(zip(self.pair.sides, targets, xi, strict=True))
 
     @property
     def input_limit(self) -> float | None:
@@ -125,42 +146,26 @@ class Crossbar:
     def state_dict(self) -> dict[str, Any]:
         """What the devices hold, for a checkpoint; the tensors are live."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _STATE}
-        return {**state, "plus": self.plus.state_dict(), "minus": self.minus.state_dict(), "now": self._now}
+        return {**state, "pair": self.pair.state_dict(), "now": self._now}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on a crossbar that has been programmed."""
         for name in _STATE:
             setattr(self, name, state[name].to(self.target.device, copy=True))
-        self.plus.load_state_dict(state["plus"])
-        self.minus.load_state_dict(state["minus"])
-        self._settle(state["now"])
+        self.pair.load_state_dict(state["pair"])
+        self._settle(state["now"], wander=False)
 
     def settle(self, now: float) -> None:
         """Let time pass until `now`, seconds: nothing to do unless devices age and time has passed."""
         if self._device.ages and now != self._now:
             self._settle(now)
 
-    def _settle(self, now: float) -> None:
+    def _settle(self, now: float, wander: bool = True) -> None:
         """Recompute what reads use and only writes and time change."""
-        d, self._now = self._device, now
-        self.plus.settle(now)
-        self.minus.settle(now)
-        self.weights = to_weights(self.plus.conductance, self.minus.conductance, self.w_max, d.g_min, d.g_max)
-        self._variance = self._weight_variance() if self._sampling == "column" else None
-
-    def _weight_variance(self) -> Tensor | None:
-        """Variance of one read of a pair in weight units: (C, out, rows), or with ones where it is uniform."""
-        d, total = self._device, None
-        for noise in d.read_noise:
-            variance = 2 * noise.variance(self.plus.drifted) if noise.uniform else None
-            if variance is None:
-                variance = self._variance_of(noise, self.plus) + self._variance_of(noise, self.minus)
-            total = variance if total is None else total + variance
-        return None if total is None else total * (self.w_max / (d.g_max - d.g_min)).square()
-
-    @staticmethod
-    def _variance_of(noise: ReadNoise, cells: Cells) -> Tensor:
-        return noise.variance(cells.drifted, cells.programmed)
+        count = self.pair.plus.moving(now) if wander and self._wander is not None else 0
+        numbers = self._wander(count) if self._wander is not None and count else None
+        self._now = now
+        self.pair.settle(now, numbers, self.w_max)
 
     def read(
         self, x: Tensor, draws: Draws, analog_injection: Tensor | None = None, now: float = 0.0
@@ -180,7 +185,9 @@ class Crossbar:
         self.settle(now)
         dac = self._device.dac
         levels, gain = (x, None) if dac is None else dac.encode(x)
-        return levels, self._product(levels, gain, self.weights, self._variance, draws, analog_injection)
+        operand = Operand.forward(self.pair, self._by_column)
+        sd = self._column_sd(gain, self.w_max.transpose(1, 2))
+        return levels, self._reader(self.weights.shape[2]).read(levels, gain, operand, draws, sd, analog_injection)
 
     def read_transposed(self, vector: Tensor, inputs: int, draws: Draws, now: float = 0.0) -> Tensor:
         """Backward product W^T v through the same devices: columns driven, rows read; the bias row is not read.
@@ -197,117 +204,26 @@ class Crossbar:
             (C, S or 1, P or 1, B, inputs).
         """
         self.settle(now)
-        d, weights, variance = self._device, self.weights, self._variance
+        d, scale, largest = self._device, None, self.w_max
         if self.w_max.shape[1] > 1:  # per column: the scale of each column is applied before its DAC
             largest = self.w_max.amax(dim=1, keepdim=True)
             scale = self.w_max / largest
             vector = vector * scale.transpose(1, 2)[:, None, None]
-            weights = weights / scale
-            variance = None if variance is None else variance / scale.square()
         levels, gain = vector, vector_gain(vector, d.full_scale)
         if d.dac is not None:
             levels, gain = d.dac.encode(vector, per_vector=True)
-        weights = weights[:, :, :inputs]
-        if variance is not None and variance.shape[2] > 1:
-            variance = variance[:, :, :inputs]
-        turned = None if variance is None else variance.transpose(1, 2)
-        return self._product(levels, gain, weights.transpose(1, 2), turned, draws, None, transposed=True)
+        operand = Operand.backward(self.pair, self._by_column, inputs, scale)
+        reader = self._reader(self.weights.shape[1])
+        return reader.read(levels, gain, operand, draws, self._column_sd(gain, largest))
 
-    def _product(
-        self,
-        x: Tensor,
-        gain: Tensor | None,
-        weights: Tensor,
-        variance: Tensor | None,
-        draws: Draws,
-        injection: Tensor | None,
-        transposed: bool = False,
-    ) -> Tensor:
-        """DAC levels -> digital sums. weights: (C, columns, lines); the rest as in `read`."""
-        d, columns, rows = self._device, weights.shape[1], self._geometry.blocks(weights.shape[2])
-        # Without an ADC the partial sums are added unrounded, so one block stands for all of them.
-        blocks, tiles = ([slice(None)], len(rows)) if d.adc is None else (rows, 1)
-        noisy = draws.any and (bool(d.read_noise) or d.column_noise is not None)
-        column_sd = self._column_sd(gain, tiles, transposed) if noisy else None
-        numbers = None
-        if noisy and self._sampling == "column":
-            numbers = draws.normal(len(blocks), (x.shape[3], columns), x.dtype)
-        total: Tensor | None = None
-        for index, block in enumerate(blocks):
-            lines = x[..., block]
-            y = _batched(lines, weights[:, :, block])
-            if numbers is not None:
-                sd = _column_variance(lines, variance, block, column_sd).sqrt_()
-                y = y + draws.spread(draws.pick(sd) * numbers[:, :, :, index])
-            elif noisy:
-                noise = self._device_by_device(draws.pick(lines), block, columns, draws, transposed)
-                if column_sd is not None:
-                    noise += draws.pick(column_sd) * draws.normal(1, (x.shape[3], columns), x.dtype)[:, :, :, 0]
-                y = y + draws.spread(noise)
-            if injection is not None and index == 0:
-                y = y + injection
-            if d.adc is not None:
-                y = d.adc.decode(y, gain)
-            total = y if total is None else total + y
-        assert total is not None
-        return total
+    def _reader(self, lines: int) -> Reader:
+        return Reader(self._device, self._geometry.blocks(lines), self._by_column)
 
-    def _column_sd(self, gain: Tensor | None, tiles: int, transposed: bool) -> Tensor | None:
-        """Column noise in units of the pre-activations, broadcastable to (C, S, P, B, columns)."""
+    def _column_sd(self, gain: Tensor | None, w_max: Tensor) -> Tensor | None:
+        """Noise of one tile's columns in units of the pre-activations, broadcastable to (C, S, P, B, columns)."""
         d = self._device
         if d.column_noise is None:
             return None
         on_current = d.full_scale * d.g_max / (d.g_max - d.g_min)  # of a device at G_max, for w_max = 1
-        sd = d.column_noise * (on_current * tiles**0.5) * self.w_max
-        sd = (sd.amax(dim=1, keepdim=True) if transposed else sd.transpose(1, 2))[:, None, None]
+        sd = (d.column_noise * on_current * w_max)[:, None, None]
         return sd if gain is None else sd * gain
-
-    def _device_by_device(self, x: Tensor, block: slice, columns: int, draws: Draws, transposed: bool) -> Tensor:
-        """Noise of a block's column currents from one random number per device and vector: slow, the proof.
-
-        Args:
-            x: DAC levels of the noisy passes (C, S or 1, P or 1, B, lines of the block).
-
-        Returns:
-            (C, S, noisy passes, B, columns).
-        """
-        d, batch, passes = self._device, x.shape[3], sum(draws.noisy)
-        x = x.expand(x.shape[0], draws.samples, passes, batch, x.shape[4])
-        noise = x.new_zeros((x.shape[0], draws.samples, passes, batch, columns))
-        w_max = self.w_max.amax(dim=1, keepdim=True) if transposed else self.w_max
-        variances = [
-            sum(self._variance_of(noise, cells) for noise in d.read_noise) for cells in (self.plus, self.minus)
-        ]
-        pairs = torch.stack([torch.as_tensor(v).sqrt() * w_max for v in variances], 1) / (d.g_max - d.g_min)
-        pairs = pairs.expand(-1, 2, *self.weights.shape[1:])
-        pairs = pairs[:, :, block, :columns].transpose(2, 3) if transposed else pairs[:, :, :, block]
-        for chip, generator in enumerate(draws.streams.generators(draws.purpose, draws.layer)):
-            vectors, out, pair = x[chip].flatten(0, 2), noise[chip].flatten(0, 2), pairs[chip]
-            step = max(1, _DEVICE_NUMBERS // pair.numel())
-            for start in range(0, len(vectors), step):
-                some = vectors[start : start + step]
-                numbers = torch.empty((len(some), *pair.shape), dtype=x.dtype, device=x.device)
-                numbers.normal_(generator=generator).mul_(pair)
-                out[start : start + step] = torch.einsum("vr,vcr->vc", some, numbers[:, 0] - numbers[:, 1])
-        return noise
-
-
-def _column_variance(x: Tensor, variance: Tensor | None, block: slice, column_sd: Tensor | None) -> Tensor:
-    """Variance of a block's column currents, broadcastable to (C, S or 1, P or 1, B, columns).
-
-    Voltage inputs and white noise that is independent between devices: sum_i x_i^2 Var(w_ij).
-    """
-    result: Tensor | None = None
-    if variance is not None and variance.shape[2] == 1:
-        result = x.square().sum(dim=-1, keepdim=True) * variance.transpose(1, 2)[:, None, None]
-    elif variance is not None:
-        result = _batched(x.square(), variance[:, :, block])
-    if column_sd is not None:
-        result = column_sd.square() if result is None else result + column_sd.square()
-    assert result is not None
-    return result
-
-
-def _batched(x: Tensor, weights: Tensor) -> Tensor:
-    """x (C, S, P, B, lines) times weights (C, columns, lines) transposed -> (C, S, P, B, columns)."""
-    return torch.bmm(x.flatten(1, 3), weights.transpose(1, 2)).unflatten(1, x.shape[1:4])

@@ -39,6 +39,7 @@ class Rig:
         """Forward passes of a batch since the beginning."""
         self._periphery: Periphery | None = None
         self._batch: tuple[Tensor, Tensor] | None = None
+        self._begun = False  # whether passes of this batch have been run
         self._loss_sum = torch.zeros(chip.chips, dtype=chip.dtype, device=chip.device)
         self._loss_count = 0
 
@@ -60,6 +61,7 @@ class Rig:
     def next_batch(self) -> None:
         """Move on to the next batch."""
         self._batch = self.task.next_batch()
+        self._begun = False
 
     def run(self, passes: tuple[Pass, ...], samples: int = 1) -> tuple[Observation, ...]:
         """Run passes on the batch; see `analogsim.port.Hardware.run`."""
@@ -68,7 +70,8 @@ class Rig:
         if self._batch is None:
             raise RuntimeError("there is no batch yet: call next_batch first")
         inputs, targets = self._batch
-        trace = self.chip.forward(inputs, passes, samples, self._periphery, now=self.clock.now)
+        trace = self.chip.forward(inputs, passes, samples, self._periphery, now=self.clock.now, go_on=self._begun)
+        self._begun = True
         self.passes += samples * len(passes)
         return tuple(self._observe(trace, index, each, samples, targets) for index, each in enumerate(passes))
 

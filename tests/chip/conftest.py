@@ -86,13 +86,14 @@ def _read_law(
     variance = np.zeros_like(pair[0])
     fresh = [g.double().numpy() for g in programmed or conductances]
     for noise in profile.read_noise:
-        if noise.kind == "flicker":  # what is faster than the time between passes; no drift yet
-            u = np.linspace(np.log(1e-9 / noise.pass_time), np.log(1 / (2 * noise.t_r)), 200_001)
-            density = 2 * np.sin(np.pi * np.exp(u) * noise.pass_time) ** 2
+        if (
+            noise.kind == "flicker"
+        ):  # what is faster than a step: correlation times t_r / pi ... step_time; no drift yet
+            nats = math.log(profile.timing.step_time * math.pi / noise.t_r)
             for g in fresh:
                 with np.errstate(divide="ignore"):
                     q = np.minimum(noise.q / (g / g_max) ** noise.exponent, noise.q_max)
-                variance = variance + (q * g) ** 2 * np.trapezoid(density, u)
+                variance = variance + (q * g) ** 2 * nats
             continue
         sigma = _per_chip(noise.sigma)
         for g in fresh:
