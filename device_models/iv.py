@@ -6,8 +6,8 @@ Devices 63:1884 (2016)). With reads calibrated at full scale, an input x drives 
 
     f(x) = R sinh(kappa x / R) / sinh(kappa),     kappa = V_read / V_0,  R = full-scale input, driven with V_read
 
-f is odd, exact at 0 and full scale, and below the line between them: by a factor 2 cosh(kappa / 2) the current at full
-scale exceeds that at half scale, 2.16 for kappa = 0.8. Pulse-width inputs all have one voltage: this does not concern them.
+f is odd, exact at 0 and full scale, and below the line between them: the current at full scale is 2 cosh(kappa / 2)
+times that at half scale, 2.16 for kappa = 0.8. Pulse-width inputs all have one voltage, so f does not concern them.
 
 As f is common to the devices of an array, the array stays linear in f(x), its read noise too. Not covered: curves that
 depend on the state (high-resistance states bend more), and the lower voltage of devices behind resistive wires.

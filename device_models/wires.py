@@ -112,7 +112,7 @@ class IRDrop:
 
         G_eff / G for the two laws; dG_eff / dG of the same device for the nodal solution, since the sneak currents of
         the others also flow where G = 0. The three agree to first order up to the loss that a device causes itself,
-        one part in about the number of lines of D. Left out is what the other rows' currents do to the voltage across
+        about one part of D in the number of lines. Left out is what the other rows' currents do to the voltage across
         a noisy device: with inputs of random signs next to nothing, with equal inputs a column's standard deviation
         comes out 2 % too large at a largest D of 7 %, 6 % at 23 % (64 x 64, random). Left out, too, is the little of a
         device's noise that arrives in other columns.

@@ -49,6 +49,17 @@ def test_counts_are_exact_on_a_grid_of_quantiles() -> None:
     assert (faults.open.sum(-1) == 4).all()
 
 
+def test_thresholds_do_not_depend_on_the_precision_of_conductances() -> None:
+    single, double = (
+        Faults.model_validate({"stuck_low": "10 %", "dead_rows": "0.0000001 %"}).build(
+            Site(1, G_MIN, G_MAX, torch.device("cpu"), dtype)
+        )
+        for dtype in (torch.float32, torch.float64)
+    )
+    assert torch.equal(single.stuck_low, double.stuck_low)
+    assert torch.equal(single.dead_rows, double.dead_rows)
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.0, 0.1), (0.001, 0.0), (0.05, 0.1), (0.3, 0.7)])
 def test_counts_are_binomial(low: float, high: float) -> None:
     faults = _map(stuck_low=f"{100 * low} %", stuck_high=f"{100 * high} %")
