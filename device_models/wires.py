@@ -12,7 +12,7 @@ segment lies between neighbouring crossings, one more before the driver and one 
 
 Two cumulative sums along each line give D in O(n m).
 
-**Resummed**: G_eff = G / (1 + D), the same to first order, positive and passive for any resistance.
+**Resummed**: G_eff = G / (1 + D), the same to first order, and between 0 and G for any resistance.
 
 **Nodal**: the network's exact solution, see `wires_nodal`.
 
@@ -112,7 +112,7 @@ class IRDrop:
 
         G_eff / G for the two laws; dG_eff / dG of the same device for the nodal solution, since the sneak currents of
         the others also flow where G = 0. The three agree to first order up to the loss that a device causes itself,
-        about one part of D in the number of lines. Left out is what the other rows' currents do to the voltage across
+        of the order of D over the number of lines. Left out is what the other rows' currents do to the voltage across
         a noisy device: with inputs of random signs next to nothing, with equal inputs a column's standard deviation
         comes out 2 % too large at a largest D of 7 %, 6 % at 23 % (64 x 64, random). Left out, too, is the little of a
         device's noise that arrives in other columns.
