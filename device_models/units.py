@@ -6,6 +6,7 @@
 | `SignedConductance` | `-1.2 uS`    | float, siemens: a coefficient of a law      |
 | `Share`       | `1 %`              | float, 0.01                                 |
 | `Time`        | `20 s`, `250 ns`, `1 h`, `1 day` | float, seconds                |
+| `Resistance`  | `1 ohm`, `2.2 kohm`| float, ohms                                 |
 | `Factor`      | `1.5`              | float, not negative, no unit                |
 | `SignedFactor` | `-0.4`            | float, no unit                              |
 
@@ -158,6 +159,7 @@ if TYPE_CHECKING:
     SignedConductance = float
     Share = float
     Time = float
+    Resistance = float
     Factor = float
     SignedFactor = float
 else:
@@ -165,5 +167,6 @@ else:
     SignedConductance = _quantity("S", "uS", "-1.2 uS", -1.0, 1.0, "a conductance with its unit, of either sign")
     Share = _quantity("%", "%", "1 %", 0.0, 1.0, "a share in percent")
     Time = _quantity("s", "s", "20 s", 0.0, None, "a time with its unit")
+    Resistance = _quantity("ohm", "ohm", "1 ohm", 0.0, None, "a resistance with its unit")
     Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
     SignedFactor = Annotated[float, Field(allow_inf_nan=False)]
