@@ -1,0 +1,325 @@
+"""Pulse response: how far the pulses of an incremental write move a device, and with which error.
+
+The state of a device is u, dimensionless, on a nominal range [low, high] (-1 to 1 unless given) that maps linearly onto
+[G_min, G_max]. Pulse k of a write moves it by
+
+    u <- clip(u + d (1 + sigma xi_k)),      d = dw_up f_up(u) or -dw_down f_down(u)
+
+with the family's step curves f >= 0 (`linear_steps`, `nonlinear_steps`) and xi_k ~ N(0, 1): cycle-to-cycle noise, which
+accumulates. `step_noise: additive` takes it as dw_up or dw_down times sigma xi_k wherever the device is. The clip is at
+the device's own bounds, whatever its step curve.
+
+Fabrication: dw = dw_min |1 + s xi|, or log-normal of the same mean and sd; dw_up = dw (1 + asymmetry) and
+dw_down = dw (1 - asymmetry), none below 0: half of the difference of the steps over their mean, as in the documentation
+of IBM's aihwkit (`up_down`, Rasch et al., arXiv:2104.02184), where asymmetry and spread add instead:
+dw (1 +- asymmetry + s xi), equal to first order.
+
+Two ways to write. `train` goes pulse by pulse and draws a number for each. `advance` takes all steps up, then all steps
+down, in one go with one number for each direction: mean and variance of n pulses from the family's closed form or exact
+recursion, a Gaussian of these moments, clipped once at the end. Without cycle-to-cycle noise the two agree to rounding.
+With it they agree exactly for one pulse, and for any number of constant steps away from the bounds; elsewhere the
+Gaussian neglects the skewness (of the order of sigma sqrt(n) dw times the relative slope of the curve), and at a bound
+that many noisy pulses push against it clips once where the device clips at each pulse (docs/pulses.md measures both).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+from typing_extensions import Self
+
+from device_models.effect import Description, Site
+from device_models.units import Factor, PerChip, Share, SignedFactor, values
+
+BASE_NUMBERS = 6
+"""Fabrication numbers that every family takes: step, asymmetry, low, high, which are corrupt, where they are stuck."""
+
+_SMALLEST = 1e-6  # least distance of a bound from the origin of a device's range
+
+
+class PulseState(NamedTuple):
+    """Devices under incremental writes, each (C, out, rows).
+
+    Attributes:
+        hidden: u as pulses move it; within the device's own bounds.
+        visible: u as reads see it: hidden plus write noise, which may carry it beyond the bounds.
+    """
+
+    hidden: Tensor
+    visible: Tensor
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What fabrication left; (C, out, rows) but for those marked (C, 1, 1), all in units of u.
+
+    Attributes:
+        low, high: own bounds.
+        up, down: mean size of a step where the step curve is 1.
+        corrupt: devices that no pulse moves, bool.
+        stuck: where they are.
+        cycle: sd of a pulse's step relative to its mean, (C, 1, 1).
+        write_noise: sd of the visible about the hidden state, (C, 1, 1).
+        additive: the noise of a step is relative to `up` or `down`, not to the step at u.
+        noisy, written_noisily: whether any chip has cycle-to-cycle noise, or write noise.
+    """
+
+    low: Tensor
+    high: Tensor
+    up: Tensor
+    down: Tensor
+    corrupt: Tensor
+    stuck: Tensor
+    cycle: Tensor
+    write_noise: Tensor
+    additive: bool
+    noisy: bool
+    written_noisily: bool
+
+    def settle(self, u: Tensor) -> Tensor:
+        """u within the devices' own bounds, corrupt ones where they are stuck."""
+        return torch.where(self.corrupt, self.stuck, torch.minimum(torch.maximum(u, self.low), self.high))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All parameters by name; they follow from the fabrication numbers, so a checkpoint needs none of them."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+class PulseResponse(ABC):
+    """Incremental writes of a population of chips.
+
+    Counts of pulses are tensors of any dtype that hold whole numbers; `ups` come first, then `downs`.
+    """
+
+    devices: Devices
+
+    @abstractmethod
+    def rate(self, u: Tensor, up: bool) -> Tensor:
+        """The step curve f(u) >= 0 of one direction: the mean step relative to `devices.up` or `devices.down`."""
+
+    @abstractmethod
+    def moments(self, u: Tensor, counts: Tensor, up: bool) -> tuple[Tensor, Tensor | None]:
+        """Mean and variance of u after `counts` pulses in one direction, before the last clip.
+
+        The variance is None without cycle-to-cycle noise.
+        """
+
+    @property
+    def numbers(self) -> int:
+        """Standard normal numbers that a write of a device takes: up, down, write noise; those that are needed."""
+        return 2 * self.devices.noisy + self.devices.written_noisily
+
+    def step(self, u: Tensor, up: bool) -> Tensor:
+        """Mean change of u by one pulse, not clipped; negative or 0 for a pulse down."""
+        d = self.devices
+        return d.up * self.rate(u, True) if up else -(d.down * self.rate(u, False))
+
+    def pulse(self, u: Tensor, direction: Tensor, xi: Tensor | None = None) -> Tensor:
+        """One pulse, exactly.
+
+        Args:
+            u: hidden states (C, out, rows).
+            direction: same shape; above 0 a pulse up, below 0 one down, 0 none.
+            xi: standard normal, same shape; None: no cycle-to-cycle noise.
+
+        Returns:
+            The hidden states after it.
+        """
+        d, is_up = self.devices, direction > 0
+        step = torch.where(is_up, self.step(u, True), self.step(u, False))
+        if xi is not None and d.noisy:
+            scale = torch.where(is_up, d.up, d.down) if d.additive else step
+            step = step + d.cycle * scale * xi
+        return torch.where(direction == 0, u, d.settle(u + step))
+
+    def train(self, u: Tensor, ups: Tensor, downs: Tensor, draw: Callable[[], Tensor] | None = None) -> Tensor:
+        """All pulses one by one, those up first: the law that `advance` approximates.
+
+        Args:
+            u: hidden states (C, out, rows).
+            ups, downs: pulses of each device, same shape.
+            draw: gives standard normal numbers of that shape, once for each pulse; None: no cycle-to-cycle noise.
+        """
+        for counts, sign in ((ups, 1), (downs, -1)):
+            for k in range(int(counts.max().item())):
+                u = self.pulse(u, (counts > k) * sign, None if draw is None else draw())
+        return u
+
+    def advance(self, u: Tensor, ups: Tensor, downs: Tensor, numbers: Tensor | None = None) -> Tensor:
+        """All pulses at once, those up first; see the module's text for what is exact.
+
+        Args:
+            u: hidden states (C, out, rows).
+            ups, downs: pulses of each device, same shape.
+            numbers: standard normal, (C, 2, out, rows), one for each direction; None: no cycle-to-cycle noise.
+        """
+        xi = (None, None) if numbers is None else numbers.unbind(1)
+        for counts, up, number in ((ups, True, xi[0]), (downs, False, xi[1])):
+            mean, variance = self.moments(u, counts, up)
+            if number is not None and variance is not None:
+                mean = mean + variance.sqrt() * number
+            u = torch.where(counts == 0, u, self.devices.settle(mean))
+        return u
+
+    def nudge(self, u: Tensor, ups: Tensor, downs: Tensor) -> Tensor:
+        """Fractions of pulses, to first order in their size and without noise: what a disturbance does."""
+        return self.devices.settle(u + ups * self.step(u, True) + downs * self.step(u, False))
+
+    def start(self, u: Tensor, number: Tensor | None = None) -> PulseState:
+        """Devices set to u (C, out, rows), each within its own bounds; `number` feeds the write noise."""
+        hidden = self.devices.settle(u)
+        return PulseState(hidden, hidden if number is None else hidden + self.devices.write_noise * number)
+
+    def write(self, state: PulseState, ups: Tensor, downs: Tensor, numbers: Tensor | None = None) -> PulseState:
+        """An incremental write: pulses, and new write noise on every device that received one.
+
+        Args:
+            state: before it.
+            ups, downs: pulses of each device, (C, out, rows).
+            numbers: standard normal, (C, `self.numbers`, out, rows); None where that is 0.
+        """
+        d = self.devices
+        hidden = self.advance(state.hidden, ups, downs, numbers[:, :2] if d.noisy and numbers is not None else None)
+        visible = hidden
+        if d.written_noisily and numbers is not None:
+            visible = hidden + d.write_noise * numbers[:, -1]
+        return PulseState(hidden, torch.where((ups == 0) & (downs == 0), state.visible, visible))
+
+    def symmetry_point(self) -> Tensor:
+        """Where a mean step up and a mean step down cancel, (C, out, rows): alternating pulses lead there.
+
+        Where one direction is stronger everywhere it is the bound which that leads to. Found by bisection, for curves
+        that fall towards the bound which they lead to.
+        """
+        d = self.devices
+        low, high = d.low, d.high
+        for _ in range(60 if low.dtype == torch.float64 else 30):
+            middle = (low + high) / 2
+            rises = self.step(middle, True) + self.step(middle, False) > 0
+            low, high = torch.where(rises, middle, low), torch.where(rises, high, middle)
+        return d.settle((low + high) / 2)
+
+
+class Bounds(Description):
+    """Range of u and how it differs between devices."""
+
+    low: float = Field(default=-1.0, allow_inf_nan=False)
+    """Mean lower bound, units of u; stands for G_min."""
+    high: float = Field(default=1.0, allow_inf_nan=False)
+    """Mean upper bound, units of u; stands for G_max."""
+    low_spread: PerChip[Factor] = 0.0
+    """Standard deviation of the lower bound over devices, units of u."""
+    high_spread: PerChip[Factor] = 0.0
+    """Standard deviation of the upper bound over devices, units of u."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low must lie below high (got low {self.low:g}, high {self.high:g})")
+        return self
+
+    @property
+    def origin(self) -> float:
+        """A point that no device's bounds cross: 0 where it lies in the range, else the middle."""
+        return 0.0 if self.low <= 0 <= self.high else (self.low + self.high) / 2
+
+    def to_conductance(self, u: Tensor, site: Site) -> Tensor:
+        """Conductances that u stands for, siemens; what lies beyond the range is not clipped."""
+        return site.g_min + (u - self.low) * ((site.g_max - site.g_min) / (self.high - self.low))
+
+    def from_conductance(self, g: Tensor, site: Site) -> Tensor:
+        """u of conductances in siemens."""
+        return self.low + (g - site.g_min) * ((self.high - self.low) / (site.g_max - site.g_min))
+
+
+class PulsedUpdate(Description):
+    """What all families of pulse responses have in common; spreads are over devices, noise is over pulses."""
+
+    dw_min: PerChip[Factor]
+    """Mean step of a pulse where the step curve is 1, units of u."""
+    device_to_device: PerChip[Factor] = 0.0
+    """Standard deviation of the step over devices, relative to its mean."""
+    law: Literal["normal", "log_normal"] = "normal"
+    """Distribution of the step over devices; `normal` is folded at zero."""
+    asymmetry: PerChip[SignedFactor] = 0.0
+    """dw_up = dw (1 + asymmetry), dw_down = dw (1 - asymmetry); no unit."""
+    asymmetry_spread: PerChip[Factor] = 0.0
+    """Standard deviation of the asymmetry over devices, no unit."""
+    bounds: Bounds = Bounds()
+    """Range of u."""
+    cycle_to_cycle: PerChip[Factor] = 0.0
+    """Standard deviation of each pulse's step, relative to its mean."""
+    step_noise: Literal["proportional", "additive"] = "proportional"
+    """`proportional`: relative to the step where the device is; `additive`: to the step where the curve is 1."""
+    write_noise: PerChip[Factor] = 0.0
+    """Standard deviation of the visible about the hidden state, in units of dw_min; new at each write of a device."""
+    corrupt: PerChip[Share] = 0.0
+    """Share of devices that do not move, percent."""
+    corrupt_range: Share = 1.0
+    """Part of the nominal range, about its middle, in which corrupt devices are stuck, percent."""
+
+    @model_validator(mode="after")
+    def _moves(self) -> Self:
+        if min(values(self.dw_min)) <= 0:
+            raise ValueError("dw_min must be above 0")
+        return self
+
+    @property
+    def fabricated(self) -> int:
+        """Standard normal numbers that the fabrication of a device takes."""
+        return BASE_NUMBERS
+
+    def devices(self, site: Site, numbers: Tensor) -> Devices:
+        """Fabricate.
+
+        Args:
+            site: of the population.
+            numbers: standard normal, (C, `fabricated`, out, rows).
+        """
+
+        def per_chip(name: str, holder: Any = self) -> Tensor:
+            return site.per_chip(getattr(holder, name), 2, f"update.{name}")
+
+        if numbers.dim() != 4 or numbers.shape[:2] != (site.chips, self.fabricated):
+            raise ValueError(
+                f"fabrication takes numbers of shape ({site.chips}, {self.fabricated}, out, rows) "
+                f"(got {tuple(numbers.shape)})"
+            )
+        step, tilt, lower, upper, chosen, place = numbers[:, :BASE_NUMBERS].unbind(1)
+        dw_min, spread = per_chip("dw_min"), per_chip("device_to_device")
+        if self.law == "normal":
+            dw = dw_min * (1 + spread * step).abs()
+        else:
+            variance = torch.log1p(spread.square())
+            dw = dw_min * torch.exp(variance.sqrt() * step - variance / 2)
+        asymmetry = per_chip("asymmetry") + per_chip("asymmetry_spread") * tilt
+        bounds, origin = self.bounds, self.bounds.origin
+        reach = bounds.high - origin + per_chip("high_spread", bounds) * upper
+        depth = origin - bounds.low + per_chip("low_spread", bounds) * lower
+        middle, width = (bounds.low + bounds.high) / 2, (bounds.high - bounds.low) * self.corrupt_range
+        cycle, write = per_chip("cycle_to_cycle"), per_chip("write_noise")
+        return Devices(
+            low=origin - depth.abs().clamp_min(_SMALLEST * (bounds.low < origin)),
+            high=origin + reach.abs().clamp_min(_SMALLEST * (bounds.high > origin)),
+            up=dw * (1 + asymmetry).clamp_min(0),
+            down=dw * (1 - asymmetry).clamp_min(0),
+            corrupt=_uniform(chosen) < per_chip("corrupt"),
+            stuck=middle + width * (_uniform(place) - 0.5),
+            cycle=cycle,
+            write_noise=write * dw_min,
+            additive=self.step_noise == "additive",
+            noisy=bool((cycle > 0).any()),
+            written_noisily=bool((write > 0).any()),
+        )
+
+
+def _uniform(xi: Tensor) -> Tensor:
+    """Uniform numbers from standard normal ones."""
+    return torch.special.ndtr(xi)
