@@ -73,7 +73,7 @@ class ReadDisturbed:
             low, high: bounds of the devices, broadcastable to u.
         """
         end = low if self.towards == "low" else high
-        return end + (u - end) * torch.exp(-self.rate * activity[:, None])
+        return u + (u - end) * torch.expm1(-self.rate * activity[:, None])
 
 
 class ReadDisturb(Description):

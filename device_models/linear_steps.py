@@ -1,7 +1,7 @@
 """Pulse responses with a closed form: constant steps, steps that change linearly with the state, soft bounds, ideal.
 
-Linear step curves f(u) = 1 + s u, s <= 0, in the direction up (down: mirrored). With h = s dw each pulse multiplies f by
-1 + h, so
+Linear step curves f(u) = 1 + s u, s <= 0, in the direction up (down: mirrored). With h = s dw each pulse multiplies f
+by 1 + h, so
 
     f(u_n) = f(u_0) (1 + h)^n,      u_n = u_0 + dw f(u_0) ((1 + h)^n - 1) / h
 
@@ -10,8 +10,8 @@ and its variance about this mean is exact too. Proportional noise multiplies f b
     Var u_n = (dw f(u_0) / h)^2 (1 + h)^2n [(1 + q^2)^n - 1],      q = h sigma / (1 + h)
 
 Additive noise makes u an autoregressive process: Var u_n = (dw sigma)^2 ((1 + h)^2n - 1) / ((1 + h)^2 - 1). All three
-are written with expm1 and log1p, so that they become n dw, n (dw sigma)^2 and n (dw sigma)^2 for h -> 0 without a branch.
-The step curve is never below 0: where it vanishes, a pulse does nothing.
+are written with expm1 and log1p, so that they become n dw, n (dw sigma)^2 and n (dw sigma)^2 for h -> 0 without a
+branch. The step curve is never below 0: where it vanishes, a pulse does nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from device_models.effect import Site
 from device_models.pulse_response import BASE_NUMBERS, Devices, PulsedUpdate, PulseResponse
 from device_models.units import Factor, PerChip
 
-_FLAT = 1e-12  # stands for h = 0; its square is still a float32
-
 
 @dataclass(frozen=True)
 class _Constant(PulseResponse):
@@ -38,11 +36,11 @@ class _Constant(PulseResponse):
     def rate(self, u: Tensor, up: bool) -> Tensor:
         return torch.ones_like(u)
 
-    def moments(self, u: Tensor, counts: Tensor, up: bool) -> tuple[Tensor, Tensor | None]:
+    def moments(self, u: Tensor, counts: Tensor, up: bool, noisy: bool) -> tuple[Tensor, Tensor | None]:
         d, n = self.devices, counts.to(u.dtype)
         dw = d.up if up else d.down
         mean = u + n * dw if up else u - n * dw
-        return mean, n * (dw * d.cycle).square() if d.noisy else None
+        return mean, n * (dw * d.cycle).square() if noisy else None
 
     def symmetry_point(self) -> Tensor:
         d = self.devices
@@ -59,16 +57,16 @@ class _Linear(PulseResponse):
     def rate(self, u: Tensor, up: bool) -> Tensor:
         return (1 - self.fall_up * u if up else 1 + self.fall_down * u).clamp_min(0)
 
-    def moments(self, u: Tensor, counts: Tensor, up: bool) -> tuple[Tensor, Tensor | None]:
+    def moments(self, u: Tensor, counts: Tensor, up: bool, noisy: bool) -> tuple[Tensor, Tensor | None]:
         d, n = self.devices, counts.to(u.dtype)
         dw, fall = (d.up, self.fall_up) if up else (d.down, self.fall_down)
         size = dw * self.rate(u, up)  # of the first step
-        h = (-fall * dw).clamp_max(-_FLAT)
+        h = (-fall * dw).clamp_max(-(torch.finfo(u.dtype).tiny ** 0.4))  # not 0, and its square is a float
         far = h <= -1  # one step reaches the point where steps vanish, or passes it: none follow
         log = torch.log1p(torch.where(far, -0.5, h))
         length = torch.where(far, n.clamp_max(1), torch.expm1(n * log) / h)
         mean = u + size * length if up else u - size * length
-        if not d.noisy:
+        if not noisy:
             return mean, None
         if d.additive:
             path = torch.where(far, n.clamp_max(1), torch.expm1(2 * n * log) / (h * (2 + h)))
@@ -91,7 +89,7 @@ class _Ideal(PulseResponse):
     def rate(self, u: Tensor, up: bool) -> Tensor:
         return torch.ones_like(u)
 
-    def moments(self, u: Tensor, counts: Tensor, up: bool) -> tuple[Tensor, Tensor | None]:
+    def moments(self, u: Tensor, counts: Tensor, up: bool, noisy: bool) -> tuple[Tensor, Tensor | None]:
         change = counts * self.devices.up
         return u + change if up else u - change, None
 

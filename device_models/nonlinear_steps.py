@@ -7,7 +7,9 @@ the number of pulses that are given, not devices times the largest number.
 Cycle-to-cycle noise: a Gaussian is carried along instead of a point. Its mean m and variance V are renewed at each
 pulse from the points m, m +- sqrt(3 V) with weights 2/3, 1/6, 1/6 (Gauss-Hermite quadrature),
 
-    m <- E[u'],      V <- Var[u'] + (dw sigma)^2 E[f^2]  (additive noise: (dw sigma)^2),      u' = clip(u + dw f(u))
+    m <- E[u'],   V <- Var[u'] + (dw sigma)^2 E[f^2],   u' = c + dw f(c),   c = clip(u)
+
+with 1 in the place of f^2 where noise is additive.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class _Recursion(PulseResponse):
     def rate(self, u: Tensor, up: bool) -> Tensor:
         return self.curve(u, up, *self.parameters(up))
 
-    def moments(self, u: Tensor, counts: Tensor, up: bool) -> tuple[Tensor, Tensor | None]:
+    def moments(self, u: Tensor, counts: Tensor, up: bool, noisy: bool) -> tuple[Tensor, Tensor | None]:
         d = self.devices
         order = counts.flatten().argsort(descending=True)
         ranked = counts.flatten()[order]
@@ -58,22 +60,23 @@ class _Recursion(PulseResponse):
         parameters = [pick(x) for x in self.parameters(up)]
         mean, variance = pick(u), torch.zeros_like(noise)
         for n in due:  # those that receive pulse k come first
-            part = [x[:n] for x in parameters]
-            if not d.noisy:
-                mean[:n] = _clip(mean[:n] + dw[:n] * self.curve(mean[:n], up, *part), low[:n], high[:n])
+            part, bounds = [x[:n] for x in parameters], (low[:n], high[:n])
+            if not noisy:
+                at = _clip(mean[:n], *bounds)
+                mean[:n] = at + dw[:n] * self.curve(at, up, *part)
                 continue
-            spread = variance[:n].sqrt()
-            ends, power = [], torch.zeros_like(spread)
+            spread, power = variance[:n].sqrt(), torch.zeros_like(mean[:n])
+            ends = []
             for point, weight in zip(_POINTS, _WEIGHTS, strict=True):
-                at = _clip(mean[:n] + point * spread, low[:n], high[:n])
+                at = _clip(mean[:n] + point * spread, *bounds)
                 f = self.curve(at, up, *part)
-                ends.append(_clip(at + dw[:n] * f, low[:n], high[:n]))
+                ends.append(at + dw[:n] * f)
                 power += weight * f.square()
-            centre = sum(weight * (end - ends[1]) for weight, end in zip(_WEIGHTS, ends, strict=True)) + ends[1]
-            around = sum(weight * (end - centre).square() for weight, end in zip(_WEIGHTS, ends, strict=True))
-            mean[:n], variance[:n] = centre, around + noise[:n] * (1 if d.additive else power)
+            shift = sum(weight * (end - ends[1]) for weight, end in zip(_WEIGHTS, ends, strict=True))
+            around = sum(weight * (end - ends[1] - shift).square() for weight, end in zip(_WEIGHTS, ends, strict=True))
+            mean[:n], variance[:n] = ends[1] + shift, around + noise[:n] * (1 if d.additive else power)
         back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-        return mean[back].view_as(u), variance[back].view_as(u) if d.noisy else None
+        return mean[back].view_as(u), variance[back].view_as(u) if noisy else None
 
 
 def _steps(most: int, like: Tensor) -> Tensor:

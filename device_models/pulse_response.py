@@ -17,9 +17,11 @@ dw (1 +- asymmetry + s xi), equal to first order.
 Two ways to write. `train` goes pulse by pulse and draws a number for each. `advance` takes all steps up, then all steps
 down, in one go with one number for each direction: mean and variance of n pulses from the family's closed form or exact
 recursion, a Gaussian of these moments, clipped once at the end. Without cycle-to-cycle noise the two agree to rounding.
-With it they agree exactly for one pulse, and for any number of constant steps away from the bounds; elsewhere the
-Gaussian neglects the skewness (of the order of sigma sqrt(n) dw times the relative slope of the curve), and at a bound
-that many noisy pulses push against it clips once where the device clips at each pulse (docs/pulses.md measures both).
+With it they agree exactly for one pulse, and for any number of constant steps away from the bounds. Elsewhere there are
+three errors, measured in docs/pulses.md: the Gaussian has no skewness; at a bound that many noisy pulses push against,
+it is clipped once where the device is clipped at each pulse; and pulses of both signs that really alternate do not
+commute: for soft bounds m up and n down end up to m n dw_up dw_down (1/high - 1/low) apart. Where steps are coarse,
+advance over parts of a batch in turn.
 """
 
 from __future__ import annotations
@@ -105,10 +107,10 @@ class PulseResponse(ABC):
         """The step curve f(u) >= 0 of one direction: the mean step relative to `devices.up` or `devices.down`."""
 
     @abstractmethod
-    def moments(self, u: Tensor, counts: Tensor, up: bool) -> tuple[Tensor, Tensor | None]:
+    def moments(self, u: Tensor, counts: Tensor, up: bool, noisy: bool) -> tuple[Tensor, Tensor | None]:
         """Mean and variance of u after `counts` pulses in one direction, before the last clip.
 
-        The variance is None without cycle-to-cycle noise.
+        Without cycle-to-cycle noise (`noisy` False) the mean is the exact staircase and the variance None.
         """
 
     @property
@@ -127,7 +129,7 @@ class PulseResponse(ABC):
         Args:
             u: hidden states (C, out, rows).
             direction: same shape; above 0 a pulse up, below 0 one down, 0 none.
-            xi: standard normal, same shape; None: no cycle-to-cycle noise.
+            xi: standard normal, same shape, above 0 where noise carries u up; None: no cycle-to-cycle noise.
 
         Returns:
             The hidden states after it.
@@ -135,7 +137,7 @@ class PulseResponse(ABC):
         d, is_up = self.devices, direction > 0
         step = torch.where(is_up, self.step(u, True), self.step(u, False))
         if xi is not None and d.noisy:
-            scale = torch.where(is_up, d.up, d.down) if d.additive else step
+            scale = torch.where(is_up, d.up, d.down) if d.additive else step.abs()
             step = step + d.cycle * scale * xi
         return torch.where(direction == 0, u, d.settle(u + step))
 
@@ -162,7 +164,7 @@ class PulseResponse(ABC):
         """
         xi = (None, None) if numbers is None else numbers.unbind(1)
         for counts, up, number in ((ups, True, xi[0]), (downs, False, xi[1])):
-            mean, variance = self.moments(u, counts, up)
+            mean, variance = self.moments(u, counts, up, number is not None and self.devices.noisy)
             if number is not None and variance is not None:
                 mean = mean + variance.sqrt() * number
             u = torch.where(counts == 0, u, self.devices.settle(mean))
