@@ -62,8 +62,7 @@ class _Recursion(PulseResponse):
         for n in due:  # those that receive pulse k come first
             part, bounds = [x[:n] for x in parameters], (low[:n], high[:n])
             if not noisy:
-                at = _clip(mean[:n], *bounds)
-                mean[:n] = at + dw[:n] * self.curve(at, up, *part)
+                mean[:n] += dw[:n] * self.curve(mean[:n], up, *part)  # beyond a bound it stays there
                 continue
             spread, power = variance[:n].sqrt(), torch.zeros_like(mean[:n])
             ends = []

@@ -44,6 +44,14 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "a_up": 0.00081,
         "a_down": 0.36833,
     },
+    "stopping exponential": {
+        "kind": "exponential_step",
+        "dw_min": 0.02,
+        "gamma_up": 3.0,
+        "gamma_down": 2.0,
+        "a_up": 0.5,
+        "a_down": 0.4,
+    },
     "power": {"kind": "power_step", "dw_min": 0.03, "gamma_up": 1.6, "gamma_down": 0.7, "bounds": BOUNDS},
 }
 NOISELESS = {name: {**data, "asymmetry": 0.05} for name, data in FAMILIES.items()}
@@ -62,7 +70,7 @@ def _curve(data: dict[str, Any], u: float, up: bool) -> float:
         case "soft_bounds":
             return 1 - u / (high if up else low)
         case "exponential_step":
-            z = 2 * data["a"] * u / (high - low) + data["b"]
+            z = 2 * data.get("a", 1.0) * u / (high - low) + data.get("b", 0.0)
             return max(0.0, 1 - data[f"a_{end}"] * math.exp((1 if up else -1) * data[f"gamma_{end}"] * z))
         case "power_step":
             return (((high - u) if up else (u - low)) / (high - low)) ** data[f"gamma_{end}"]
@@ -145,7 +153,7 @@ def test_varied_devices_follow_their_own_staircase(name: str) -> None:
     fast, slow = (way(u, counts[0], counts[1]) for way in (response.advance, response.train))
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-12)
     moved = (response.train(u, counts[0], 0 * counts[0]) != u)[~response.devices.corrupt]
-    assert moved.to(torch.float64).mean() > 0.8
+    assert moved.to(torch.float64).mean() > 0.6
 
 
 def test_soft_bounds_have_the_textbook_closed_form() -> None:
@@ -291,6 +299,8 @@ def test_devices_without_pulses_do_not_move() -> None:
     for old, new in zip(state, after, strict=True):
         assert torch.equal(new[ups == 0], old[ups == 0])
         assert (new[ups > 0] != old[ups > 0]).all()
+    beyond = _full(7.0, 20).view(1, 4, 5)
+    assert torch.equal(response.advance(beyond, 0 * ups, 0 * ups), beyond)
 
 
 # Write noise
@@ -306,6 +316,14 @@ def test_write_noise_is_about_the_hidden_state_and_does_not_accumulate() -> None
         state = response.write(state, one * up, one * (not up), _normal(1, 1, 1, N, seed=k))
         assert (state.hidden - (0.001 if up else 0.0)).abs().max() < 1e-15
     _compare(state.visible, 0.0, 0.056, kurtosis_bound=0.0)
+
+
+def test_a_write_takes_its_numbers_in_order_up_down_write_noise() -> None:
+    response = _build(FAMILIES["soft"], 2, 3, cycle_to_cycle=0.4, write_noise=2.0)
+    counts, numbers = torch.full((1, 2, 3), 4), _normal(1, 3, 2, 3)
+    state = response.write(response.start(torch.zeros(1, 2, 3, dtype=torch.float64)), counts, 2 * counts, numbers)
+    torch.testing.assert_close(state.hidden, response.advance(0 * state.hidden, counts, 2 * counts, numbers[:, :2]))
+    torch.testing.assert_close(state.visible, state.hidden + 0.02 * 2.0 * numbers[:, 2])
 
 
 def test_write_noise_is_redrawn_at_each_write() -> None:
@@ -342,6 +360,19 @@ def test_devices_differ_as_asked() -> None:
     _compare(d.high, 1.0, 0.2, 0.0)
     for a, b in ((dw, d.low), (dw, d.high), (d.low, d.high), (dw, (d.up - d.down) / dw)):
         assert abs(np.corrcoef(a.flatten(), b.flatten())[0, 1]) < Z / math.sqrt(N)
+
+
+def test_bounds_are_folded_at_the_origin_of_the_range() -> None:
+    bounds = {"low": -1.0, "high": 1.0, "low_spread": 0.6, "high_spread": 1.5}
+    d = _build({"kind": "soft_bounds", "dw_min": 0.1, "bounds": bounds}, 1, N, seed=3).devices
+    assert stats.kstest(d.high.flatten().numpy(), stats.foldnorm(1 / 1.5, scale=1.5).cdf).pvalue > 6e-7
+    assert stats.kstest(-d.low.flatten().numpy(), stats.foldnorm(1 / 0.6, scale=0.6).cdf).pvalue > 6e-7
+    one_sided = {"low": 0.0, "high": 2.0, "high_spread": 0.1}
+    d = _build({"kind": "constant_step", "dw_min": 0.1, "bounds": one_sided}, 1, 50, seed=3).devices
+    assert (d.low == 0).all()
+    shifted = {"low": 1.0, "high": 3.0, "low_spread": 5.0, "high_spread": 5.0}
+    d = _build({"kind": "constant_step", "dw_min": 0.1, "bounds": shifted}, 1, N, seed=3).devices
+    assert (d.low < 2).all() and (d.high > 2).all()
 
 
 def test_steps_may_be_log_normal() -> None:
