@@ -24,7 +24,8 @@ from torch import Tensor
 from typing_extensions import Self
 
 from device_models.effect import Site
-from device_models.pulse_response import BASE_NUMBERS, Devices, PulsedUpdate, PulseResponse
+from device_models.pulse_response import Devices, PulseResponse
+from device_models.pulsed_update import BASE_NUMBERS, PulsedUpdate
 from device_models.units import Factor, PerChip, SignedFactor, values
 
 _POINTS = (-(3.0**0.5), 0.0, 3.0**0.5)

@@ -19,7 +19,8 @@ from torch import Tensor
 from device_models.effect import Site
 from device_models.errors import ProfileError
 from device_models.linear_steps import SoftBounds
-from device_models.pulse_response import BASE_NUMBERS, Bounds, PulseResponse
+from device_models.pulse_response import PulseResponse
+from device_models.pulsed_update import BASE_NUMBERS, Bounds
 from device_models.registry import UpdateDescription
 
 Z = 5.0
