@@ -8,7 +8,7 @@
 | `Time`        | `20 s`, `250 ns`, `1 h`, `1 day` | float, seconds                |
 | `Resistance`  | `1 ohm`, `2.2 kohm`| float, ohms                                 |
 | `Factor`      | `1.5`              | float, not negative, no unit                |
-| `SignedFactor` | `-0.4`            | float, no unit                              |
+| `SignedFactor` | `-0.5`            | float, of either sign, no unit              |
 
 `PerChip[T]` additionally admits `{each: [a, b, ...]}`: one value for each chip of a population.
 A value is written back so that reading it again gives the same float, bit for bit.
@@ -75,6 +75,11 @@ class _PerChipSchema:
         values = {"type": "array", "items": item, "minItems": 1}
         each = {"type": "object", "properties": {"each": values}, "required": ["each"], "additionalProperties": False}
         return {"anyOf": [item, each]}
+
+
+def values(value: T | Each[T]) -> tuple[T, ...]:
+    """All values that a per-chip parameter takes."""
+    return value.values if isinstance(value, Each) else (value,)
 
 
 UNION_TAGS = ("one", "per-chip")
