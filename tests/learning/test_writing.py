@@ -58,7 +58,7 @@ def test_mixed_precision_loses_nothing(lab):
 def test_each_chip_has_its_own_rate(lab):
     bench, _ = _bp(lab, "in_memory", lr=[0.03, 0.03, 0.003, 0.003], steps=5, alike=True)
     fast, slow = bench.chip.pulses[:2].double().mean(), bench.chip.pulses[2:].double().mean()
-    assert 8 < fast / slow < 12, "ten times the rate; hundreds of pulses, so a count is known to 7 %"
+    assert 5 < fast / slow < 15, "ten times the rate, on gradients that it makes smaller"
 
 
 @pytest.mark.parametrize("writing", ["in_memory", "mixed_precision"])

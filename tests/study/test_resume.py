@@ -47,7 +47,8 @@ LIVING = [  # devices that remember: pulses, wear, slow noise that wanders as th
     "chip.profile={name: living, conductance: {max: 25 uS}, cell: reference, faults: {stuck_low: 1 %}, "
     "update: {kind: soft_bounds, dw_min: 0.004, cycle_to_cycle: 0.3, write_noise: 1.0}, "
     "endurance: {cycles: 500, spread: 0.3}, read_disturb: {rate: 1.0e-7}, "
-    "drift: {kind: constant, t0: 1 s, mean: 0.01}, read_noise: [{sigma: 1 %}, {kind: flicker, q: 0.005, t_r: 250 ns, t0: 20 s}, "
+    "drift: {kind: constant, t0: 1 s, mean: 0.01}, read_noise: [{sigma: 1 %}, "
+    "{kind: flicker, q: 0.005, t_r: 250 ns, t0: 20 s}, "
     "{kind: telegraph, amplitude: 5 %, tau: 0.1 s}, {kind: lorentzian, sigma: 1 %, tau: 3 us}]}",
     "train.step_time=30 ms",
     "train.optimizer={mixed_precision: {lr: 0.1, momentum: 0.5}}",
