@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from device_models.profile import Device
     from device_models.read_noise import ReadNoise
 
-_STATE = ("target", "programmed", "written_at")
+_STATE = ("target", "programmed", "written_at", "attempts")
 """Attributes that a checkpoint holds, beside the states of effects."""
 
 
@@ -27,6 +27,7 @@ class Cells:
         drifted: siemens, what it is, slow noise aside, at the time of the last `settle`.
         conductance: siemens, the same with slow noise: the mean of its reads.
         written_at: seconds, time of its last write, double precision; None where time changes nothing.
+        attempts: of programming it, over all its writes, int32; None without write-verify, where each write takes one.
     """
 
     target: Tensor
@@ -34,6 +35,7 @@ class Cells:
     drifted: Tensor
     conductance: Tensor
     written_at: Tensor | None
+    attempts: Tensor | None
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -51,7 +53,7 @@ class Cells:
         device, made = self._device, _Handed(fabrication)
         self._states = tuple(dict(each.fabricate(made.take(each.fabricated))) for each in device.effects)
         self.target = target
-        self.programmed, renewed = self._outcome(target, numbers)
+        self.programmed, renewed, self.attempts = self._outcome(target, numbers)
         every = torch.ones_like(target, dtype=torch.bool)
         for effect, state, new in zip(device.effects, self._states, renewed, strict=True):
             state.update(new)
@@ -74,7 +76,9 @@ class Cells:
             written &= (target - self.target).abs_() >= half
         if also is not None:
             written = written | also
-        programmed, renewed = self._outcome(target, numbers)
+        programmed, renewed, attempts = self._outcome(target, numbers)
+        if self.attempts is not None and attempts is not None:
+            self.attempts = self.attempts + attempts * written
         if half > 0 or numbers is not None:
             self.target = torch.where(written, target, self.target)
             self.programmed = torch.where(written, programmed, self.programmed)
@@ -142,13 +146,24 @@ class Cells:
         """Drift exponents, (C, out, rows); None without drift."""
         return None if self._device.drift is None else self.state(self._device.drift)["nu"]
 
-    def _outcome(self, target: Tensor, numbers: Tensor | None) -> tuple[Tensor, list[State]]:
-        """(programmed, renewed states) of every device if it were written."""
+    def _outcome(self, target: Tensor, numbers: Tensor | None) -> tuple[Tensor, list[State], Tensor | None]:
+        """(programmed, renewed states, attempts) of every device if it were written."""
         device, handed = self._device, _Handed(numbers)
-        programmed = target
-        if device.programming is not None:
+        programmed, attempts = target, None
+        if device.write_verify is not None:
+            own = handed.take(device.write_verify.numbers)
+            programmed, attempts = device.write_verify.program(target, own, self._read_variance)
+        elif device.programming is not None:
             programmed = device.programming.program(target, handed.take(device.programming.numbers))
-        return programmed, [effect.write(target, handed.take(effect.written)) for effect in device.effects]
+        return programmed, [effect.write(target, handed.take(effect.written)) for effect in device.effects], attempts
+
+    def _read_variance(self, g: Tensor) -> Tensor | float:
+        """Of one read of devices of these conductances, what outlives a step aside; siemens squared."""
+        total: Tensor | float = 0.0
+        for noise in self._device.read_noise:
+            state = None if noise.slow is None else self.state(noise.slow)
+            total = total + noise.variance(g, g, state) * noise.in_a_read
+        return total
 
 
 class _Handed:

@@ -8,27 +8,53 @@ from pydantic import Field
 
 from device_models.drift import ConstantDrift, LogarithmicDrift
 from device_models.flicker_noise import FlickerNoise
-from device_models.programming import ConstantProgramming, PolynomialProgramming
-from device_models.read_noise import AdditiveReadNoise, PolynomialReadNoise, ProportionalReadNoise
+from device_models.programming import ConstantProgramming, PolynomialProgramming, SaturatingProgramming, Spread
+from device_models.read_noise import (
+    AdditiveReadNoise,
+    PolynomialReadNoise,
+    ProportionalReadNoise,
+    SaturatingReadNoise,
+)
+from device_models.relaxation import LogarithmicRelaxation, SpreadRelaxation
+from device_models.retention import RetentionFailure
 from device_models.telegraph_noise import RelaxationNoise, TelegraphNoise
+from device_models.thermal_noise import ShotNoise, ThermalNoise
 
 EFFECTS = (
     AdditiveReadNoise,
     ProportionalReadNoise,
     PolynomialReadNoise,
+    SaturatingReadNoise,
     FlickerNoise,
     RelaxationNoise,
     TelegraphNoise,
+    ThermalNoise,
+    ShotNoise,
     PolynomialProgramming,
     ConstantProgramming,
+    SaturatingProgramming,
     LogarithmicDrift,
     ConstantDrift,
+    LogarithmicRelaxation,
+    SpreadRelaxation,
+    RetentionFailure,
 )
 """All that have a `kind`."""
 
 ReadNoiseDescription = Annotated[
-    AdditiveReadNoise | ProportionalReadNoise | PolynomialReadNoise | FlickerNoise | RelaxationNoise | TelegraphNoise,
+    AdditiveReadNoise
+    | ProportionalReadNoise
+    | PolynomialReadNoise
+    | SaturatingReadNoise
+    | FlickerNoise
+    | RelaxationNoise
+    | TelegraphNoise
+    | ThermalNoise
+    | ShotNoise,
     Field(discriminator="kind"),
 ]
-ProgrammingDescription = Annotated[PolynomialProgramming | ConstantProgramming, Field(discriminator="kind")]
+ProgrammingDescription = Spread
 DriftDescription = Annotated[LogarithmicDrift | ConstantDrift, Field(discriminator="kind")]
+RelaxationDescription = Annotated[
+    LogarithmicRelaxation | SpreadRelaxation | RetentionFailure, Field(discriminator="kind")
+]

@@ -19,11 +19,13 @@ class Source(NamedTuple):
         variance: in weight units squared, (C, out, rows), or with ones where it is uniform.
         white: share of it that is drawn anew in every pass.
         passing: what changes between passes and remembers; weights are shares of the variance.
+        power: of the input with which it grows; see `ReadNoise`.
     """
 
     variance: Tensor
     white: float = 1.0
     passing: tuple[Relaxation, ...] = ()
+    power: int = 2
 
     @property
     def uniform(self) -> bool:
@@ -69,7 +71,7 @@ class Pair:
     def sources(self) -> list[Source]:
         """The read noise of the pairs, what needs no product of its own merged."""
         if self._sources is None:
-            white: Tensor | None = None
+            white: dict[int, Tensor] = {}
             remembering = []
             for noise in self._device.read_noise:
                 if not noise.in_a_read:
@@ -77,19 +79,19 @@ class Pair:
                 variance = sum(self._variances(noise), torch.zeros((), device=self.weights.device))
                 variance = variance * self._unit.square()
                 if noise.passing:
-                    remembering.append(Source(variance, noise.white, noise.passing))
+                    remembering.append(Source(variance, noise.white, noise.passing, noise.power))
                 else:
-                    white = variance * noise.white + (0.0 if white is None else white)
-            self._sources = [*([] if white is None else [Source(white)]), *remembering]
+                    white[noise.power] = variance * noise.white + white.get(noise.power, 0.0)
+            self._sources = [*(Source(each, power=power) for power, each in white.items()), *remembering]
         return self._sources
 
-    def deviations(self) -> Iterator[tuple[Tensor, tuple[Relaxation, ...], float]]:
-        """(standard deviations of both devices (C, 2, out, rows), memory, white share) of each read noise."""
+    def deviations(self) -> Iterator[tuple[Tensor, tuple[Relaxation, ...], float, int]]:
+        """(standard deviations of both devices (C, 2, out, rows), memory, white share, power) of each read noise."""
         for noise in self._device.read_noise:
             if noise.in_a_read:
                 sides = [v.sqrt() * self._unit for v in self._variances(noise)]
                 shape = (-1, 2, *self.weights.shape[1:])
-                yield torch.stack(sides, 1).expand(shape), noise.passing, noise.white
+                yield torch.stack(sides, 1).expand(shape), noise.passing, noise.white, noise.power
 
     def _variances(self, noise: ReadNoise) -> list[Tensor]:
         return [cells.variance(noise) for cells in self.sides]
