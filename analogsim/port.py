@@ -245,11 +245,12 @@ class Limits(NamedTuple):
             where the range follows the weights.
         inputs: per layer the largest level that drives a row, or None.
         outputs: per layer the largest digitised pre-activation, or None; also None where several tiles add up to it.
+            (C,) where a digital factor behind the converter compensates drift.
     """
 
     weights: tuple[Tensor | None, ...]
     inputs: tuple[float | None, ...]
-    outputs: tuple[float | None, ...]
+    outputs: tuple[float | Tensor | None, ...]
 
 
 class Hardware(Protocol):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from device_models.profile import Device
     from device_models.read_noise import ReadNoise
 
-_STATE = ("target", "programmed", "written_at", "attempts")
+_STATE = ("target", "programmed", "written_at", "attempts", "writes")
 """Attributes that a checkpoint holds, beside the states of effects."""
 
 
@@ -28,6 +28,7 @@ class Cells:
         conductance: siemens, the same with slow noise: the mean of its reads.
         written_at: seconds, time of its last write, double precision; None where time changes nothing.
         attempts: of programming it, over all its writes, int32; None without write-verify, where each write takes one.
+        writes: of single devices with write-verify, the first programming included, (C,), int64; None without.
     """
 
     target: Tensor
@@ -36,6 +37,7 @@ class Cells:
     conductance: Tensor
     written_at: Tensor | None
     attempts: Tensor | None
+    writes: Tensor | None
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -55,6 +57,7 @@ class Cells:
         self.target = target
         self.programmed, renewed, self.attempts = self._outcome(target, numbers)
         every = torch.ones_like(target, dtype=torch.bool)
+        self.writes = None if self.attempts is None else every.sum(dim=(1, 2))
         for effect, state, new in zip(device.effects, self._states, renewed, strict=True):
             state.update(new)
             effect.touch(state, every, now)
@@ -77,8 +80,9 @@ class Cells:
         if also is not None:
             written = written | also
         programmed, renewed, attempts = self._outcome(target, numbers)
-        if self.attempts is not None and attempts is not None:
+        if self.attempts is not None and self.writes is not None and attempts is not None:
             self.attempts = self.attempts + attempts * written
+            self.writes = self.writes + written.sum(dim=(1, 2))
         if half > 0 or numbers is not None:
             self.target = torch.where(written, target, self.target)
             self.programmed = torch.where(written, programmed, self.programmed)

@@ -5,7 +5,7 @@ A conductance G at temperature T carries the current noise (Nyquist, Phys. Rev. 
     S_I = 4 k_B T G                 sigma_I^2 = S_I df,  df = 1 / (2 t_int)
 
 whatever voltage lies across it: a row at 0 V is as noisy as a driven one. Carriers that cross a barrier one by one add
-shot noise (Schottky, Ann. Phys. 362:541, 1918) that grows with the current,
+shot noise (Schottky, Ann. Phys. 362(23):541, 1918) that grows with the current,
 
     S_I = 2 q F |I|
 

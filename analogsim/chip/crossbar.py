@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from analogsim.chip.compensation import Compensation, reference_vectors
 from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping, to_conductances
 from analogsim.chip.pair import Pair
@@ -52,6 +53,7 @@ class Crossbar:
     Attributes:
         w_max: the weight that G_max stands for, (C, 1, 1) or (C, out, 1).
         pair: the devices.
+        compensation: of their drift.
         device_writes: number of device pairs of which one or both were written since the first programming, (C,),
             int64.
     """
@@ -65,6 +67,7 @@ class Crossbar:
         self._by_column = sampling == "column"
         self._wander = wander
         self.pair = Pair(device)
+        self.compensation = Compensation()
         self._now = 0.0
 
     @property
@@ -95,6 +98,7 @@ class Crossbar:
         """
         self.w_max = self._mapping.initial_range(weights)
         self.target = weights.clone()
+        self.compensation = Compensation()
         self.device_writes = torch.zeros(weights.shape[0], dtype=torch.int64, device=weights.device)
         made = (None, None) if fabrication is None else fabrication.unbind(2)
         for (cells, target, xi), own in zip(self._sides(numbers), made, strict=True):
@@ -132,12 +136,18 @@ class Crossbar:
         return None if dac is None or dac.scaling == "per_vector" else dac.range
 
     @property
-    def output_limit(self) -> float | None:
-        """Largest digitised result, or None where there is none, or where several tiles add up to it."""
+    def output_limit(self) -> float | Tensor | None:
+        """Largest digitised result, (C,) where it is compensated.
+
+        None where there is none, or where several tiles add up to it.
+        """
         d, rows = self._device, self.weights.shape[2]
         several = len(self._geometry.blocks(rows)) > 1
         per_vector = d.dac is not None and d.dac.scaling == "per_vector"
-        return None if d.adc is None or several or per_vector else d.adc.range
+        if d.adc is None or several or per_vector:
+            return None
+        factor = self.compensation.factor
+        return d.adc.range if factor is None else d.adc.range * factor
 
     def saturated(self) -> Tensor:
         """Share of weights that rest at the end of the range, (C,)."""
@@ -146,13 +156,19 @@ class Crossbar:
     def state_dict(self) -> dict[str, Any]:
         """What the devices hold, for a checkpoint; the tensors are live."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _STATE}
-        return {**state, "pair": self.pair.state_dict(), "now": self._now}
+        return {
+            **state,
+            "pair": self.pair.state_dict(),
+            "now": self._now,
+            "compensation": self.compensation.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on a crossbar that has been programmed."""
         for name in _STATE:
             setattr(self, name, state[name].to(self.target.device, copy=True))
         self.pair.load_state_dict(state["pair"])
+        self.compensation.load_state_dict(state["compensation"], self.target.device)
         self._settle(state["now"], wander=False)
 
     def settle(self, now: float) -> None:
@@ -187,7 +203,18 @@ class Crossbar:
         levels, gain = (x, None) if dac is None else dac.encode(x)
         operand = Operand.forward(self.pair, self._by_column)
         sd = self._column_sd(gain, self.w_max.transpose(1, 2))
-        return levels, self._reader(self.weights.shape[2]).read(levels, gain, operand, draws, sd, analog_injection)
+        y = self._reader(self.weights.shape[2]).read(levels, gain, operand, draws, sd, analog_injection)
+        return levels, self.compensation.apply(y)
+
+    def reference_level(self, draws: Draws, now: float) -> Tensor:
+        """Sum of the absolute outputs under the reference vectors, without compensation, (C,)."""
+        d = self._device
+        bound = None if d.adc is None else d.adc.range
+        x = reference_vectors(self.target, d.full_scale, bound)[:, None, None]
+        compensation, self.compensation = self.compensation, Compensation()
+        _, y = self.read(x, draws, None, now)
+        self.compensation = compensation
+        return y.abs().sum(dim=(1, 2, 3, 4))
 
     def read_transposed(self, vector: Tensor, inputs: int, draws: Draws, now: float = 0.0) -> Tensor:
         """Backward product W^T v through the same devices: columns driven, rows read; the bias row is not read.
@@ -214,7 +241,8 @@ class Crossbar:
             levels, gain = d.dac.encode(vector, per_vector=True)
         operand = Operand.backward(self.pair, self._by_column, inputs, scale)
         reader = self._reader(self.weights.shape[1])
-        return reader.read(levels, gain, operand, draws, self._column_sd(gain, largest))
+        y = reader.read(levels, gain, operand, draws, self._column_sd(gain, largest))
+        return self.compensation.apply(y)
 
     def _reader(self, lines: int) -> Reader:
         return Reader(self._device, self._geometry.blocks(lines), self._by_column)

@@ -206,7 +206,7 @@ def _device_by_device(
         sd = sd if operand.scale is None else sd / operand.scale[:, None]
         return sd[:, :, block, :columns].transpose(2, 3)
 
-    sources = [(oriented(sd), *rest) for sd, *rest in operand.pair.deviations()]
+    sources = [(oriented(sd), passing, white, power) for sd, passing, white, power in operand.pair.deviations()]
     if operand.transposed:  # see Operand.backward
         sources = [
             (sd * (white + sum(part.weight for part in parts)) ** 0.5, (), 1.0, power)
