@@ -1,4 +1,4 @@
-"""Thermal and shot noise against their closed forms, the saturating read noise, and temperatures as they are written."""
+"""Thermal and shot noise against their closed forms, the saturating read noise, and how temperatures are written."""
 
 from __future__ import annotations
 
