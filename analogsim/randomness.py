@@ -34,6 +34,8 @@ class Purpose(enum.IntEnum):
     BACKWARD_READ = 9
     WANDERING = 10
     FAULTS = 11
+    CONVERTERS = 13
+    CALIBRATION = 14
 
 
 class Streams:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -15,6 +15,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from device_models._yaml import load_yaml, read_yaml
+from device_models.column_adc import ColumnADC
 from device_models.column_noise import ColumnNoise
 from device_models.conductance_effect import ConductanceEffect
 from device_models.converters import ADC, DAC
@@ -25,7 +26,15 @@ from device_models.faults import Fabrication, Faults
 from device_models.iv import Conduction, SinhConduction
 from device_models.programming import Programming
 from device_models.read_noise import ReadNoise
-from device_models.registry import EFFECTS, DriftDescription, ProgrammingDescription, ReadNoiseDescription
+from device_models.registry import (
+    EFFECTS,
+    DriftDescription,
+    ProgrammingDescription,
+    ReadNoiseDescription,
+    UnitNoiseDescription,
+)
+from device_models.slices import Slices
+from device_models.unit_noise import UnitNoise
 from device_models.units import UNION_TAGS, Conductance
 from device_models.wires import IRDrop, Wires
 
@@ -38,7 +47,7 @@ def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 def _holds(part: str | int | None) -> bool:
     """Whether an effect stands here: a place in a list of effects, or a field for one."""
-    return isinstance(part, int) or part in ("programming", "drift")
+    return isinstance(part, int) or part in ("programming", "drift", "unit_noise")
 
 
 _KINDS = {kind for effect in EFFECTS for kind in get_args(effect.model_fields["kind"].annotation)}
@@ -76,6 +85,11 @@ class DeviceProfile(Description):
     """How far a write ends from its target."""
     granularity: Conductance = 0.0
     """A device is written only where its target moved by at least half of this conductance since its last write."""
+    cell: Literal["pair", "reference"] = "pair"
+    """`pair`: a weight is the difference of two devices; `reference`: one device against a fixed one in the middle of
+    its range, of which each device has one of its own."""
+    slices: Slices | None = None
+    """Several device pairs for each weight, read one by one; without them one pair holds it."""
     drift: DriftDescription | None = None
     """How conductances fall with the time since their last write."""
     read_noise: tuple[ReadNoiseDescription, ...] = ()
@@ -92,6 +106,8 @@ class DeviceProfile(Description):
     """Row drivers; without them inputs are exact."""
     adc: ADC | None = None
     """Column converters; without them outputs are exact."""
+    unit_noise: UnitNoiseDescription | None = None
+    """Noise of the units themselves, once per pass, after the digital sum."""
     timing: Timing = Timing()
     """When the chip reads."""
     references: tuple[str, ...] = ()
@@ -102,6 +118,18 @@ class DeviceProfile(Description):
     def _one_or_many(cls, value: Any) -> Any:
         entries = value if isinstance(value, list | tuple) else [] if value is None else [value]
         return [{"kind": "additive", **entry} if isinstance(entry, Mapping) else entry for entry in entries]
+
+    @model_validator(mode="after")
+    def _every_digit_is_written(self) -> Self:
+        if self.slices is not None:
+            span = (self.conductance.max - self.conductance.min) / (2 if self.cell == "reference" else 1)
+            digit = span / (self.slices.base - 1)
+            if self.granularity / 2 > digit * (1 - 1e-6):
+                raise ValueError(
+                    f"half of granularity must lie below {digit:g} S, one step of a slice: a carry would be lost "
+                    f"(got granularity {self.granularity:g} S)"
+                )
+        return self
 
     def build(self, chips: int, device: torch.device, dtype: torch.dtype) -> Device:
         """The tensors of a population.
@@ -119,6 +147,8 @@ class DeviceProfile(Description):
             g_max=self.conductance.max,
             programming=None if self.programming is None else self.programming.build(site),
             granularity=self.granularity,
+            cell=self.cell,
+            slices=self.slices,
             drift=None if self.drift is None else self.drift.build(site),
             read_noise=tuple(noise.build(site) for noise in self.read_noise),
             column_noise=None if self.column_noise is None else self.column_noise.build(site),
@@ -126,7 +156,8 @@ class DeviceProfile(Description):
             wires=None if self.wires is None else self.wires.build(site),
             conduction=None if self.conduction is None else self.conduction.build(site),
             dac=self.dac,
-            adc=self.adc,
+            adc=None if self.adc is None else self.adc.build(site),
+            unit_noise=None if self.unit_noise is None else self.unit_noise.build(site),
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -156,6 +187,8 @@ class Device:
         g_min, g_max: conductance range, siemens.
         programming: noise of a write.
         granularity: siemens, twice the smallest change of a target that is written.
+        cell: what a weight is.
+        slices: how many pairs hold a weight; None: one.
         drift: of what was written.
         read_noise: effects whose variances add.
         column_noise: share of a fully-on device's full-scale current, (C, 1, 1).
@@ -163,12 +196,15 @@ class Device:
         wires: how conductances arrive at the ends of the lines.
         conduction: I-V curve of the devices.
         dac, adc: converters.
+        unit_noise: of the units, after the digital sum.
     """
 
     g_min: float
     g_max: float
     programming: Programming | None
     granularity: float
+    cell: Literal["pair", "reference"]
+    slices: Slices | None
     drift: Drift | None
     read_noise: tuple[ReadNoise, ...]
     column_noise: Tensor | None
@@ -176,12 +212,18 @@ class Device:
     wires: IRDrop | None
     conduction: Conduction | None
     dac: DAC | None
-    adc: ADC | None
+    adc: ColumnADC | None
+    unit_noise: UnitNoise | None
 
     @property
     def full_scale(self) -> float:
         """Full-scale input in units of the activations; 1 where inputs have no DAC."""
         return 1.0 if self.dac is None else self.dac.range
+
+    @property
+    def span(self) -> float:
+        """Conductance that the largest weight stands for, siemens."""
+        return (self.g_max - self.g_min) / (2 if self.cell == "reference" else 1)
 
     @cached_property
     def levels(self) -> tuple[ConductanceEffect, ...]:

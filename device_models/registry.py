@@ -13,6 +13,7 @@ from device_models.nonlinear_steps import ExponentialStep, PowerStep
 from device_models.programming import ConstantProgramming, PolynomialProgramming
 from device_models.read_noise import AdditiveReadNoise, PolynomialReadNoise, ProportionalReadNoise
 from device_models.telegraph_noise import RelaxationNoise, TelegraphNoise
+from device_models.unit_noise import BernoulliUnitNoise, GaussianUnitNoise, TelegraphUnitNoise
 
 EFFECTS = (
     AdditiveReadNoise,
@@ -25,6 +26,9 @@ EFFECTS = (
     ConstantProgramming,
     LogarithmicDrift,
     ConstantDrift,
+    GaussianUnitNoise,
+    BernoulliUnitNoise,
+    TelegraphUnitNoise,
 )
 """All that have a `kind`."""
 
@@ -36,4 +40,7 @@ ProgrammingDescription = Annotated[PolynomialProgramming | ConstantProgramming, 
 DriftDescription = Annotated[LogarithmicDrift | ConstantDrift, Field(discriminator="kind")]
 UpdateDescription = Annotated[
     IdealUpdate | ConstantStep | LinearStep | SoftBounds | ExponentialStep | PowerStep, Field(discriminator="kind")
+]
+UnitNoiseDescription = Annotated[
+    GaussianUnitNoise | BernoulliUnitNoise | TelegraphUnitNoise, Field(discriminator="kind")
 ]
