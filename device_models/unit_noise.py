@@ -115,8 +115,8 @@ class BernoulliUnitNoise(Description):
     """Of `high`, percent."""
 
     def build(self, site: Site) -> UnitNoise:
-        values = (site.per_chip(getattr(self, name), 0, f"unit_noise.{name}") for name in ("low", "high"))
-        return _Bernoulli(*values, site.per_chip(self.probability, 0, "unit_noise.probability"))
+        low, high = (site.per_chip(getattr(self, name), 0, f"unit_noise.{name}") for name in ("low", "high"))
+        return _Bernoulli(low, high, site.per_chip(self.probability, 0, "unit_noise.probability"))
 
 
 class TelegraphUnitNoise(Description):

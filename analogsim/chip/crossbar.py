@@ -164,9 +164,9 @@ class Crossbar:
         w_max = self._mapping.next_range(self.w_max, target)
         moved = None if w_max is self.w_max else w_max != self.w_max
         self.w_max, self.target = w_max, torch.minimum(torch.maximum(target, -w_max), w_max)
-        for (plus, *first), (minus, *second) in self._sides(numbers):
-            fixed = self._device.cell == "reference"  # it stands for no weight: no range moves it
-            written = plus.write(*first, now, moved) | minus.write(*second, now, None if fixed else moved)
+        fixed = self._device.cell == "reference"  # a reference stands for no weight: no range moves it
+        for (plus, target, xi), (minus, rest, own) in self._sides(numbers):
+            written = plus.write(target, xi, now, moved) | minus.write(rest, own, now, None if fixed else moved)
             self.device_writes += written.sum(dim=(1, 2))
         self._settle(now)
 

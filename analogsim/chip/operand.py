@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from analogsim.chip.pair import Pair, Source
@@ -54,19 +55,14 @@ class Operand:
     @classmethod
     def together(cls, operands: Sequence[Operand]) -> Operand:
         """All slices as one, for results that nothing rounds before they are added: noises are independent."""
-        first, *rest = operands
-        if not rest:
+        first = operands[0]
+        if len(operands) == 1:
             return first
-        weights = sum((each.weights * each.share for each in rest), first.weights * first.share)
-        sources = [
-            Source(
-                sum(
-                    (source.variance * each.share**2 for source, each in zip(same[1:], rest, strict=True)),
-                    same[0].variance * first.share**2,
-                ),
-                *same[0][1:],
-            )
-            for same in zip(*(each.sources for each in operands), strict=True)
-        ]
-        amplifiers = sum(each.share**2 for each in operands)
+        shares = [each.share for each in operands]
+        weights = torch.stack([each.weights * share for each, share in zip(operands, shares, strict=True)]).sum(0)
+        sources = []
+        for same in zip(*(each.sources for each in operands), strict=True):
+            variances = [source.variance * share**2 for source, share in zip(same, shares, strict=True)]
+            sources.append(same[0]._replace(variance=torch.stack(variances).sum(0)))
+        amplifiers = sum(share**2 for share in shares)
         return cls(first.pair, weights, sources, 1.0, first.scale, first.transposed, amplifiers)

@@ -81,9 +81,7 @@ def test_backward_reads_drive_the_columns_in_the_same_way(
 
 @encoding
 @polarity
-def test_a_coarse_adc_rounds_every_read_of_its_own(
-    linear: Any, profile_of: Any, encoding: str, polarity: str
-) -> None:
+def test_a_coarse_adc_rounds_every_read_of_its_own(linear: Any, profile_of: Any, encoding: str, polarity: str) -> None:
     step, top = 37.0, 7
     profile = profile_of(dac=_dac(encoding, polarity), adc={"bits": 4, "range": step * top})
     chip = _chip(linear, profile)
@@ -236,7 +234,7 @@ def test_slices_err_and_drift_on_their_own(chip_of: Any, profile_of: Any) -> Non
 
 def test_steps_of_a_slice_that_a_granularity_would_lose_are_refused(profile_of: Any) -> None:
     profile_of(slices=SLICES, granularity="16 uS")
-    with pytest.raises(ValueError, match="half of granularity must lie below 8.33333e-06 S, one step of a slice"):
+    with pytest.raises(ValueError, match=r"half of granularity must lie below 8\.33333e-06 S, one step of a slice"):
         profile_of(slices=SLICES, granularity="17 uS")
     with pytest.raises(ValueError, match=r"count x bits must not exceed 20 \(got 5 x 5\)"):
         profile_of(slices={"count": 5, "bits": 5})

@@ -51,8 +51,6 @@ class Case(NamedTuple):
         return DeviceProfile.from_data({"name": "test", "conductance": {"max": "25 uS"}, **self.parts})
 
 
-
-
 def _driven(encoding: str, bits: int, polarity: str = "bipolar") -> dict[str, Any]:
     dac = {"bits": bits, "range": 2, "scaling": "per_vector", "encoding": encoding, "polarity": polarity}
     return {**EVERYTHING, "dac": dac}

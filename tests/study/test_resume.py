@@ -43,6 +43,12 @@ WILD = [  # two points of an axis, of which the second diverges in the first ste
     "arms={bp: {rule: bp, oracle: [output_error, transposed_read]}, np: {rule: np}}",
 ]
 AXES = ["chip.overrides.read_noise.sigma={each: [0.3 %, 1 %]}", "seed={each: [3, 4]}"]
+PERIPHERY = [
+    "chip.order=pass",
+    "chip.overrides={dac: {bits: 4, encoding: bit_serial, polarity: two_phase}, "
+    "adc: {range: calibrated, gain_error: 5 %, offset_error: 1.0, correction: {gain_error: 1 %}}, "
+    "slices: {count: 2, bits: 3}, unit_noise: {kind: telegraph, amplitude: 0.01, flip: 8 %}}",
+]
 FILES = ("scenario.yaml", "metrics.jsonl", "result.json")
 
 
@@ -125,6 +131,7 @@ def _stopped(parent: Path, arm: str, step: int, *settings: str) -> Path:
         (AXES, "np", 4),
         (["train.optimizer={nadam: {lr: 1.0e-3}}", "chip.precision=float64"], "danp", 7),
         (["train.checkpoint_every=1 epoch"], "np", 13),
+        (PERIPHERY, "bp", 8),
     ],
 )
 def test_a_resumed_run_has_the_bytes_of_an_undisturbed_one(
