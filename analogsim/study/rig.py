@@ -58,6 +58,14 @@ class Rig:
         """Where weights and signals are clipped."""
         return self.chip.limits
 
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Set the ranges of ADCs that are calibrated, by the first training inputs; once, before training."""
+        adc = self.chip.profile.adc
+        if adc is not None and adc.calibration is not None:
+            inputs = self.task.first_inputs(adc.calibration.inputs)
+            self.chip.calibrate(inputs.expand(self.chips, *inputs.shape[1:]), now=self.clock.now)
+
     def next_batch(self) -> None:
         """Move on to the next batch."""
         self._batch = self.task.next_batch()
