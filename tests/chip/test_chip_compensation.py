@@ -163,7 +163,7 @@ def test_limits_of_compensated_outputs_follow_the_factor(chip_of: Any, profile_o
         torch.testing.assert_close(limit, 4 * factor)
     a = torch.full((3, 2, 1, 1), 5.0, dtype=torch.float64)
     passed = unclipped(torch.ones_like(a), a, chip.limits.outputs[0])[:, 0, 0, 0]
-    assert passed.tolist() == [0.0, 1.0, 1.0], "4 x 1.8 and 4 x 3.3 are more than 5"
+    assert passed.tolist() == [0.0, 1.0, 1.0], "4 x 1.8 and 4 x 3.2 are more than 5"
 
 
 def test_pcm_gives_back_its_mean_output_after_a_month(weights_of: Any, inputs_of: Any) -> None:
