@@ -191,7 +191,8 @@ class Crossbar:
         Args:
             x: (C, S or 1, P or 1, B, rows); a 1 says that all samples, or passes, share the vectors.
             draws: noise for S samples and P passes.
-            analog_injection: (C, S, P, B, out), added to the column currents before the ADC.
+            analog_injection: (C, S, P, B, out), added to the column currents before the ADC, as large as the result
+                is to show it.
             now: seconds.
 
         Returns:
@@ -203,7 +204,8 @@ class Crossbar:
         levels, gain = (x, None) if dac is None else dac.encode(x)
         operand = Operand.forward(self.pair, self._by_column)
         sd = self._column_sd(gain, self.w_max.transpose(1, 2))
-        y = self._reader(self.weights.shape[2]).read(levels, gain, operand, draws, sd, analog_injection)
+        injected = None if analog_injection is None else self.compensation.undo(analog_injection)
+        y = self._reader(self.weights.shape[2]).read(levels, gain, operand, draws, sd, injected)
         return levels, self.compensation.apply(y)
 
     def reference_level(self, draws: Draws, now: float) -> Tensor:
