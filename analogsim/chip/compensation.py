@@ -51,6 +51,10 @@ class Compensation:
         """Digital sums (C, ...) times the factor."""
         return y if self.factor is None else y * self.factor.reshape(-1, *(1,) * (y.dim() - 1))
 
+    def undo(self, y: Tensor) -> Tensor:
+        """What must stand before the factor so that y (C, ...) stands behind it."""
+        return y if self.factor is None else y / self.factor.reshape(-1, *(1,) * (y.dim() - 1))
+
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint; the tensors are live."""
         return {"reference": self.reference, "factor": self.factor}

@@ -338,7 +338,8 @@ class Crossbar:
         Args:
             x: (C, S or 1, P or 1, B, rows); a 1 says that all samples, or passes, share the vectors.
             draws: noise for S samples and P passes.
-            analog_injection: (C, S, P, B, out), added to the column currents before the ADC.
+            analog_injection: (C, S, P, B, out), added to the column currents before the ADC, as large as the result
+                is to show it.
             now: seconds.
             calibrate: set the ranges of the ADCs by this read's currents, where they are calibrated.
 
@@ -359,7 +360,8 @@ class Crossbar:
                 ]
             )
         w_max = self.w_max.transpose(1, 2)
-        y = self._read(levels, gain, self._forward, draws, w_max, analog_injection, calibrate)
+        injected = None if analog_injection is None else self.compensation.undo(analog_injection)
+        y = self._read(levels, gain, self._forward, draws, w_max, injected, calibrate)
         return levels, self.compensation.apply(y)
 
     def reference_level(self, draws: Draws, now: float) -> Tensor:
