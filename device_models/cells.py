@@ -107,11 +107,8 @@ class Cells:
         if self.attempts is not None and self.writes is not None and attempts is not None:
             self.attempts = self.attempts + attempts * written
             self.writes = self.writes + written.sum(dim=(1, 2))
-        if half > 0 or numbers is not None or self.pulsed is not None or self.lifetimes is not None:
-            self.target = torch.where(written, target, self.target)
-            self.programmed = torch.where(written, programmed, self.programmed)
-        else:
-            self.target = self.programmed = target  # what is not written has this target anyhow
+        self.target = torch.where(written, target, self.target)
+        self.programmed = torch.where(written, programmed, self.programmed)
         self._renew(written, renewed, now)
         return written
 
@@ -132,16 +129,20 @@ class Cells:
         """Standard normal numbers that an incremental write of a device takes."""
         return 0 if self.pulsed is None else self.pulsed.numbers + sum(e.written for e in self._device.effects)
 
-    def pulse(self, ups: Tensor, downs: Tensor, numbers: Tensor | None, now: float) -> Tensor:
+    def pulse(
+        self, ups: Tensor, downs: Tensor, numbers: Tensor | None, now: float, lines: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         """Incremental write: move the present state of devices by pulses, those up first.
 
-        Drift so far is undone no more than it is known: a pulse acts on what a device has become, and drift begins
-        anew from there. `settle(now)` comes before.
+        A pulse acts on what a device has become since its last write, and drift begins anew from there. `settle(now)`
+        comes before.
 
         Args:
             ups, downs: pulses of each device, (C, out, rows).
             numbers: standard normal, (C, `pulse_numbers`, out, rows); None where that is 0.
             now: seconds.
+            lines: pulses on the lines of rows (C, 1, rows) and columns (C, out, 1), where they are driven in parallel;
+                None: devices are pulsed one by one.
 
         Returns:
             Which devices received any, (C, out, rows).
@@ -150,15 +151,16 @@ class Cells:
         if self.lifetimes is not None and self.used is not None:
             ups, downs, self.used = self.lifetimes.spend(self.used, ups, downs)
         written, handed = (ups + downs) > 0, _Handed(numbers)
-        kept = self.drifted / self.programmed.clamp_min(torch.finfo(self.programmed.dtype).tiny)
-        kept = torch.where(self.programmed > 0, kept, 1.0) if self._device.levels else 1.0
-        moved = self.pulsed.write(ups, downs, handed.take(self.pulsed.numbers), kept)
+        change = self.drifted - self.programmed if self._device.levels else 0.0
+        moved = self.pulsed.write(ups, downs, handed.take(self.pulsed.numbers), change)
         self.programmed = torch.where(written, moved, self.programmed)
         self.target = torch.where(written, self.programmed, self.target)
         renewed = [effect.write(self.programmed, handed.take(effect.written)) for effect in self._device.effects]
         self._renew(written, renewed, now)
         if self._device.half_select is not None:
-            beside = [self._device.half_select.pulses(each) for each in (ups, downs)]
+            beside = [self._device.half_select.pulses(each, *(lines or ())) for each in (ups, downs)]
+            if self.lifetimes is not None and self.used is not None:
+                beside = [each * self.lifetimes.alive(self.used) for each in beside]
             self.programmed = (self.programmed + self.pulsed.nudge(*beside)).clamp_(min=0)
         return written
 
@@ -213,18 +215,21 @@ class Cells:
             handed = _Handed(numbers)
             for effect, state in zip(device.effects, states, strict=True):
                 effect.move(state, now, handed.take(effect.moving(state, now)))
-        levels, g = len(device.levels), self.programmed
+        levels, g, base = len(device.levels), self.programmed, self.programmed
         for effect, state in zip(device.levels, states[:levels], strict=True):
             g = effect.apply(g, self.programmed, state, elapsed)
-        self.drifted = g = g if self.faults is None else self.faults.apply(g)
+            base = effect.base(base, state, elapsed)
+        if self.faults is not None:
+            g, base = self.faults.apply(g), self.faults.apply(base)
+        self.drifted, self._base = g, base
         for effect, state in zip(device.effects[levels:], states[levels:], strict=True):
-            g = effect.apply(g, self.programmed, state, elapsed)
+            g = effect.apply(g, base, state, elapsed)
         self.conductance = g if self.faults is None else self.faults.silence(g)
 
     def variance(self, noise: ReadNoise) -> Tensor:
         """`noise.variance` of the devices as they are, siemens squared."""
         state = None if noise.slow is None else self.state(noise.slow)
-        variance = noise.variance(self.drifted, self.programmed, state)
+        variance = noise.variance(self.drifted, self._base, state)
         return variance if self.faults is None else self.faults.silence(variance)
 
     def state(self, effect: ConductanceEffect) -> State:

@@ -68,3 +68,7 @@ class ConductanceEffect(ABC):
             state: of this effect.
             elapsed: seconds since each device's write, double precision, same shape; None where nothing `ages`.
         """
+
+    def base(self, programmed: Tensor, state: State, elapsed: Tensor | None) -> Tensor:
+        """What noise laws take for the programmed conductance, siemens: not that where the effect has replaced it."""
+        return programmed

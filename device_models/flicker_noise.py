@@ -92,6 +92,10 @@ class _SlowFlicker(SlowNoise):
         widths = [high - low for low, high in zip(ends, [*ends[1:], math.inf], strict=True)]
         return [(reached - end).clamp_(min=0, max=width) for end, width in zip(ends, widths, strict=True)]
 
+    def active(self, elapsed: float) -> int:
+        longest = (max(elapsed, self.t0) + self.t_r) / (2 * math.pi)
+        return max(1, sum(end < longest for end in self.bins))
+
     def total(self, elapsed: Tensor) -> Tensor:
         return self._reached(elapsed).sub_(self.density.primitive(self.bins[0])).clamp_(min=0)
 

@@ -34,11 +34,14 @@ class PulseCounts(NamedTuple):
 
     Attributes:
         ups, downs: pulses of each device, (C, out, rows), whole numbers in the factors' dtype.
+        rows, columns: pulses on each line, (C, 1, rows) and (C, out, 1): in each of the two phases.
         saturated: share of the driven lines' probabilities (rows and columns, those of zeros aside) above 1, (C,).
     """
 
     ups: Tensor
     downs: Tensor
+    rows: Tensor
+    columns: Tensor
     saturated: Tensor
 
 
@@ -95,16 +98,21 @@ class OuterProduct(Description):
         chips, samples, out = post.shape
         net = post.new_zeros(chips, out, pre.shape[2])
         total = torch.zeros_like(net)
+        rows, columns = net.new_zeros(chips, 1, pre.shape[2]), net.new_zeros(chips, out, 1)
         block = max(1, _SLOTS // self.length)
         for start in range(0, samples, block):
             d, x = self._trains([p[:, start : start + block] for p in probabilities], uniform)
             net.baddbmm_(d.transpose(1, 2), x)
             total.baddbmm_(d.abs().transpose(1, 2), x.abs())
+            rows += x.abs().sum(1)[:, None]
+            columns += d.abs().sum(1)[:, :, None]
         beyond = sum((p.abs() > 1).sum((1, 2)) for p in probabilities)
         driven = sum((p != 0).sum((1, 2)) for p in probabilities)
         return PulseCounts(
             ups=(total + net) / 2,
             downs=(total - net) / 2,
+            rows=rows,
+            columns=columns,
             saturated=torch.as_tensor(beyond / torch.as_tensor(driven).clamp_min(1)).to(post.dtype),
         )
 

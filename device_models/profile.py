@@ -42,7 +42,7 @@ from device_models.registry import (
 )
 from device_models.slices import Slices
 from device_models.unit_noise import UnitNoise
-from device_models.units import UNION_TAGS, Conductance, PerChip, Temperature, values
+from device_models.units import UNION_TAGS, Conductance, PerChip, Temperature
 from device_models.wires import IRDrop, Wires
 from device_models.write_verify import Verified, WriteVerify
 
@@ -194,6 +194,7 @@ class DeviceProfile(Description):
             cell=self.cell,
             site=site,
             update=self.update,
+            step=None if self.update is None else site.per_chip(self.update.dw_min, 2, "update.dw_min"),
             outer_product=self.outer_product,
             refresh=self.refresh,
             endurance=self.endurance,
@@ -243,6 +244,7 @@ class Device:
         cell: what a weight is.
         site: where descriptions of single devices become tensors.
         update, outer_product, refresh: of incremental writes.
+        step: mean change of a device's coordinate by one pulse, (C, 1, 1), or None.
         endurance: of devices.
         half_select, read_disturb: what devices suffer that nobody meant to write.
         slices: how many pairs hold a weight; None: one.
@@ -265,6 +267,7 @@ class Device:
     cell: Literal["pair", "reference"]
     site: Site
     update: PulsedUpdate | None
+    step: Tensor | None
     outer_product: OuterProduct
     refresh: Refresh
     endurance: Endurance | None
@@ -311,9 +314,8 @@ class Device:
     def numbers(self) -> int:
         """Standard normal numbers that the write of a device takes."""
         programming = self.write_verify or self.programming
-        noisy = self.update is not None and max(values(self.update.write_noise)) > 0
         written = sum(effect.written for effect in self.effects)
-        return (0 if programming is None else programming.numbers) + written + noisy
+        return (0 if programming is None else programming.numbers) + written + (self.update is not None)
 
     @property
     def fabricated(self) -> int:

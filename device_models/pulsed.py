@@ -48,25 +48,25 @@ class Pulsed:
     @property
     def programming_numbers(self) -> int:
         """Those that an absolute write takes."""
-        return int(self._response.devices.written_noisily)
+        return 1
 
     def start(self, g: Tensor, numbers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Devices programmed to g, siemens: (hidden u, conductances), within each one's own bounds."""
         state = self._response.start(self.bounds.from_conductance(g, self._site), *numbers[:1])
         return state.hidden, self._conductance(state.visible)
 
-    def write(self, ups: Tensor, downs: Tensor, numbers: Sequence[Tensor], kept: Tensor | float) -> Tensor:
+    def write(self, ups: Tensor, downs: Tensor, numbers: Sequence[Tensor], change: Tensor | float) -> Tensor:
         """Pulses, those up first, and new write noise; moves `hidden`.
 
         Args:
             ups, downs: of each device, (C, out, rows).
             numbers: standard normal, `self.numbers` of shape (C, out, rows).
-            kept: the share of its conductance that drift has left each device since its last write.
+            change: of each device's conductance since its last write, by drift and what else there is, siemens.
 
         Returns:
             Conductances after it, siemens; those of devices without a pulse mean nothing.
         """
-        g = self.bounds.to_conductance(self.hidden, self._site) * kept
+        g = self.bounds.to_conductance(self.hidden, self._site) + change
         state = self._response.start(self.bounds.from_conductance(g, self._site))
         drawn = torch.stack(list(numbers), 1) if numbers else None
         state = self._response.write(state, ups, downs, drawn)

@@ -139,8 +139,8 @@ class PulsedUpdate(Description, ABC):
             cycle=cycle,
             write_noise=write * dw_min,
             additive=self.step_noise == "additive",
-            noisy=bool((cycle > 0).any()),
-            written_noisily=bool((write > 0).any()),
+            noisy=max(values(self.cycle_to_cycle)) > 0,
+            written_noisily=max(values(self.write_noise)) > 0,
         )
 
 

@@ -49,6 +49,9 @@ class _RetentionFailure(ConductanceEffect):
         assert elapsed is not None
         return torch.where(state["weak"] & (elapsed >= state["life"]), self.level, g)
 
+    def base(self, programmed: Tensor, state: State, elapsed: Tensor | None) -> Tensor:
+        return self.apply(programmed, programmed, state, elapsed)
+
 
 class RetentionFailure(Description):
     """A share of the devices fails at a random time after each write; the next write brings it back."""

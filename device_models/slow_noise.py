@@ -29,7 +29,8 @@ class SlowNoise(ConductanceEffect):
     """A wandering sum of relaxations.
 
     Its state: `sum` (standard normal, drawn at the write), `fresh` (where the sum has not been divided yet), `eta`
-    (the relaxations, (K, chips, out, rows); None until the clock first moves), `moved` (when each was last moved).
+    (relaxations that have had a weight so far, (K, chips, out, rows); None until the clock first moves), `moved` (when
+    each was last moved), `begun` (first write), `clock` (last move), seconds.
     """
 
     written = 1
@@ -41,58 +42,74 @@ class SlowNoise(ConductanceEffect):
         """A, siemens, broadcastable to g (chips, out, rows)."""
 
     @abstractmethod
-    def weights(self, elapsed: Tensor) -> Sequence[Tensor | float]:
+    def weights(self, elapsed: Tensor) -> Sequence[Tensor]:
         """W_k at seconds since the write, each broadcastable to elapsed (chips, out, rows)."""
 
-    def total(self, elapsed: Tensor) -> Tensor | float:
+    def active(self, elapsed: float) -> int:
+        """How many relaxations, the fastest first, have a weight at seconds since the write."""
+        return len(self.taus)
+
+    def total(self, elapsed: Tensor) -> Tensor:
         """Sum of the weights."""
-        return sum(self.weights(elapsed))
+        return torch.stack([weight.expand_as(elapsed) for weight in self.weights(elapsed)]).sum(0)
 
     def write(self, target: Tensor, numbers: Sequence[Tensor]) -> State:
         return {"sum": numbers[0], "fresh": torch.ones_like(target, dtype=torch.bool)}
 
     def touch(self, state: State, written: Tensor, now: float) -> None:
         state["touched"] = True
-        if "moved" not in state:
-            state |= {"eta": None, "moved": [now] * len(self.taus)}
+        if "begun" not in state:
+            state |= {"eta": None, "moved": [], "begun": now, "clock": now}
 
-    def _due(self, state: State, now: float) -> list[int]:
-        return [k for k, tau in enumerate(self.taus) if now - state["moved"][k] >= _DUE * tau]
+    def _plan(self, state: State, now: float) -> tuple[list[float], list[int], int]:
+        """(when each relaxation was last moved, which are due, how many had no weight before)."""
+        moved, active = state["moved"], self.active(now - state["begun"])
+        if state["eta"] is None:
+            moved = [state["begun"]] * active
+        due = [k for k, last in enumerate(moved) if now - last >= _DUE * self.taus[k]]
+        return moved, due, max(0, active - len(moved))
 
     def moving(self, state: State, now: float) -> int:
-        due = len(self._due(state, now))
-        return due + len(self.taus) if due and state["touched"] else due
+        if now <= state["clock"]:
+            return 0
+        moved, due, new = self._plan(state, now)
+        return len(due) + new + (len(moved) if state["touched"] else 0)
 
     def move(self, state: State, now: float, numbers: Sequence[Tensor]) -> None:
-        due = self._due(state, now)
-        if not due:
+        if not numbers:
             return
+        moved, due, _ = self._plan(state, now)
+        moves, fresh = numbers[: len(due)], list(numbers[len(due) :])
+        eta = [] if state["eta"] is None else list(state["eta"])
         if state["touched"]:
-            state["eta"] = self._divided(state, torch.stack(list(numbers[len(due) :])))
+            divided = self._divided(state["sum"], torch.stack(fresh))
+            eta = [torch.where(state["fresh"], own, old) for own, old in zip(divided, eta, strict=False)]
+            eta += list(divided[len(eta) :])
             state |= {"touched": False, "fresh": torch.zeros_like(state["fresh"])}
-        eta, moved = state["eta"].clone(), list(state["moved"])
-        for k, xi in zip(due, numbers, strict=False):
+        else:
+            eta += fresh
+        moved = [*moved, *[now] * (len(eta) - len(moved))]
+        for k, xi in zip(due, moves, strict=True):
             a = math.exp(-(now - moved[k]) / self.taus[k])
-            eta[k].mul_(a).add_(xi, alpha=math.sqrt(1 - a * a))
+            eta[k] = (eta[k] * a).add_(xi, alpha=math.sqrt(1 - a * a))
             moved[k] = now
-        state |= {"eta": eta, "moved": moved}
+        state |= {"eta": torch.stack(eta), "moved": moved, "clock": now}
 
-    def _divided(self, state: State, xi: Tensor) -> Tensor:
-        """Relaxations of fresh devices given their sum: xi, corrected along the direction of the sum."""
+    def _divided(self, total: Tensor, xi: Tensor) -> Tensor:
+        """Relaxations given their sum just after a write: xi, corrected along the direction of the sum."""
         start = torch.zeros((1, 1, 1), dtype=torch.float64, device=xi.device)
-        weights = torch.stack([torch.as_tensor(w).expand(1, 1, 1) for w in self.weights(start)]).to(xi)
+        weights = torch.stack([weight.expand(1, 1, 1) for weight in self.weights(start)[: len(xi)]]).to(xi)
         direction = (weights / weights.sum(0).clamp(min=torch.finfo(xi.dtype).tiny)).sqrt()
-        eta = xi + direction * (state["sum"] - (direction * xi).sum(0))
-        return eta if state["eta"] is None else torch.where(state["fresh"], eta, state["eta"])
+        return xi + direction * (total - (direction * xi).sum(0))
 
     def unit(self, state: State, elapsed: Tensor) -> Tensor:
         """The noise in units of A, (chips, out, rows)."""
-        total = torch.as_tensor(self.total(elapsed)).sqrt().to(state["sum"].dtype)
+        total = self.total(elapsed).sqrt().to(state["sum"].dtype)
         if state["eta"] is None:
             return state["sum"] * total
         value = torch.zeros_like(state["sum"])
-        for eta, weight in zip(state["eta"], self.weights(elapsed), strict=True):
-            value.addcmul_(eta, torch.as_tensor(weight).sqrt().to(value.dtype).expand_as(value))
+        for eta, weight in zip(state["eta"], self.weights(elapsed), strict=False):
+            value.addcmul_(eta, weight.sqrt().to(value.dtype).expand_as(value))
         return torch.where(state["fresh"], state["sum"] * total, value) if state["touched"] else value
 
     def apply(self, g: Tensor, programmed: Tensor, state: State, elapsed: Tensor | None) -> Tensor:

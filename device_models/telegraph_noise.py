@@ -3,7 +3,8 @@
 A relaxation has the autocovariance A^2 exp(-|t| / tau). A telegraph switches between two levels that lie `amplitude`
 apart. It is up for a share `duty` of the time; its dwell times are exponential, with means tau / duty below and
 tau / (1 - duty) above; its autocovariance is the same exponential with A = amplitude sqrt(duty (1 - duty)) (Machlup,
-J. Appl. Phys. 25:341, 1954). A device's programmed conductance is the mean over both levels.
+J. Appl. Phys. 25:341, 1954). A device's programmed conductance is the mean over both levels, but where the lower one
+would lie below zero and is held there.
 
 A telegraph slower than a step is a two-valued state of the device. A faster one is drawn per column: variance and
 memory are exact, and its shape is that of a sum over the column's devices, which two levels approach as the devices
@@ -50,8 +51,8 @@ class _SlowRelaxation(SlowNoise):
     def amplitude(self, g: Tensor, programmed: Tensor) -> Tensor:
         return self.size(g)
 
-    def weights(self, elapsed: Tensor) -> Sequence[Tensor | float]:
-        return (1.0,)
+    def weights(self, elapsed: Tensor) -> Sequence[Tensor]:
+        return (torch.ones((), dtype=elapsed.dtype, device=elapsed.device),)
 
 
 @dataclass(frozen=True)

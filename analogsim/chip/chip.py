@@ -114,7 +114,7 @@ class Chip:
         """Reads of each layer that compensation has cost so far."""
 
     def program(self, weights: Sequence[Tensor], *, now: float = 0.0) -> None:
-        """Fix each layer's range by initial weights and write them.
+        """Fix each layer's range by initial weights and write them, on new devices each time.
 
         Args:
             weights: per layer (C, outputs, rows).
@@ -346,6 +346,7 @@ class Chip:
             last = self._last.setdefault((purpose, index), {})
             if not go_on:
                 last.clear()
+                crossbar.disturb()
             noisy = tuple(not each.clean for each in passes)
             draws = Draws(self.streams, purpose, index, samples, noisy, spacing, last)
             analog = before if self._injection == "analog" else None

@@ -170,6 +170,7 @@ class Crossbar:
             target: weights (C, out, rows).
             numbers, now: see `program`.
         """
+        self.disturb()
         self.settle(now)
         w_max = self._mapping.next_range(self.w_max, target)
         moved = None if w_max is self.w_max else w_max != self.w_max
@@ -204,16 +205,19 @@ class Crossbar:
         step = self.weight_per_step
         if step is None:
             raise ValueError("these devices take no pulses: their profile has no `update`")
+        if self._mapping.range == "follow":
+            raise ValueError("pulses need a fixed range: with `mapping.range: follow` there is no range to step in")
+        self.disturb()
         self.settle(now)
-        raising, lowering = pulse_counts(write, step, d, uniform)
+        raising, lowering, lines = pulse_counts(write, step, d, uniform)
         numbers = normal(self.pulse_numbers) if self.pulse_numbers else None
         plus, minus = (None, None) if numbers is None else numbers.unbind(2)
         nothing = torch.zeros_like(raising)
         if d.cell == "pair":
-            written = self.pair.plus.pulse(raising, nothing, plus, now)
-            written = written | self.pair.minus.pulse(lowering, nothing, minus, now)
+            written = self.pair.plus.pulse(raising, nothing, plus, now, lines)
+            written = written | self.pair.minus.pulse(lowering, nothing, minus, now, lines)
         else:
-            written = self.pair.plus.pulse(raising, lowering, plus, now)
+            written = self.pair.plus.pulse(raising, lowering, plus, now, lines)
         self._settle(now)
         if d.cell == "pair":
             written = written | self._refresh(normal if programming is None else programming, now)
@@ -227,11 +231,12 @@ class Crossbar:
         difference = self.pair.plus.drifted - self.pair.minus.drifted
         numbers = normal(d.numbers) if d.numbers else None
         xi = (None, None) if numbers is None else numbers.unbind(2)
+        written = torch.zeros_like(worn)
         for cells, sign, own in zip(self.pair.sides, (1, -1), xi, strict=True):
             target = (sign * difference).clamp(min=0).add_(d.g_min).clamp_(max=d.g_max)
-            cells.write(torch.where(worn, target, cells.target), own, now)
+            written |= cells.write(torch.where(worn, target, cells.target), own, now)
         self._settle(now)
-        return worn
+        return written
 
     @property
     def weight_per_step(self) -> Tensor | None:
@@ -286,8 +291,9 @@ class Crossbar:
         return d.adc.bound if factor is None else d.adc.bound * factor
 
     def saturated(self) -> Tensor:
-        """Share of weights that rest at the end of the range, (C,)."""
-        return (self.target.abs() >= self.w_max).to(self.target.dtype).mean(dim=(1, 2))
+        """Share of weights that rest at the end of the range, (C,): of the targets, or of what pulses have made."""
+        held = self.target if self._device.update is None else self.weights * (1 + 1e-6)
+        return (held.abs() >= self.w_max).to(held.dtype).mean(dim=(1, 2))
 
     def state_dict(self) -> dict[str, Any]:
         """What the devices hold, for a checkpoint; the tensors are live."""
@@ -310,15 +316,20 @@ class Crossbar:
             pair.load_state_dict(saved)
         for bank, saved in zip(self._banks or (), state["banks"], strict=True):
             bank.load_state_dict(saved, self.target)
-        activity = state["activity"]
-        self._activity = None if activity is None else activity.to(self.target.device, copy=True)
+        self._activity, activity = None, state["activity"]
         self.compensation.load_state_dict(state["compensation"], self.target.device)
         self._settle(state["now"], wander=False)
+        self._activity = None if activity is None else activity.to(self.target.device, copy=True)
 
     def settle(self, now: float) -> None:
-        """Let time pass until `now`, seconds: nothing to do unless devices age, or reads have disturbed them."""
-        if self._activity is not None or (self._device.ages and now != self._now):
+        """Let time pass until `now`, seconds: nothing to do unless devices age and time has passed."""
+        if self._device.ages and now != self._now:
             self._settle(now)
+
+    def disturb(self) -> None:
+        """Let the devices have what the reads so far have done to them."""
+        if self._activity is not None:
+            self._settle(self._now)
 
     def _settle(self, now: float, wander: bool = True) -> None:
         """Recompute what reads use and only writes and time change."""

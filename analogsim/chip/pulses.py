@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,8 +15,19 @@ Uniform = Callable[[tuple[int, ...]], Tensor]
 """Uniform numbers in [0, 1) of a shape (C, ...), from each chip's own generator."""
 
 
-def pulse_counts(write: LayerPulses, per_step: Tensor, device: Device, uniform: Uniform) -> tuple[Tensor, Tensor]:
-    """Pulses that raise and that lower each weight, (C, out, rows) each.
+class Pulses(NamedTuple):
+    """Pulses that raise and that lower each weight, (C, out, rows) each; whole numbers.
+
+    `lines` are those on each row (C, 1, rows) and column (C, out, 1) where they are driven in parallel, else None.
+    """
+
+    raising: Tensor
+    lowering: Tensor
+    lines: tuple[Tensor, Tensor] | None = None
+
+
+def pulse_counts(write: LayerPulses, per_step: Tensor, device: Device, uniform: Uniform) -> Pulses:
+    """Pulses of an incremental write.
 
     Args:
         write: what is wanted.
@@ -24,16 +36,16 @@ def pulse_counts(write: LayerPulses, per_step: Tensor, device: Device, uniform: 
         uniform: random numbers.
     """
     if write.pulses is not None:
-        return write.pulses.clamp(min=0), write.pulses.neg().clamp_(min=0)
+        return Pulses(write.pulses.clamp(min=0), write.pulses.neg().clamp_(min=0))
     update, rate = write.update, write.rate
     assert update is not None and rate is not None
     if update.post is not None and update.pre is not None:
         post = update.post.neg() / per_step.transpose(1, 2)
         counts = device.outer_product.counts(post, update.pre, rate / update.post.shape[1], 1.0, uniform)
-        return counts.ups, counts.downs
+        return Pulses(counts.ups, counts.downs, (counts.rows, counts.columns))
     wanted = update.direction().neg() * (rate / per_step)
     whole = (wanted + uniform(tuple(wanted.shape))).floor_()
-    return whole.clamp(min=0), whole.neg_().clamp_(min=0)
+    return Pulses(whole.clamp(min=0), whole.neg_().clamp_(min=0))
 
 
 def weight_per_step(device: Device, w_max: Tensor) -> Tensor | None:
@@ -41,11 +53,10 @@ def weight_per_step(device: Device, w_max: Tensor) -> Tensor | None:
 
     w_max stands for the whole range of a device, or, where a weight is one device against a reference, for half of it.
     """
-    if device.update is None:
+    if device.update is None or device.step is None:
         return None
-    dw = device.site.per_chip(device.update.dw_min, 2, "update.dw_min")
     bounds = device.update.bounds
-    return w_max * dw * ((1 if device.cell == "pair" else 2) / (bounds.high - bounds.low))
+    return w_max * device.step * ((1 if device.cell == "pair" else 2) / (bounds.high - bounds.low))
 
 
 def worn_out_pairs(plus: Tensor, minus: Tensor, device: Device) -> Tensor:
