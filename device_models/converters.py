@@ -7,21 +7,25 @@ signals (activations for the DAC, pre-activations for the ADC): the gain of the 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from device_models.effect import Description
+from device_models.limits import Limit
+
+_BITS = Limit(2, 16, "1 bit has no level beside 0 here, and no converter of an array resolves more than 16")
+_RANGE = Limit(1e-6, 1e6, "signals of a network are of order 1")
 
 
 class DAC(Description):
     """Digital-to-analog converter of a row; signed inputs drive the row with either polarity."""
 
-    bits: int = Field(ge=2, le=16, strict=True)
-    """Resolution, sign included."""
-    range: float = Field(gt=0, allow_inf_nan=False, strict=True)
+    bits: Annotated[int, Field(strict=True), _BITS]
+    """Resolution in bits, sign included."""
+    range: Annotated[float, Field(allow_inf_nan=False, strict=True), _RANGE]
     """Full-scale input, in units of the activations."""
     scaling: Literal["fixed", "per_vector"] = "fixed"
     """`fixed`: inputs beyond the range are clipped. `per_vector`: each input vector is scaled digitally so that its
@@ -54,9 +58,9 @@ class DAC(Description):
 class ADC(Description):
     """Analog-to-digital converter of a column."""
 
-    bits: int = Field(ge=2, le=16, strict=True)
-    """Resolution, sign included."""
-    range: float = Field(gt=0, allow_inf_nan=False, strict=True)
+    bits: Annotated[int, Field(strict=True), _BITS]
+    """Resolution in bits, sign included."""
+    range: Annotated[float, Field(allow_inf_nan=False, strict=True), _RANGE]
     """Full-scale output of one tile's column, in units of the pre-activations."""
 
     @property

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor
 
 from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
+from device_models.limits import Limit
 from device_models.spectrum import Relaxation
 from device_models.units import PerChip, Share, SignedFactor
+
+_COEFFICIENT = Limit(-1000, 1000, "it stands for a shape: the size is `sigma`, in percent of G_max")
 
 
 class ReadNoise(ABC):
@@ -116,7 +119,7 @@ class PolynomialReadNoise(Description):
     kind: Literal["polynomial"]
     sigma: PerChip[Share]
     """Standard deviation of one device's read where the polynomial is 1, percent of G_max."""
-    coefficients: tuple[SignedFactor, ...] = Field(min_length=1)
+    coefficients: tuple[Annotated[SignedFactor, _COEFFICIENT], ...] = Field(min_length=1)
     """c0, c1, ...; no unit."""
 
     def build(self, site: Site) -> ReadNoise:
