@@ -33,6 +33,7 @@ class Purpose(enum.IntEnum):
     EVALUATION = 8
     BACKWARD_READ = 9
     WANDERING = 10
+    FAULTS = 11
 
 
 class Streams:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from device_models.conductance_effect import ConductanceEffect, State
+from device_models.faults import FaultMap
 
 if TYPE_CHECKING:
     from device_models.profile import Device
@@ -27,6 +28,7 @@ class Cells:
         drifted: siemens, what it is, slow noise aside, at the time of the last `settle`.
         conductance: siemens, the same with slow noise: the mean of its reads.
         written_at: seconds, time of its last write, double precision; None where time changes nothing.
+        faults: devices that do not hold what they are written; set at fabrication, so no checkpoint holds it.
     """
 
     target: Tensor
@@ -38,6 +40,7 @@ class Cells:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._states: tuple[State, ...] = tuple({} for _ in device.effects)
+        self.faults: FaultMap | None = None
 
     def program(self, target: Tensor, numbers: Tensor | None, now: float, fabrication: Tensor | None = None) -> None:
         """Write every device, for the first time or anew.
@@ -123,15 +126,16 @@ class Cells:
         levels, g = len(device.levels), self.programmed
         for effect, state in zip(device.levels, states[:levels], strict=True):
             g = effect.apply(g, self.programmed, state, elapsed)
-        self.drifted = g
+        self.drifted = g = g if self.faults is None else self.faults.apply(g)
         for effect, state in zip(device.effects[levels:], states[levels:], strict=True):
             g = effect.apply(g, self.programmed, state, elapsed)
-        self.conductance = g
+        self.conductance = g if self.faults is None else self.faults.silence(g)
 
     def variance(self, noise: ReadNoise) -> Tensor:
         """`noise.variance` of the devices as they are, siemens squared."""
         state = None if noise.slow is None else self.state(noise.slow)
-        return noise.variance(self.drifted, self.programmed, state)
+        variance = noise.variance(self.drifted, self.programmed, state)
+        return variance if self.faults is None else self.faults.silence(variance)
 
     def state(self, effect: ConductanceEffect) -> State:
         """What the devices remember of an effect of their `Device`; live."""

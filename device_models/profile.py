@@ -21,10 +21,13 @@ from device_models.converters import ADC, DAC
 from device_models.drift import Drift
 from device_models.effect import Description, Site, Timing
 from device_models.errors import ProfileError, bulleted, faults
+from device_models.faults import Fabrication, Faults
+from device_models.iv import Conduction, SinhConduction
 from device_models.programming import Programming
 from device_models.read_noise import ReadNoise
 from device_models.registry import EFFECTS, DriftDescription, ProgrammingDescription, ReadNoiseDescription
 from device_models.units import UNION_TAGS, Conductance
+from device_models.wires import IRDrop, Wires
 
 
 def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -79,6 +82,12 @@ class DeviceProfile(Description):
     """Noise of one device in one read. One effect, or a list of effects whose variances add."""
     column_noise: ColumnNoise | None = None
     """Noise of a column's amplifier in one read."""
+    faults: Faults | None = None
+    """Devices that cannot be programmed, and open lines."""
+    wires: Wires | None = None
+    """Resistance of the lines."""
+    conduction: SinhConduction | None = None
+    """How a device's current follows its voltage; without it in proportion."""
     dac: DAC | None = None
     """Row drivers; without them inputs are exact."""
     adc: ADC | None = None
@@ -113,6 +122,9 @@ class DeviceProfile(Description):
             drift=None if self.drift is None else self.drift.build(site),
             read_noise=tuple(noise.build(site) for noise in self.read_noise),
             column_noise=None if self.column_noise is None else self.column_noise.build(site),
+            faults=None if self.faults is None else self.faults.build(site),
+            wires=None if self.wires is None else self.wires.build(site),
+            conduction=None if self.conduction is None else self.conduction.build(site),
             dac=self.dac,
             adc=self.adc,
         )
@@ -147,6 +159,9 @@ class Device:
         drift: of what was written.
         read_noise: effects whose variances add.
         column_noise: share of a fully-on device's full-scale current, (C, 1, 1).
+        faults: how chips are fabricated with them.
+        wires: how conductances arrive at the ends of the lines.
+        conduction: I-V curve of the devices.
         dac, adc: converters.
     """
 
@@ -157,6 +172,9 @@ class Device:
     drift: Drift | None
     read_noise: tuple[ReadNoise, ...]
     column_noise: Tensor | None
+    faults: Fabrication | None
+    wires: IRDrop | None
+    conduction: Conduction | None
     dac: DAC | None
     adc: ADC | None
 

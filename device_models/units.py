@@ -6,8 +6,9 @@
 | `SignedConductance` | `-1.2 uS`    | float, siemens: a coefficient of a law      |
 | `Share`       | `1 %`              | float, 0.01                                 |
 | `Time`        | `20 s`, `250 ns`, `1 h`, `1 day` | float, seconds                |
+| `Resistance`  | `1 ohm`, `2.2 kohm`| float, ohms                                 |
 | `Factor`      | `1.5`              | float, not negative, no unit                |
-| `SignedFactor` | `-0.4`            | float, no unit                              |
+| `SignedFactor` | `-0.5`            | float, of either sign, no unit              |
 
 `PerChip[T]` additionally admits `{each: [a, b, ...]}`: one value for each chip of a population.
 A value is written back so that reading it again gives the same float, bit for bit.
@@ -76,6 +77,11 @@ class _PerChipSchema:
         item = values["items"]
         each = {"type": "object", "properties": {"each": values}, "required": ["each"], "additionalProperties": False}
         return {"anyOf": [item, each]}
+
+
+def values(value: T | Each[T]) -> tuple[T, ...]:
+    """All values that a per-chip parameter takes."""
+    return value.values if isinstance(value, Each) else (value,)
 
 
 UNION_TAGS = ("one", "per-chip")
@@ -161,6 +167,7 @@ if TYPE_CHECKING:
     SignedConductance = float
     Share = float
     Time = float
+    Resistance = float
     Factor = float
     SignedFactor = float
 else:
@@ -168,11 +175,13 @@ else:
     _COEFFICIENT = Limit("-1 S", "1 S", "no memory device carries more than 1 S, so no spread of one needs more")
     _SHARE = Limit("0 %", "100 %", "it is a share of a whole")
     _TIME = Limit("0 s", "1000 years", "no time is negative, and no device was watched for longer")
+    _RESISTANCE = Limit("0 ohm", "1 Tohm", "no resistance is negative, and beyond 1 Tohm nothing conducts")
     _FACTOR = Limit(0, 1e15, "a factor is not negative, and beyond 1e15 an exponent has slipped")
     _SIGNED = Limit(-1e15, 1e15, "beyond 1e15 an exponent has slipped")
     Conductance = _quantity("S", "uS", "25 uS", _CONDUCTANCE, "a conductance with its unit")
     SignedConductance = _quantity("S", "uS", "-1.2 uS", _COEFFICIENT, "a conductance with its unit, of either sign")
     Share = _quantity("%", "%", "1 %", _SHARE, "a share in percent")
     Time = _quantity("s", "s", "20 s", _TIME, "a time with its unit")
+    Resistance = _quantity("ohm", "ohm", "1 ohm", _RESISTANCE, "a resistance with its unit")
     Factor = Annotated[float, Field(allow_inf_nan=False), _FACTOR]
     SignedFactor = Annotated[float, Field(allow_inf_nan=False), _SIGNED]

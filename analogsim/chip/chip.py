@@ -115,7 +115,7 @@ class Chip:
                     f"weights must have shape {(self.chips, layer.outputs, layer.rows)} (got {tuple(w.shape)})"
                 )
             numbers, fabrication = self._programming_numbers(index), self._fabrication_numbers(index)
-            crossbar.program(w.to(self.device, self.dtype), numbers, now, fabrication)
+            crossbar.program(w.to(self.device, self.dtype), numbers, now, fabrication, self._fault_numbers(index))
 
     def write(self, writes: Sequence[LayerWrite], *, now: float = 0.0) -> None:
         """Write every layer towards its target.
@@ -148,6 +148,12 @@ class Chip:
         """Random numbers of new devices of a layer."""
         count = self._layers[index].fabricated
         return self._for_devices(Purpose.FABRICATION, index, count) if count else None
+
+    def _fault_numbers(self, index: int) -> Tensor | None:
+        """Random numbers that decide which devices and lines of a layer are faulty."""
+        layer = self.network.layers[index]
+        count = self._layers[index].pair.fault_numbers(layer.outputs, layer.rows)
+        return self.streams.draw(Purpose.FAULTS, index, 1, (count,), self.dtype)[:, 0] if count else None
 
     def _wandering(self, index: int, count: int) -> Tensor:
         """Random numbers with which the devices of a layer move on in time."""

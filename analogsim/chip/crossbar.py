@@ -64,7 +64,7 @@ class Crossbar:
         self._mapping = mapping
         self._by_column = sampling == "column"
         self._wander = wander
-        self.pair = Pair(device)
+        self.pair = Pair(device, geometry.blocks)
         self._now = 0.0
 
     @property
@@ -83,7 +83,12 @@ class Crossbar:
         return self._device.fabricated
 
     def program(
-        self, weights: Tensor, numbers: Tensor | None = None, now: float = 0.0, fabrication: Tensor | None = None
+        self,
+        weights: Tensor,
+        numbers: Tensor | None = None,
+        now: float = 0.0,
+        fabrication: Tensor | None = None,
+        faults: Tensor | None = None,
     ) -> None:
         """Fix the range by initial weights and write them.
 
@@ -92,7 +97,9 @@ class Crossbar:
             numbers: standard normal, (C, `self.numbers`, 2, out, rows); None where that is 0.
             now: seconds.
             fabrication: standard normal, (C, `self.fabricated`, 2, out, rows); None where that is 0.
+            faults: standard normal, (C, `Pair.fault_numbers`); None where that is 0.
         """
+        self.pair.fabricate(faults, *weights.shape[1:])
         self.w_max = self._mapping.initial_range(weights)
         self.target = weights.clone()
         self.device_writes = torch.zeros(weights.shape[0], dtype=torch.int64, device=weights.device)
@@ -185,9 +192,10 @@ class Crossbar:
         self.settle(now)
         dac = self._device.dac
         levels, gain = (x, None) if dac is None else dac.encode(x)
+        driven = self._driven(levels, gain)
         operand = Operand.forward(self.pair, self._by_column)
         sd = self._column_sd(gain, self.w_max.transpose(1, 2))
-        return levels, self._reader(self.weights.shape[2]).read(levels, gain, operand, draws, sd, analog_injection)
+        return levels, self._reader(self.weights.shape[2]).read(driven, gain, operand, draws, sd, analog_injection)
 
     def read_transposed(self, vector: Tensor, inputs: int, draws: Draws, now: float = 0.0) -> Tensor:
         """Backward product W^T v through the same devices: columns driven, rows read; the bias row is not read.
@@ -214,7 +222,16 @@ class Crossbar:
             levels, gain = d.dac.encode(vector, per_vector=True)
         operand = Operand.backward(self.pair, self._by_column, inputs, scale)
         reader = self._reader(self.weights.shape[1])
-        return reader.read(levels, gain, operand, draws, self._column_sd(gain, largest))
+        return reader.read(self._driven(levels, gain), gain, operand, draws, self._column_sd(gain, largest))
+
+    def _driven(self, levels: Tensor, gain: Tensor | None) -> Tensor:
+        """The levels that ohmic devices would need for the same currents."""
+        if self._device.conduction is None:
+            return levels
+        full_scale = self._device.full_scale
+        if gain is None:
+            return self._device.conduction.current(levels, full_scale)
+        return self._device.conduction.current(levels / gain, full_scale) * gain
 
     def _reader(self, lines: int) -> Reader:
         return Reader(self._device, self._geometry.blocks(lines), self._by_column)

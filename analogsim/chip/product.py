@@ -35,14 +35,15 @@ class Operand:
     @classmethod
     def forward(cls, pair: Pair, by_column: bool) -> Operand:
         """Rows driven, columns read."""
-        return cls(pair, pair.weights, pair.sources() if by_column else [])
+        view = pair.view(False)
+        return cls(pair, view.weights, view.sources if by_column else [])
 
     @classmethod
     def backward(cls, pair: Pair, by_column: bool, inputs: int, scale: Tensor | None) -> Operand:
         """Columns driven, the first `inputs` rows read; `scale` (C, out, 1): see the attribute."""
-        weights = pair.weights if scale is None else pair.weights / scale
-        sources = []
-        for source in pair.sources() if by_column else []:
+        view, sources = pair.view(True), []
+        weights = view.weights if scale is None else view.weights / scale
+        for source in view.sources if by_column else []:
             variance = source.variance if scale is None else source.variance / scale.square()
             variance = variance if source.uniform else variance[:, :, :inputs]
             # Backward reads come one by one: what remembers is as good as white.
@@ -191,7 +192,7 @@ def _device_by_device(x: Tensor, block: slice, operand: Operand, draws: Draws, i
         sd = sd if operand.scale is None else sd / operand.scale[:, None]
         return sd[:, :, block, :columns].transpose(2, 3)
 
-    sources = [(oriented(sd), passing, white) for sd, passing, white in operand.pair.deviations()]
+    sources = [(oriented(sd), passing, white) for sd, passing, white in operand.pair.deviations(operand.transposed)]
     if operand.transposed:  # see Operand.backward
         sources = [(sd * (white + sum(part.weight for part in parts)) ** 0.5, (), 1.0) for sd, parts, white in sources]
     whites = [sd.square() * white for sd, _, white in sources if white]

@@ -85,7 +85,7 @@ def test_a_profile_is_frozen() -> None:
 
 
 REFUSED = [
-    ({"wires": 1}, "wires: unknown key"),
+    ({"wirez": 1}, "wirez: unknown key"),
     ({"adc": {"bits": 8, "range": 1, "offset": 0}}, "adc.offset: unknown key"),
     ({"conductance": {"min": "0 uS", "max": "25 uS", "typical": "1 uS"}}, "conductance.typical: unknown key"),
     ({"read_noise": [{"kind": "additive", "sigma": "1 %", "sd": "1 %"}]}, "read_noise.0.sd: unknown key"),
@@ -173,7 +173,7 @@ def test_all_faults_stand_in_one_message() -> None:
         "dac.range: ": {},
         "adc.bits: is missing": {"adc": {"range": 1, "step": 2}},
         "adc.step: unknown key": {},
-        "wires: unknown key": {"wires": {}},
+        "wirez: unknown key": {"wirez": {}},
     }
     changes = {key: value for change in faults.values() for key, value in change.items()}
     lines = _message({**_with(**changes)}).splitlines()[1:]
