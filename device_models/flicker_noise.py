@@ -115,7 +115,9 @@ class FlickerNoise(Description):
     kind: Literal["flicker"]
     q: Annotated[Factor, _Q] | None = None
     """Q of a device at G_max, no unit."""
-    exponent: Annotated[Factor, Limit(0, 3, "published noise grows as r^-0.65; small r would be nothing but noise")] = 0.0
+    exponent: Annotated[Factor, Limit(0, 3, "published noise grows as r^-0.65; small r would be nothing but noise")] = (
+        0.0
+    )
     """How fast Q grows towards small conductances, no unit."""
     q_max: Annotated[Factor, _Q] = 1.0
     """Largest Q, no unit."""
