@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,9 +13,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
-from device_models._yaml import load_yaml, read_yaml
 from device_models.column_noise import ColumnNoise
+from device_models.compose import composed, named
 from device_models.conductance_effect import ConductanceEffect
+from device_models.consistency import contradictions
 from device_models.converters import ADC, DAC
 from device_models.drift import Drift
 from device_models.effect import Description, Site, Timing
@@ -25,6 +25,7 @@ from device_models.faults import Fabrication, Faults
 from device_models.iv import Conduction, SinhConduction
 from device_models.programming import Programming
 from device_models.read_noise import ReadNoise
+from device_models.reference import Reference
 from device_models.registry import EFFECTS, DriftDescription, ProgrammingDescription, ReadNoiseDescription
 from device_models.units import UNION_TAGS, Conductance
 from device_models.wires import IRDrop, Wires
@@ -48,9 +49,9 @@ class ConductanceRange(Description):
     """What a device can be programmed to."""
 
     min: Conductance = 0.0
-    """Conductance of the off state; both devices of a pair carry it, and its read noise, at weight zero."""
+    """Conductance of the off state, siemens; both devices of a pair carry it, and its read noise, at weight zero."""
     max: Conductance
-    """Conductance of the on state, G_max."""
+    """Conductance of the on state, G_max, siemens."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -75,7 +76,7 @@ class DeviceProfile(Description):
     programming: ProgrammingDescription | None = None
     """How far a write ends from its target."""
     granularity: Conductance = 0.0
-    """A device is written only where its target moved by at least half of this conductance since its last write."""
+    """A device is written only where its target moved by at least half of this since its last write; siemens."""
     drift: DriftDescription | None = None
     """How conductances fall with the time since their last write."""
     read_noise: tuple[ReadNoiseDescription, ...] = ()
@@ -94,14 +95,21 @@ class DeviceProfile(Description):
     """Column converters; without them outputs are exact."""
     timing: Timing = Timing()
     """When the chip reads."""
-    references: tuple[str, ...] = ()
-    """Where the figures come from."""
+    references: tuple[Reference, ...] = ()
+    """Where the figures come from: entries `{what: "programming, drift", cite: key}`, or plain text."""
 
     @field_validator("read_noise", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         entries = value if isinstance(value, list | tuple) else [] if value is None else [value]
         return [{"kind": "additive", **entry} if isinstance(entry, Mapping) else entry for entry in entries]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        found = contradictions(self)
+        if found:
+            raise ValueError("\n  - ".join(found))
+        return self
 
     def build(self, chips: int, device: torch.device, dtype: torch.dtype) -> Device:
         """The tensors of a population.
@@ -134,14 +142,20 @@ class DeviceProfile(Description):
         return self.model_dump(mode="json", exclude_none=True, exclude_defaults=False)
 
     @classmethod
-    def from_data(cls, data: Any, where: str = "profile") -> Self:
+    def from_data(cls, data: Any, where: str = "profile", folder: Path | None = None) -> Self:
         """Validate plain data.
+
+        Args:
+            data: settings; with `extends` they are laid over those of another profile.
+            where: what to call it in messages.
+            folder: that relative paths start from; None: the working directory.
 
         Raises:
             ProfileError: listing every fault, each with its path.
         """
         if not isinstance(data, Mapping):
             raise ProfileError(f"{where}: must be a mapping of settings (got {type(data).__name__})")
+        data = composed(data, where, folder, DeviceProfile.from_data)
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -210,49 +224,22 @@ class Device:
         return sum(effect.fabricated for effect in self.effects)
 
 
-def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `overrides` laid over it, mapping by mapping.
+def profile_data(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """A profile as plain data, with what it extends in place, not yet validated.
 
-    A mapping whose `kind` changes, and one that becomes a single value or `{each: ...}`, is replaced as a whole.
-
-    Raises:
-        ProfileError: a mapping is laid over a list of several effects: which one it means would be a guess.
-    """
-    result = dict(base)
-    for key, value in overrides.items():
-        old = result.get(key)
-        if isinstance(old, list) and isinstance(value, Mapping):
-            if len(old) > 1:
-                raise ProfileError(f"{key}: is a list of {len(old)} effects; an override must give the whole list")
-            old = old[0] if old else None
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and _same_form(old, value):
-            result[key] = merge(old, value)
-        else:
-            result[key] = value
-    return result
-
-
-def _same_form(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    kinds = {mapping["kind"] for mapping in (old, new) if "kind" in mapping}
-    return "each" not in old and "each" not in new and len(kinds) < 2
-
-
-def preset_names() -> list[str]:
-    """Names of the packaged profiles."""
-    folder = resources.files("device_models") / "presets"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def preset_data(name: str) -> dict[str, Any]:
-    """A packaged profile as plain data.
+    Args:
+        source: name of a packaged profile, path of a file, or a profile written out.
+        folder: that relative paths in a profile written out start from; None: the working directory.
 
     Raises:
-        ProfileError: no such profile; the message lists those that there are.
+        ProfileError: no such profile or file, or it extends one that cannot be used.
     """
-    if name not in preset_names():
-        raise ProfileError(f"no profile is called {name!r}; there are {', '.join(preset_names())}")
-    text = (resources.files("device_models") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return load_yaml(text, f"profile {name}")
+    if isinstance(source, Mapping):
+        return composed(source, "profile", folder, DeviceProfile.from_data)
+    data, where = named(str(source), DeviceProfile.from_data)
+    if not isinstance(data, Mapping):
+        raise ProfileError(f"{where}: must be a mapping of settings (got {type(data).__name__})")
+    return dict(data)
 
 
 def load_profile(name_or_path: str | Path) -> DeviceProfile:
@@ -261,7 +248,4 @@ def load_profile(name_or_path: str | Path) -> DeviceProfile:
     Raises:
         ProfileError: no such profile or file, or one that cannot be used.
     """
-    text = str(name_or_path)
-    if text.endswith((".yaml", ".yml")):
-        return DeviceProfile.from_data(read_yaml(Path(text)), text)
-    return DeviceProfile.from_data(preset_data(text), f"profile {text}")
+    return DeviceProfile.from_data(*named(str(name_or_path), DeviceProfile.from_data))

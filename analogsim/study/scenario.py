@@ -15,8 +15,8 @@ from analogsim.errors import ScenarioError
 from analogsim.study.schema import ArmBase, Scenario
 from device_models import DeviceProfile, ProfileError
 from device_models._yaml import load_yaml, read_yaml
+from device_models.compose import merge, preset_data
 from device_models.errors import bulleted, faults
-from device_models.profile import merge, preset_data
 from device_models.units import UNION_TAGS, Each
 
 

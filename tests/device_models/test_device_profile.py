@@ -11,7 +11,7 @@ import torch
 
 from device_models import DeviceProfile, ProfileError, load_profile, preset_names
 from device_models._yaml import dump_yaml, load_yaml
-from device_models.profile import merge, preset_data
+from device_models.compose import merge, preset_data
 
 FULL: dict[str, Any] = {
     "name": "full",
