@@ -34,6 +34,7 @@ class Purpose(enum.IntEnum):
     BACKWARD_READ = 9
     WANDERING = 10
     FAULTS = 11
+    PULSES = 12
 
 
 class Streams:

@@ -7,6 +7,7 @@ from device_models.cells import Cells
 from device_models.compose import preset_names
 from device_models.converters import ADC, DAC, vector_gain
 from device_models.errors import ProfileError
+from device_models.outer_product import per_chip_uniform
 from device_models.profile import Device, DeviceProfile, load_profile
 from device_models.read_noise import ReadNoise
 from device_models.spectrum import Relaxation
@@ -21,6 +22,7 @@ __all__ = [
     "ReadNoise",
     "Relaxation",
     "load_profile",
+    "per_chip_uniform",
     "preset_names",
     "vector_gain",
 ]

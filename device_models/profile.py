@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -18,16 +18,27 @@ from device_models.compose import composed, named
 from device_models.conductance_effect import ConductanceEffect
 from device_models.consistency import contradictions
 from device_models.converters import ADC, DAC
+from device_models.disturb import HalfSelect, HalfSelected, ReadDisturb, ReadDisturbed
 from device_models.drift import Drift
 from device_models.effect import Description, Site, Timing
+from device_models.endurance import Endurance
 from device_models.errors import ProfileError, bulleted, faults
 from device_models.faults import Fabrication, Faults
 from device_models.iv import Conduction, SinhConduction
+from device_models.outer_product import OuterProduct
 from device_models.programming import Programming
+from device_models.pulsed import Refresh
+from device_models.pulsed_update import PulsedUpdate
 from device_models.read_noise import ReadNoise
 from device_models.reference import Reference
-from device_models.registry import EFFECTS, DriftDescription, ProgrammingDescription, ReadNoiseDescription
-from device_models.units import UNION_TAGS, Conductance
+from device_models.registry import (
+    EFFECTS,
+    DriftDescription,
+    ProgrammingDescription,
+    ReadNoiseDescription,
+    UpdateDescription,
+)
+from device_models.units import UNION_TAGS, Conductance, values
 from device_models.wires import IRDrop, Wires
 
 
@@ -39,7 +50,7 @@ def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 def _holds(part: str | int | None) -> bool:
     """Whether an effect stands here: a place in a list of effects, or a field for one."""
-    return isinstance(part, int) or part in ("programming", "drift")
+    return isinstance(part, int) or part in ("programming", "drift", "update")
 
 
 _KINDS = {kind for effect in EFFECTS for kind in get_args(effect.model_fields["kind"].annotation)}
@@ -77,6 +88,21 @@ class DeviceProfile(Description):
     """How far a write ends from its target."""
     granularity: Conductance = 0.0
     """A device is written only where its target moved by at least half of this since its last write; siemens."""
+    update: UpdateDescription | None = None
+    """How far pulses move a device; without it there are absolute writes only."""
+    outer_product: OuterProduct = OuterProduct()
+    """How an update in factors becomes pulses."""
+    refresh: Refresh = Refresh()
+    """When a pair whose devices step up only is programmed anew."""
+    endurance: Endurance | None = None
+    """How long devices can be written."""
+    half_select: HalfSelect | None = None
+    """What pulses do to the other devices of their lines."""
+    read_disturb: ReadDisturb | None = None
+    """What reads do to a device."""
+    cell: Literal["pair", "reference"] = "pair"
+    """`pair`: a weight is the difference of two devices, which pulses move up only; `reference`: one device against a
+    fixed one in the middle of its range, which pulses move both ways."""
     drift: DriftDescription | None = None
     """How conductances fall with the time since their last write."""
     read_noise: tuple[ReadNoiseDescription, ...] = ()
@@ -127,6 +153,14 @@ class DeviceProfile(Description):
             g_max=self.conductance.max,
             programming=None if self.programming is None else self.programming.build(site),
             granularity=self.granularity,
+            cell=self.cell,
+            site=site,
+            update=self.update,
+            outer_product=self.outer_product,
+            refresh=self.refresh,
+            endurance=self.endurance,
+            half_select=None if self.half_select is None else self.half_select.build(site),
+            read_disturb=None if self.read_disturb is None else self.read_disturb.build(site),
             drift=None if self.drift is None else self.drift.build(site),
             read_noise=tuple(noise.build(site) for noise in self.read_noise),
             column_noise=None if self.column_noise is None else self.column_noise.build(site),
@@ -170,6 +204,11 @@ class Device:
         g_min, g_max: conductance range, siemens.
         programming: noise of a write.
         granularity: siemens, twice the smallest change of a target that is written.
+        cell: what a weight is.
+        site: where descriptions of single devices become tensors.
+        update, outer_product, refresh: of incremental writes.
+        endurance: of devices.
+        half_select, read_disturb: what devices suffer that nobody meant to write.
         drift: of what was written.
         read_noise: effects whose variances add.
         column_noise: share of a fully-on device's full-scale current, (C, 1, 1).
@@ -183,6 +222,14 @@ class Device:
     g_max: float
     programming: Programming | None
     granularity: float
+    cell: Literal["pair", "reference"]
+    site: Site
+    update: PulsedUpdate | None
+    outer_product: OuterProduct
+    refresh: Refresh
+    endurance: Endurance | None
+    half_select: HalfSelected | None
+    read_disturb: ReadDisturbed | None
     drift: Drift | None
     read_noise: tuple[ReadNoise, ...]
     column_noise: Tensor | None
@@ -216,12 +263,15 @@ class Device:
     def numbers(self) -> int:
         """Standard normal numbers that the write of a device takes."""
         programming = 0 if self.programming is None else self.programming.numbers
-        return programming + sum(effect.written for effect in self.effects)
+        noisy = self.update is not None and max(values(self.update.write_noise)) > 0
+        return programming + sum(effect.written for effect in self.effects) + noisy
 
     @property
     def fabricated(self) -> int:
         """Standard normal numbers that a device takes at fabrication."""
-        return sum(effect.fabricated for effect in self.effects)
+        pulsed = 0 if self.update is None else self.update.fabricated
+        lives = 0 if self.endurance is None else self.endurance.fabricated
+        return sum(effect.fabricated for effect in self.effects) + pulsed + lives
 
 
 def profile_data(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def test_public_names_are_these() -> None:
         "ReadNoise",
         "Relaxation",
         "load_profile",
+        "per_chip_uniform",
         "preset_names",
         "vector_gain",
     ]

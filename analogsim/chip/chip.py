@@ -14,9 +14,9 @@ from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping
 from analogsim.network import Network
-from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerWrite, Limits, Pass, Periphery
+from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerPulses, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
-from device_models import Cells, DeviceProfile
+from device_models import Cells, DeviceProfile, per_chip_uniform
 
 Order = Literal["sample", "pass"]
 
@@ -117,17 +117,28 @@ class Chip:
             numbers, fabrication = self._programming_numbers(index), self._fabrication_numbers(index)
             crossbar.program(w.to(self.device, self.dtype), numbers, now, fabrication, self._fault_numbers(index))
 
-    def write(self, writes: Sequence[LayerWrite], *, now: float = 0.0) -> None:
-        """Write every layer towards its target.
+    def write(self, writes: Sequence[LayerWrite | LayerPulses], *, now: float = 0.0) -> None:
+        """Write every layer: towards its target, or by pulses.
 
         Args:
             writes: per layer.
             now: seconds; not before the last write.
+
+        Raises:
+            ValueError: pulses for devices whose profile has no update model.
         """
         self._check_time(now)
         self._last_write = now
         for index, (crossbar, write) in enumerate(zip(self._layers, writes, strict=True)):
-            crossbar.write(write.target, self._programming_numbers(index), now)
+            if isinstance(write, LayerPulses):
+                generators = self.streams.generators(Purpose.PULSES, index)
+                uniform = per_chip_uniform(generators, self.dtype, self.device)
+                normal = (
+                    partial(self._for_devices, purpose, index) for purpose in (Purpose.PULSES, Purpose.PROGRAMMING)
+                )
+                crossbar.pulse(write, uniform, next(normal), now, next(normal))
+            else:
+                crossbar.write(write.target, self._programming_numbers(index), now)
 
     def settle(self, now: float) -> None:
         """Let time pass until `now`, seconds, without a read: what the oracle shows is as of then."""
@@ -170,12 +181,18 @@ class Chip:
             weights=tuple(crossbar.w_max.clone() if self._fixed_range else None for crossbar in self._layers),
             inputs=tuple(crossbar.input_limit for crossbar in self._layers),
             outputs=tuple(crossbar.output_limit for crossbar in self._layers),
+            steps=tuple(crossbar.weight_per_step for crossbar in self._layers),
         )
 
     @property
     def device_writes(self) -> Tensor:
         """Device pairs of which one or both were written since the first programming, (C,)."""
         return torch.stack([crossbar.device_writes for crossbar in self._layers]).sum(0)
+
+    @property
+    def pulses(self) -> Tensor:
+        """Pulses that incremental writes have given, (C,)."""
+        return torch.stack([crossbar.pulses for crossbar in self._layers]).sum(0)
 
     @property
     def saturated(self) -> Tensor:

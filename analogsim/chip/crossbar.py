@@ -16,11 +16,14 @@ from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping, to_conductances
 from analogsim.chip.pair import Pair
 from analogsim.chip.product import Operand, Reader
+from analogsim.chip.pulses import Uniform, pulse_counts, weight_per_step, worn_out_pairs
+from analogsim.port import LayerPulses
+from analogsim.randomness import Purpose
 from device_models import Cells, Device, vector_gain
 
 Sampling = Literal["column", "device"]
 
-_STATE = ("w_max", "target", "device_writes")
+_STATE = ("w_max", "target", "device_writes", "pulses")
 """Attributes that a checkpoint holds beside the devices' own state; what follows from these alone is recomputed."""
 
 Normal = Callable[[int], Tensor]
@@ -54,6 +57,7 @@ class Crossbar:
         pair: the devices.
         device_writes: number of device pairs of which one or both were written since the first programming, (C,),
             int64.
+        pulses: given to pairs by incremental writes, (C,), int64.
     """
 
     def __init__(
@@ -103,6 +107,8 @@ class Crossbar:
         self.w_max = self._mapping.initial_range(weights)
         self.target = weights.clone()
         self.device_writes = torch.zeros(weights.shape[0], dtype=torch.int64, device=weights.device)
+        self.pulses = torch.zeros_like(self.device_writes)
+        self._activity: Tensor | None = None
         made = (None, None) if fabrication is None else fabrication.unbind(2)
         for (cells, target, xi), own in zip(self._sides(numbers), made, strict=True):
             cells.program(target, xi, now, own)
@@ -125,10 +131,81 @@ class Crossbar:
         self.device_writes += (plus | minus).sum(dim=(1, 2))
         self._settle(now)
 
+    @property
+    def pulse_numbers(self) -> int:
+        """Random numbers that an incremental write of a device takes."""
+        return self.pair.plus.pulse_numbers
+
+    def pulse(
+        self, write: LayerPulses, uniform: Uniform, normal: Normal, now: float = 0.0, programming: Normal | None = None
+    ) -> None:
+        """Incremental write: move the devices by pulses.
+
+        A pair steps up only: pulses that raise a weight go to G+, those that lower it to G-; where both have grown, the
+        pair is programmed anew, with `Device.numbers` more random numbers for each device. One device against a
+        reference steps both ways.
+
+        Args:
+            write: what is wanted.
+            uniform, normal: random numbers.
+            now: seconds.
+            programming: those of absolute writes.
+        """
+        d = self._device
+        step = self.weight_per_step
+        if step is None:
+            raise ValueError("these devices take no pulses: their profile has no `update`")
+        self.settle(now)
+        raising, lowering = pulse_counts(write, step, d, uniform)
+        numbers = normal(self.pulse_numbers) if self.pulse_numbers else None
+        plus, minus = (None, None) if numbers is None else numbers.unbind(2)
+        nothing = torch.zeros_like(raising)
+        if d.cell == "pair":
+            written = self.pair.plus.pulse(raising, nothing, plus, now)
+            written = written | self.pair.minus.pulse(lowering, nothing, minus, now)
+        else:
+            written = self.pair.plus.pulse(raising, lowering, plus, now)
+        self._settle(now)
+        if d.cell == "pair":
+            written = written | self._refresh(normal if programming is None else programming, now)
+        self.device_writes += written.sum(dim=(1, 2))
+        self.pulses += (raising + lowering).sum(dim=(1, 2), dtype=torch.float64).to(torch.int64)
+
+    def _refresh(self, normal: Normal, now: float) -> Tensor:
+        """Program pairs anew whose devices have both grown; their difference stays. Which, (C, out, rows)."""
+        d = self._device
+        worn = worn_out_pairs(self.pair.plus.drifted, self.pair.minus.drifted, d)
+        difference = self.pair.plus.drifted - self.pair.minus.drifted
+        numbers = normal(d.numbers) if d.numbers else None
+        xi = (None, None) if numbers is None else numbers.unbind(2)
+        for cells, sign, own in zip(self.pair.sides, (1, -1), xi, strict=True):
+            target = (sign * difference).clamp(min=0).add_(d.g_min).clamp_(max=d.g_max)
+            cells.write(torch.where(worn, target, cells.target), own, now)
+        self._settle(now)
+        return worn
+
+    @property
+    def weight_per_step(self) -> Tensor | None:
+        """Mean change of a weight by one pulse, (C, 1, 1) or (C, out, 1), or None."""
+        return weight_per_step(self._device, self.w_max)
+
+    def _expose(self, levels: Tensor, gain: Tensor | None, draws: Draws) -> None:
+        """Remember what a read does to the devices, for what comes next."""
+        share = levels.abs() if gain is None else (levels / gain).abs()
+        reads = draws.samples * len(draws.noisy) / (levels.shape[1] * levels.shape[2])
+        activity = share.sum(dim=(1, 2, 3)).mul_(reads / self._device.full_scale)
+        self._activity = activity if self._activity is None else self._activity + activity
+
+    def _disturb(self) -> None:
+        if self._activity is not None:
+            for cells in self.pair.sides:
+                cells.expose(self._activity)
+            self._activity = None
+
     def _sides(self, numbers: Tensor | None) -> list[tuple[Cells, Tensor, Tensor | None]]:
         """Both devices of the pairs, each with its target and its numbers."""
         d = self._device
-        targets = to_conductances(self.target, self.w_max, d.g_min, d.g_max)
+        targets = to_conductances(self.target, self.w_max, d.g_min, d.g_max, d.cell)
         xi = (None, None) if numbers is None else numbers.unbind(2)
         return list(zip(self.pair.sides, targets, xi, strict=True))
 
@@ -153,18 +230,20 @@ class Crossbar:
     def state_dict(self) -> dict[str, Any]:
         """What the devices hold, for a checkpoint; the tensors are live."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _STATE}
-        return {**state, "pair": self.pair.state_dict(), "now": self._now}
+        return {**state, "pair": self.pair.state_dict(), "now": self._now, "activity": self._activity}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on a crossbar that has been programmed."""
         for name in _STATE:
             setattr(self, name, state[name].to(self.target.device, copy=True))
         self.pair.load_state_dict(state["pair"])
+        activity = state["activity"]
+        self._activity = None if activity is None else activity.to(self.target.device, copy=True)
         self._settle(state["now"], wander=False)
 
     def settle(self, now: float) -> None:
-        """Let time pass until `now`, seconds: nothing to do unless devices age and time has passed."""
-        if self._device.ages and now != self._now:
+        """Let time pass until `now`, seconds: nothing to do unless devices age, or reads have disturbed them."""
+        if self._activity is not None or (self._device.ages and now != self._now):
             self._settle(now)
 
     def _settle(self, now: float, wander: bool = True) -> None:
@@ -172,6 +251,7 @@ class Crossbar:
         count = self.pair.plus.moving(now) if wander and self._wander is not None else 0
         numbers = self._wander(count) if self._wander is not None and count else None
         self._now = now
+        self._disturb()
         self.pair.settle(now, numbers, self.w_max)
 
     def read(
@@ -193,6 +273,8 @@ class Crossbar:
         dac = self._device.dac
         levels, gain = (x, None) if dac is None else dac.encode(x)
         driven = self._driven(levels, gain)
+        if self._device.read_disturb is not None and draws.purpose is Purpose.READ:
+            self._expose(levels, gain, draws)
         operand = Operand.forward(self.pair, self._by_column)
         sd = self._column_sd(gain, self.w_max.transpose(1, 2))
         return levels, self._reader(self.weights.shape[2]).read(driven, gain, operand, draws, sd, analog_injection)

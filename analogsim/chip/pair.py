@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from analogsim.chip.mapping import to_weights
+from analogsim.chip.mapping import weight_per_siemens
 from device_models import Cells, Device, ReadNoise, Relaxation
 
 
@@ -112,13 +112,13 @@ class Pair:
         return self._views[backward]
 
     def _seen(self, backward: bool) -> View:
-        d, wires = self._device, self._device.wires
+        wires = self._device.wires
         g, attenuation = [cells.conductance for cells in self.sides], None
         if wires is not None:
             attenuation = [self._by_tile(partial(wires.attenuation, backward=backward), each) for each in g]
             g = [self._by_tile(partial(wires.effective, backward=backward), each) for each in g]
             attenuation = (attenuation[0], attenuation[1])
-        weights = to_weights(g[0], g[1], self._w_max, d.g_min, d.g_max)
+        weights = (g[0] - g[1]).mul_(self._unit)
         white: Tensor | None = None
         remembering = []
         for noise, (plus, minus) in self._variances(attenuation):
@@ -139,7 +139,8 @@ class Pair:
     @property
     def _unit(self) -> Tensor:
         """Weight per siemens."""
-        return self._w_max / (self._device.g_max - self._device.g_min)
+        d = self._device
+        return weight_per_siemens(self._w_max, d.g_min, d.g_max, d.cell)
 
     def _variances(self, attenuation: tuple[Tensor, Tensor] | None) -> Iterator[tuple[ReadNoise, list[Tensor]]]:
         """Each read noise that is drawn in a read, with its variance in either device, siemens squared."""

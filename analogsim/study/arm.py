@@ -72,6 +72,7 @@ class Arm:
             arm.decorrelation,
             scenario.train.chunk,
             arm.weight_normalisation,
+            optimizer.writing,
         )
         self._times = scenario.train.later
         self._later: list[Later] = []
@@ -195,6 +196,7 @@ def _chip_results(
     population: Population, rig: Rig, controller: Controller, curves: Sequence[Curve]
 ) -> tuple[ChipResult, ...]:
     diverged, writes = controller.diverged.tolist(), rig.chip.device_writes.tolist()
+    pulses = rig.chip.pulses.tolist()
     vectors, silent = (counter.tolist() for counter in controller.counters)
     sizes = torch.tensor([w[0].numel() for w in rig.chip.oracle.weights], dtype=torch.float64)
     saturated = (rig.chip.saturated.double().cpu() @ sizes / sizes.sum()).tolist()
@@ -211,6 +213,7 @@ def _chip_results(
                 counts=Counts(
                     passes=rig.passes,
                     device_writes=writes[index],
+                    pulses=pulses[index],
                     vectors=vectors[index],
                     silent=silent[index],
                     saturated=saturated[index],
