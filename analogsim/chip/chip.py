@@ -12,6 +12,7 @@ from torch import Tensor
 
 from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
+from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
 from analogsim.network import Network
 from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerPulses, LayerWrite, Limits, Pass, Periphery
@@ -44,7 +45,7 @@ class Chip:
 
     Args:
         network: what to run.
-        profile: what a device is.
+        profile: what a device is; one profile for all layers, or one for each.
         population: number of chips C; or their numbers, which seed their random streams, so that chip 3 of a
             population can be built alone with `population=[3]` (and with its own value of each `each`).
         seed: of the run; one for all chips, or one per chip.
@@ -63,7 +64,7 @@ class Chip:
     def __init__(
         self,
         network: Network,
-        profile: DeviceProfile,
+        profile: DeviceProfile | Sequence[DeviceProfile],
         population: int | Sequence[int] = 1,
         seed: int | Sequence[int] = 0,
         device: str | torch.device = "cpu",
@@ -82,24 +83,29 @@ class Chip:
         if not ids or len(seeds) != len(ids):
             raise ValueError(f"a population needs at least one chip and one seed per chip (got {population}, {seed})")
         self.network = network
-        self.profile = profile
+        self.profiles = per_layer(profile, network.depth)
         self.chips = len(ids)
         self.device = torch.device(device)
         self.dtype = dtype
         self.grants = grants
         self.streams = Streams(seeds, ids, self.device, generator)
         self._injection = injection
-        built = profile.build(self.chips, self.device, dtype)
+        built = build(self.profiles, self.chips, self.device, dtype)
         self._layers = [
-            Crossbar(built, Geometry(tile), mapping or Mapping(), sampling, partial(self._wandering, index))
-            for index in range(network.depth)
+            Crossbar(each, Geometry(tile), mapping or Mapping(), sampling, partial(self._wandering, index))
+            for index, each in enumerate(built)
         ]
         self._order: Order = order
-        self._pass_time = profile.timing.pass_time
+        self._pass_time = self.profiles[0].timing.pass_time  # the same for all layers
         self._last: dict[tuple[Purpose, int], dict[object, Tensor]] = {}
-        self._exact_inputs = built.dac is None
+        self._exact_inputs = built[0].dac is None
         self._fixed_range = (mapping or Mapping()).range == "fixed"
         self._last_write = 0.0
+
+    @property
+    def profile(self) -> DeviceProfile:
+        """What a device of the first layer is; `profiles` has those of all."""
+        return self.profiles[0]
 
     def program(self, weights: Sequence[Tensor], *, now: float = 0.0) -> None:
         """Fix each layer's range by initial weights and write them.

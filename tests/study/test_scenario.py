@@ -139,7 +139,7 @@ def test_axes_make_a_population_point_by_point() -> None:
     assert population.seeds == [5] * 12 + [6] * 12
     assert population.ids == [0, 1] * 12
     assert population.rates[:4] == [0.1, 0.1, 0.2, 0.2]
-    sigma = population.profile.read_noise[0].sigma.values
+    sigma = population.profiles[0].read_noise[0].sigma.values
     assert sigma[:12] == (0.0,) * 4 + (0.01,) * 4 + (0.03,) * 4
     place = population.coordinates[9]
     assert place == {"seed": 5, "chip.profile.read_noise.0.sigma": "3 %", "lr": 0.1, "chip": 1}
