@@ -52,7 +52,7 @@ def test_a_full_profile_is_read() -> None:
     assert (profile.dac.bits, profile.dac.range, profile.dac.scaling) == (7, 1.7, "per_vector")
     assert profile.adc is not None
     assert (profile.adc.bits, profile.adc.range) == (9, 0.1)
-    assert profile.references == ("one", "two")
+    assert [reference.note for reference in profile.references] == ["one", "two"]
 
 
 def test_an_effect_that_is_left_out_is_absent() -> None:
