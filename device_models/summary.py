@@ -14,10 +14,12 @@ from device_models.profile import Device, DeviceProfile
 from device_models.pulsed_update import PulsedUpdate
 from device_models.read_noise import ReadNoise
 from device_models.slow_noise import SlowNoise
+from device_models.units import values
 
 _LEVELS = (0.0, 0.05, 0.2, 0.5, 1.0)  # of the range
 _HOUR, _DAY = 3600.0, 86400.0
 _ABOUT = ("name", "description", "references")
+_FIRST = (*_ABOUT, "conductance")
 
 
 class Row(NamedTuple):
@@ -39,7 +41,7 @@ def summary(profile: DeviceProfile) -> list[Row]:
     rows = [Row("conductance", _range(one))]
     for name in type(one).model_fields:
         value = getattr(one, name)
-        if name not in (*_ABOUT, "conductance") and value != type(one).model_fields[name].default:
+        if name == "timing" or (name not in _FIRST and value != type(one).model_fields[name].default):
             rows += _SPECIAL.get(name, _settings)(one, device, name)
     return rows + [Row("several values", f"{axis}; the first is shown here") for axis in axes]
 
@@ -93,13 +95,13 @@ def _first(data: Any, path: str, axes: list[str]) -> Any:
     return data
 
 
-def quantity(value: float, unit: str) -> str:
-    """Three digits with a prefix: 2.5e-5 S -> `25 uS`."""
+def quantity(value: float, unit: str, digits: int = 3) -> str:
+    """A few digits with a prefix: 2.5e-5 S -> `25 uS`."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
     prefixes = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M"}
     power = min(6, max(-12, 3 * math.floor(math.log10(abs(value) * (1 + 1e-9)) / 3)))
-    return f"{float(f'{value / 10**power:.3g}'):g} {prefixes[power]}{unit}"
+    return f"{float(f'{value / 10**power:.{digits}g}'):g} {prefixes[power]}{unit}"
 
 
 def _duration(seconds: float) -> str:
@@ -133,7 +135,7 @@ def _siemens(value: float) -> str:
 def _range(profile: DeviceProfile) -> str:
     g = profile.conductance
     ratio = f" (on/off {g.max / g.min:.3g})" if g.min > 0 else ""
-    return f"{_siemens(g.min)} to {_siemens(g.max)}{ratio}"
+    return f"{quantity(g.min, 'S', 4)} to {quantity(g.max, 'S', 4)}{ratio}"
 
 
 def _programming(profile: DeviceProfile, device: Device, name: str) -> Iterator[Row]:
@@ -190,10 +192,13 @@ def _update(profile: DeviceProfile, device: Device, name: str) -> Iterator[Row]:
     update = profile.update
     assert isinstance(update, PulsedUpdate)
     low, high = update.bounds.low, update.bounds.high
-    response = update.build(device.site, torch.zeros((1, update.fabricated, 1, 3), dtype=torch.float64))
+    numbers = torch.zeros((1, update.fabricated, 1, 3), dtype=torch.float64)
+    if update.law == "log_normal":  # the device with the mean step is not the median one
+        numbers[:, 0] = math.sqrt(math.log1p(max(values(update.device_to_device)) ** 2)) / 2
+    response = update.build(device.site, numbers)
     u = torch.tensor([[[low, (low + high) / 2, high]]], dtype=torch.float64)
-    for word, up in (("up", True), ("down", False)):
-        steps = ", ".join(f"{step:.3g}" for step in response.step(u, up).flatten().tolist())
+    for word, up in (("up", True), ("down", False)) if profile.cell == "reference" else (("up", True),):
+        steps = ", ".join(f"{abs(step):.3g}" for step in response.step(u, up).flatten().tolist())
         yield Row(name, f"a step {word} at {low:g}, {(low + high) / 2:g}, {high:g}: {steps}")
 
 
@@ -207,7 +212,8 @@ def _settings(profile: DeviceProfile, device: Device, name: str) -> Iterator[Row
 
 
 def _changed(description: Any) -> dict[str, Any]:
-    return description.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    found = description.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    return {**({"kind": found["kind"]} if "kind" in found else {}), **found}
 
 
 def _pairs(data: Mapping[str, Any]) -> list[str]:
