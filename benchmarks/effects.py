@@ -27,6 +27,14 @@ from device_models import DeviceProfile
 
 SOFT = {"kind": "soft_bounds", "dw_min": 0.002, "cycle_to_cycle": 0.3}
 FLICKER = {"kind": "flicker", "q": 0.0088, "exponent": 0.65, "q_max": 0.2, "t_r": "250 ns", "t0": "20 s"}
+EXPONENTIAL = {
+    "kind": "exponential_step",
+    "dw_min": 0.001,
+    "a_up": -1.2,
+    "a_down": -0.08,
+    "gamma_up": 5,
+    "gamma_down": 5,
+}
 CASES: dict[str, dict[str, Any]] = {
     "ideal": {},
     "dac, 8 bits": {"dac": {"bits": 8, "range": 3}},
@@ -47,15 +55,7 @@ CASES: dict[str, dict[str, Any]] = {
     "pulses, outer product": {"update": SOFT, "cell": "reference"},
     "pulses, dense": {"update": SOFT, "cell": "reference"},
     "exponential steps": {
-        "update": {
-            "kind": "exponential_step",
-            "dw_min": 0.001,
-            "a_up": -1.2,
-            "a_down": -0.08,
-            "gamma_up": 5.0,
-            "gamma_down": 5.0,
-            "cycle_to_cycle": 1.0,
-        },
+        "update": {**EXPONENTIAL, "cycle_to_cycle": 1.0},
         "cell": "reference",
     },
 }
