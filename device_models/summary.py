@@ -97,11 +97,12 @@ def _first(data: Any, path: str, axes: list[str]) -> Any:
 
 def quantity(value: float, unit: str, digits: int = 3) -> str:
     """A few digits with a prefix: 2.5e-5 S -> `25 uS`."""
+    value = float(f"{value:.{digits}g}")
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
     prefixes = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M"}
     power = min(6, max(-12, 3 * math.floor(math.log10(abs(value) * (1 + 1e-9)) / 3)))
-    return f"{float(f'{value / 10**power:.{digits}g}'):g} {prefixes[power]}{unit}"
+    return f"{value / 10**power:.{digits}g} {prefixes[power]}{unit}"
 
 
 def _duration(seconds: float) -> str:

@@ -53,7 +53,7 @@ def test_packaged_scenarios_resolve_and_survive_a_round_trip(name: str, quick: b
         ("network.layers", [10, 0], "network.layers.1: must be greater than 0 (got 0)"),
         ("network.activation", "swish", "network.activation: no activation function is called 'swish'"),
         ("network.activation", {"leaky_relu": 0.1, "identity": True}, "network.activation: give exactly one"),
-        ("chip.profile", "pmc", "chip.profile: no profile is called 'pmc'; there are ideal, noisy, pcm, reram"),
+        ("chip.profile", "pmc", "chip.profile: no profile is called 'pmc'; there are capacitor, "),
         ("train.step_time", 1, "train.step_time: needs a number and its unit as text (got 1); for example '20 s'"),
         ("train.step_time", "-1 ms", "train.step_time: must not be below 0 s"),
         ("chip.profile", {"name": "mine"}, "chip.profile.conductance: is missing; add it"),
