@@ -265,13 +265,14 @@ class Limits(NamedTuple):
             where the range follows the weights.
         inputs: per layer the largest level that drives a row, or None.
         outputs: per layer the largest digitised pre-activation, or None; also None where several tiles add up to it.
+            (C,) where a digital factor behind the converter compensates drift.
         steps: per layer the mean change of a weight by one pulse, (C, 1, 1) or (C, units, 1), or None where devices
             are written absolutely only; empty: none are known.
     """
 
     weights: tuple[Tensor | None, ...]
     inputs: tuple[float | None, ...]
-    outputs: tuple[float | None, ...]
+    outputs: tuple[float | Tensor | None, ...]
     steps: tuple[Tensor | None, ...] = ()
 
 

@@ -35,6 +35,7 @@ class Purpose(enum.IntEnum):
     WANDERING = 10
     FAULTS = 11
     PULSES = 12
+    REFERENCE = 13
 
 
 class Streams:

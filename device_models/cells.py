@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from device_models.profile import Device
     from device_models.read_noise import ReadNoise
 
-_STATE = ("target", "programmed", "written_at")
+_STATE = ("target", "programmed", "written_at", "attempts", "writes")
 """Attributes that a checkpoint holds, beside the states of effects."""
 
 
@@ -33,6 +33,8 @@ class Cells:
         faults: devices that do not hold what they are written; set at fabrication, so no checkpoint holds it.
         pulsed: the same devices as incremental writes see them; None without an update model.
         lifetimes, used: what devices survive, and how much of it they have had; None without a limit.
+        attempts: of programming it, over all its writes, int32; None without write-verify, where each write takes one.
+        writes: of single devices with write-verify, the first programming included, (C,), int64; None without.
     """
 
     target: Tensor
@@ -40,6 +42,8 @@ class Cells:
     drifted: Tensor
     conductance: Tensor
     written_at: Tensor | None
+    attempts: Tensor | None
+    writes: Tensor | None
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -67,10 +71,12 @@ class Cells:
             self.lifetimes = device.endurance.build(device.site, life)
             self.used = torch.zeros_like(target, dtype=torch.int64)
         self.target = target
-        self.programmed, hidden, renewed = self._outcome(target, numbers)
-        if self.pulsed is not None and hidden is not None:
-            self.pulsed.hidden = hidden
+        outcome = self._outcome(target, numbers)
+        self.programmed, renewed, self.attempts = outcome.programmed, outcome.renewed, outcome.attempts
+        if self.pulsed is not None and outcome.hidden is not None:
+            self.pulsed.hidden = outcome.hidden
         every = torch.ones_like(target, dtype=torch.bool)
+        self.writes = None if self.attempts is None else every.sum(dim=(1, 2))
         for effect, state, new in zip(device.effects, self._states, renewed, strict=True):
             state.update(new)
             effect.touch(state, every, now)
@@ -95,9 +101,12 @@ class Cells:
         if self.lifetimes is not None and self.used is not None:
             written = written & self.lifetimes.alive(self.used)
             self.used = self.used + written
-        programmed, hidden, renewed = self._outcome(target, numbers)
+        programmed, hidden, renewed, attempts = self._outcome(target, numbers)
         if self.pulsed is not None and hidden is not None:
             self.pulsed.hidden = torch.where(written, hidden, self.pulsed.hidden)
+        if self.attempts is not None and self.writes is not None and attempts is not None:
+            self.attempts = self.attempts + attempts * written
+            self.writes = self.writes + written.sum(dim=(1, 2))
         if half > 0 or numbers is not None or self.pulsed is not None or self.lifetimes is not None:
             self.target = torch.where(written, target, self.target)
             self.programmed = torch.where(written, programmed, self.programmed)
@@ -227,17 +236,37 @@ class Cells:
         """Drift exponents, (C, out, rows); None without drift."""
         return None if self._device.drift is None else self.state(self._device.drift)["nu"]
 
-    def _outcome(self, target: Tensor, numbers: Tensor | None) -> tuple[Tensor, Tensor | None, list[State]]:
-        """(programmed, hidden u or None, renewed states) of every device if it were written."""
+    def _outcome(self, target: Tensor, numbers: Tensor | None) -> _Outcome:
+        """What would become of every device if it were written."""
         device, handed = self._device, _Handed(numbers)
-        programmed = target
-        if device.programming is not None:
+        programmed, attempts = target, None
+        if device.write_verify is not None:
+            own = handed.take(device.write_verify.numbers)
+            programmed, attempts = device.write_verify.program(target, own, self._read_variance)
+        elif device.programming is not None:
             programmed = device.programming.program(target, handed.take(device.programming.numbers))
         renewed = [effect.write(target, handed.take(effect.written)) for effect in device.effects]
-        if self.pulsed is None:
-            return programmed, None, renewed
-        hidden, programmed = self.pulsed.start(programmed, handed.take(self.pulsed.programming_numbers))
-        return programmed, hidden, renewed
+        hidden = None
+        if self.pulsed is not None:
+            hidden, programmed = self.pulsed.start(programmed, handed.take(self.pulsed.programming_numbers))
+        return _Outcome(programmed, hidden, renewed, attempts)
+
+    def _read_variance(self, g: Tensor) -> Tensor | float:
+        """Of one read of devices of these conductances, what outlives a step aside; siemens squared."""
+        total: Tensor | float = 0.0
+        for noise in self._device.read_noise:
+            state = None if noise.slow is None else self.state(noise.slow)
+            total = total + noise.variance(g, g, state) * noise.in_a_read
+        return total
+
+
+class _Outcome(NamedTuple):
+    """Of an absolute write: conductances, hidden u, renewed states, programming attempts."""
+
+    programmed: Tensor
+    hidden: Tensor | None
+    renewed: list[State]
+    attempts: Tensor | None
 
 
 class _Handed:

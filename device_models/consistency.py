@@ -28,6 +28,8 @@ def _levels(profile: DeviceProfile) -> list[str]:
             f"granularity: must not be above the range of a device, {_siemens(g.max - g.min)}, or a device would have "
             f"a single level (got {_siemens(profile.granularity)})"
         )
+    if profile.write_verify is not None and profile.programming is None:
+        found.append("write_verify: there is no programming noise to verify; give `programming` too")
     if isinstance(profile.programming, ConstantProgramming):
         largest = max(values(profile.programming.sigma))
         if largest > g.max:

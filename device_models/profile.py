@@ -36,10 +36,12 @@ from device_models.registry import (
     DriftDescription,
     ProgrammingDescription,
     ReadNoiseDescription,
+    RelaxationDescription,
     UpdateDescription,
 )
-from device_models.units import UNION_TAGS, Conductance, values
+from device_models.units import UNION_TAGS, Conductance, PerChip, Temperature, values
 from device_models.wires import IRDrop, Wires
+from device_models.write_verify import Verified, WriteVerify
 
 
 def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -50,7 +52,7 @@ def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 def _holds(part: str | int | None) -> bool:
     """Whether an effect stands here: a place in a list of effects, or a field for one."""
-    return isinstance(part, int) or part in ("programming", "drift", "update")
+    return isinstance(part, int) or part in ("programming", "drift", "law", "update")
 
 
 _KINDS = {kind for effect in EFFECTS for kind in get_args(effect.model_fields["kind"].annotation)}
@@ -86,6 +88,8 @@ class DeviceProfile(Description):
     """Range of a device; a weight is the difference of two devices."""
     programming: ProgrammingDescription | None = None
     """How far a write ends from its target."""
+    write_verify: WriteVerify | None = None
+    """Repeat a write until a read of the device confirms it."""
     granularity: Conductance = 0.0
     """A device is written only where its target moved by at least half of this since its last write; siemens."""
     update: UpdateDescription | None = None
@@ -105,6 +109,8 @@ class DeviceProfile(Description):
     fixed one in the middle of its range, which pulses move both ways."""
     drift: DriftDescription | None = None
     """How conductances fall with the time since their last write."""
+    relaxation: tuple[RelaxationDescription, ...] = ()
+    """What else they do after a write, after the drift. One effect, or a list of effects, one after the other."""
     read_noise: tuple[ReadNoiseDescription, ...] = ()
     """Noise of one device in one read. One effect, or a list of effects whose variances add."""
     column_noise: ColumnNoise | None = None
@@ -121,6 +127,8 @@ class DeviceProfile(Description):
     """Column converters; without them outputs are exact."""
     timing: Timing = Timing()
     """When the chip reads."""
+    temperature: PerChip[Temperature] = 300.0
+    """Of the chip, for what depends on it: thermal noise, retention failure. 300 K unless given."""
     references: tuple[Reference, ...] = ()
     """Where the figures come from: entries `{what: "programming, drift", cite: key}`, or plain text."""
 
@@ -129,6 +137,11 @@ class DeviceProfile(Description):
     def _one_or_many(cls, value: Any) -> Any:
         entries = value if isinstance(value, list | tuple) else [] if value is None else [value]
         return [{"kind": "additive", **entry} if isinstance(entry, Mapping) else entry for entry in entries]
+
+    @field_validator("relaxation", mode="before")
+    @classmethod
+    def _one_or_many_in_turn(cls, value: Any) -> Any:
+        return value if isinstance(value, list | tuple) else [] if value is None else [value]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -147,11 +160,16 @@ class DeviceProfile(Description):
         Raises:
             ProfileError: a per-chip parameter has another number of values than C.
         """
-        site = Site(chips, self.conductance.min, self.conductance.max, device, dtype, self.timing)
+        site = Site(chips, self.conductance.min, self.conductance.max, device, dtype, self.timing, self.temperature)
+        programming = None if self.programming is None else self.programming.build(site)
+        verified = None
+        if self.write_verify is not None and programming is not None:
+            verified = self.write_verify.build(site, programming)
         return Device(
             g_min=self.conductance.min,
             g_max=self.conductance.max,
-            programming=None if self.programming is None else self.programming.build(site),
+            programming=programming,
+            write_verify=verified,
             granularity=self.granularity,
             cell=self.cell,
             site=site,
@@ -162,6 +180,7 @@ class DeviceProfile(Description):
             half_select=None if self.half_select is None else self.half_select.build(site),
             read_disturb=None if self.read_disturb is None else self.read_disturb.build(site),
             drift=None if self.drift is None else self.drift.build(site),
+            relaxation=tuple(effect.build(site) for effect in self.relaxation),
             read_noise=tuple(noise.build(site) for noise in self.read_noise),
             column_noise=None if self.column_noise is None else self.column_noise.build(site),
             faults=None if self.faults is None else self.faults.build(site),
@@ -202,7 +221,8 @@ class Device:
 
     Attributes:
         g_min, g_max: conductance range, siemens.
-        programming: noise of a write.
+        programming: noise of a write, or of one attempt of it.
+        write_verify: `programming` in attempts.
         granularity: siemens, twice the smallest change of a target that is written.
         cell: what a weight is.
         site: where descriptions of single devices become tensors.
@@ -210,6 +230,7 @@ class Device:
         endurance: of devices.
         half_select, read_disturb: what devices suffer that nobody meant to write.
         drift: of what was written.
+        relaxation: what else happens to it, in order.
         read_noise: effects whose variances add.
         column_noise: share of a fully-on device's full-scale current, (C, 1, 1).
         faults: how chips are fabricated with them.
@@ -221,6 +242,7 @@ class Device:
     g_min: float
     g_max: float
     programming: Programming | None
+    write_verify: Verified | None
     granularity: float
     cell: Literal["pair", "reference"]
     site: Site
@@ -231,6 +253,7 @@ class Device:
     half_select: HalfSelected | None
     read_disturb: ReadDisturbed | None
     drift: Drift | None
+    relaxation: tuple[ConductanceEffect, ...]
     read_noise: tuple[ReadNoise, ...]
     column_noise: Tensor | None
     faults: Fabrication | None
@@ -247,7 +270,7 @@ class Device:
     @cached_property
     def levels(self) -> tuple[ConductanceEffect, ...]:
         """What a device does to its conductance after a write, slow noise aside, in order."""
-        return () if self.drift is None else (self.drift,)
+        return (*(() if self.drift is None else (self.drift,)), *self.relaxation)
 
     @cached_property
     def effects(self) -> tuple[ConductanceEffect, ...]:
@@ -262,9 +285,10 @@ class Device:
     @property
     def numbers(self) -> int:
         """Standard normal numbers that the write of a device takes."""
-        programming = 0 if self.programming is None else self.programming.numbers
+        programming = self.write_verify or self.programming
         noisy = self.update is not None and max(values(self.update.write_noise)) > 0
-        return programming + sum(effect.written for effect in self.effects) + noisy
+        written = sum(effect.written for effect in self.effects)
+        return (0 if programming is None else programming.numbers) + written + noisy
 
     @property
     def fabricated(self) -> int:

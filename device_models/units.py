@@ -7,6 +7,9 @@
 | `Share`       | `1 %`              | float, 0.01                                 |
 | `Time`        | `20 s`, `250 ns`, `1 h`, `1 day` | float, seconds                |
 | `Resistance`  | `1 ohm`, `2.2 kohm`| float, ohms                                 |
+| `Temperature` | `300 K`, `85 degC` | float, kelvin                               |
+| `Energy`      | `1.1 eV`           | float, joules                               |
+| `Voltage`     | `0.2 V`            | float, volts                                |
 | `Factor`      | `1.5`              | float, not negative, no unit                |
 | `SignedFactor` | `-0.5`            | float, of either sign, no unit              |
 
@@ -152,6 +155,26 @@ def in_base_units(text: str) -> float:
     return float(f"{_registry().Quantity(float(number), unit).to_base_units().magnitude:.14g}")
 
 
+def _parse_temperature(value: Any) -> float:
+    """Kelvin, or degrees Celsius: a scale with a zero of its own, which no factor converts."""
+    example = "300 K"
+    if not isinstance(value, str):
+        raise ValueError(f"needs a number and its unit as text (got {value!r}); for example {example!r}")
+    number, unit = split_quantity(value)
+    if not unit:
+        raise ValueError(f"the unit is missing (got {value!r}); for example {example!r}")
+    if unit not in ("K", "degC"):
+        raise ValueError(f"{unit!r} is no unit of temperature: K or degC (got {value!r}); for example {example!r}")
+    kelvin = float(number if unit == "K" else number + Decimal("273.15"))
+    if not 0 < kelvin < math.inf:
+        raise ValueError(f"must lie above absolute zero and be finite (got {value!r}); for example {example!r}")
+    return kelvin
+
+
+def _format_kelvin(value: float) -> str:
+    return format_quantity(float(value), "K", "K")
+
+
 def _quantity(si: str, nice: str, example: str, limit: Limit, description: str) -> Any:
     return Annotated[
         float,
@@ -168,6 +191,9 @@ if TYPE_CHECKING:
     Share = float
     Time = float
     Resistance = float
+    Temperature = float
+    Energy = float
+    Voltage = float
     Factor = float
     SignedFactor = float
 else:
@@ -176,6 +202,9 @@ else:
     _SHARE = Limit("0 %", "100 %", "it is a share of a whole")
     _TIME = Limit("0 s", "1000 years", "no time is negative, and no device was watched for longer")
     _RESISTANCE = Limit("0 ohm", "1 Tohm", "no resistance is negative, and beyond 1 Tohm nothing conducts")
+    _TEMPERATURE = Limit("1 mK", "1687 K", "nothing is colder on a chip, and silicon melts there")
+    _ENERGY = Limit("0 eV", "20 eV", "no energy is negative here, and no bond in a solid takes more than 20 eV")
+    _VOLTAGE = Limit("0 V", "100 V", "it is a magnitude, and no memory device stands more than 100 V")
     _FACTOR = Limit(0, 1e15, "a factor is not negative, and beyond 1e15 an exponent has slipped")
     _SIGNED = Limit(-1e15, 1e15, "beyond 1e15 an exponent has slipped")
     Conductance = _quantity("S", "uS", "25 uS", _CONDUCTANCE, "a conductance with its unit")
@@ -183,5 +212,14 @@ else:
     Share = _quantity("%", "%", "1 %", _SHARE, "a share in percent")
     Time = _quantity("s", "s", "20 s", _TIME, "a time with its unit")
     Resistance = _quantity("ohm", "ohm", "1 ohm", _RESISTANCE, "a resistance with its unit")
+    Temperature = Annotated[
+        float,
+        BeforeValidator(_parse_temperature),
+        _TEMPERATURE,
+        PlainSerializer(_format_kelvin, return_type=str),
+        WithJsonSchema({"type": "string", "description": "a temperature in K or degC", "examples": ["300 K"]}),
+    ]
+    Energy = _quantity("J", "eV", "1.1 eV", _ENERGY, "an energy with its unit")
+    Voltage = _quantity("V", "V", "0.2 V", _VOLTAGE, "a voltage with its unit")
     Factor = Annotated[float, Field(allow_inf_nan=False), _FACTOR]
     SignedFactor = Annotated[float, Field(allow_inf_nan=False), _SIGNED]

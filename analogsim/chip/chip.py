@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from analogsim.chip.compensation import VECTORS
 from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
 from analogsim.chip.layers import build, per_layer
@@ -101,6 +102,8 @@ class Chip:
         self._exact_inputs = built[0].dac is None
         self._fixed_range = (mapping or Mapping()).range == "fixed"
         self._last_write = 0.0
+        self.reference_reads = 0
+        """Reads of each layer that compensation has cost so far."""
 
     @property
     def profile(self) -> DeviceProfile:
@@ -152,6 +155,35 @@ class Chip:
         for crossbar in self._layers:
             crossbar.settle(now)
 
+    def take_reference(self, now: float) -> None:
+        """Read known vectors at the time `now`, seconds: what layers give now is what `compensate` restores."""
+        for crossbar, level in self._reference_levels(now):
+            crossbar.compensation.take_reference(level)
+
+    def compensate(self, now: float) -> Tensor:
+        """Compensate drift: one digital factor per layer and chip from a read of known vectors at `now`, seconds.
+
+        Returns:
+            The factors, (C, layers). They hold for all reads until the next call.
+
+        Raises:
+            RuntimeError: there is no reference yet.
+        """
+        factors = []
+        for crossbar, level in self._reference_levels(now):
+            crossbar.compensation.compensate(level)
+            factors.append(crossbar.compensation.factor)
+        return torch.stack(factors, dim=1)
+
+    def _reference_levels(self, now: float) -> list[tuple[Crossbar, Tensor]]:
+        self._check_time(now)
+        self.reference_reads += VECTORS
+        levels = []
+        for index, crossbar in enumerate(self._layers):
+            draws = Draws(self.streams, Purpose.REFERENCE, index, 1, (True,))
+            levels.append((crossbar, crossbar.reference_level(draws, now)))
+        return levels
+
     def _check_time(self, now: float) -> None:
         if not self._last_write <= _finite(now):
             raise ValueError(f"now must not lie before the last write at {self._last_write:g} s (got {now:g} s)")
@@ -201,6 +233,17 @@ class Chip:
         return torch.stack([crossbar.pulses for crossbar in self._layers]).sum(0)
 
     @property
+    def attempts(self) -> Tensor:
+        """Mean number of programming attempts of a device in a write, the first programming included, (C,)."""
+        attempts, writes = torch.zeros(2, self.chips, dtype=torch.float64, device=self.device)
+        for cells in (cells for crossbar in self._layers for cells in crossbar.pair.sides):
+            if cells.attempts is None or cells.writes is None:
+                return torch.ones_like(attempts)
+            attempts += cells.attempts.sum(dim=(1, 2))
+            writes += cells.writes
+        return attempts / writes
+
+    @property
     def saturated(self) -> Tensor:
         """Share of each layer's weights that rest at the end of their range, (C, layers)."""
         return torch.stack([crossbar.saturated() for crossbar in self._layers], dim=1)
@@ -216,12 +259,14 @@ class Chip:
             "streams": self.streams.state_dict(),
             "layers": [crossbar.state_dict() for crossbar in self._layers],
             "last_write": self._last_write,
+            "reference_reads": self.reference_reads,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on an equal chip that has been programmed."""
         self.streams.load_state_dict(state["streams"])
         self._last_write = state["last_write"]
+        self.reference_reads = state["reference_reads"]
         for crossbar, saved in zip(self._layers, state["layers"], strict=True):
             crossbar.load_state_dict(saved)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from analogsim.chip.compensation import Compensation, reference_vectors
 from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping, to_conductances
 from analogsim.chip.pair import Pair
@@ -55,6 +56,7 @@ class Crossbar:
     Attributes:
         w_max: the weight that G_max stands for, (C, 1, 1) or (C, out, 1).
         pair: the devices.
+        compensation: of their drift.
         device_writes: number of device pairs of which one or both were written since the first programming, (C,),
             int64.
         pulses: given to pairs by incremental writes, (C,), int64.
@@ -69,6 +71,7 @@ class Crossbar:
         self._by_column = sampling == "column"
         self._wander = wander
         self.pair = Pair(device, geometry.blocks)
+        self.compensation = Compensation()
         self._now = 0.0
 
     @property
@@ -106,6 +109,7 @@ class Crossbar:
         self.pair.fabricate(faults, *weights.shape[1:])
         self.w_max = self._mapping.initial_range(weights)
         self.target = weights.clone()
+        self.compensation = Compensation()
         self.device_writes = torch.zeros(weights.shape[0], dtype=torch.int64, device=weights.device)
         self.pulses = torch.zeros_like(self.device_writes)
         self._activity: Tensor | None = None
@@ -216,12 +220,18 @@ class Crossbar:
         return None if dac is None or dac.scaling == "per_vector" else dac.range
 
     @property
-    def output_limit(self) -> float | None:
-        """Largest digitised result, or None where there is none, or where several tiles add up to it."""
+    def output_limit(self) -> float | Tensor | None:
+        """Largest digitised result, (C,) where it is compensated.
+
+        None where there is none, or where several tiles add up to it.
+        """
         d, rows = self._device, self.weights.shape[2]
         several = len(self._geometry.blocks(rows)) > 1
         per_vector = d.dac is not None and d.dac.scaling == "per_vector"
-        return None if d.adc is None or several or per_vector else d.adc.range
+        if d.adc is None or several or per_vector:
+            return None
+        factor = self.compensation.factor
+        return d.adc.range if factor is None else d.adc.range * factor
 
     def saturated(self) -> Tensor:
         """Share of weights that rest at the end of the range, (C,)."""
@@ -230,7 +240,13 @@ class Crossbar:
     def state_dict(self) -> dict[str, Any]:
         """What the devices hold, for a checkpoint; the tensors are live."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _STATE}
-        return {**state, "pair": self.pair.state_dict(), "now": self._now, "activity": self._activity}
+        return {
+            **state,
+            "pair": self.pair.state_dict(),
+            "now": self._now,
+            "activity": self._activity,
+            "compensation": self.compensation.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on a crossbar that has been programmed."""
@@ -239,6 +255,7 @@ class Crossbar:
         self.pair.load_state_dict(state["pair"])
         activity = state["activity"]
         self._activity = None if activity is None else activity.to(self.target.device, copy=True)
+        self.compensation.load_state_dict(state["compensation"], self.target.device)
         self._settle(state["now"], wander=False)
 
     def settle(self, now: float) -> None:
@@ -277,7 +294,18 @@ class Crossbar:
             self._expose(levels, gain, draws)
         operand = Operand.forward(self.pair, self._by_column)
         sd = self._column_sd(gain, self.w_max.transpose(1, 2))
-        return levels, self._reader(self.weights.shape[2]).read(driven, gain, operand, draws, sd, analog_injection)
+        y = self._reader(self.weights.shape[2]).read(driven, gain, operand, draws, sd, analog_injection)
+        return levels, self.compensation.apply(y)
+
+    def reference_level(self, draws: Draws, now: float) -> Tensor:
+        """Sum of the absolute outputs under the reference vectors, without compensation, (C,)."""
+        d = self._device
+        bound = None if d.adc is None else d.adc.range
+        x = reference_vectors(self.target, d.full_scale, bound)[:, None, None]
+        compensation, self.compensation = self.compensation, Compensation()
+        _, y = self.read(x, draws, None, now)
+        self.compensation = compensation
+        return y.abs().sum(dim=(1, 2, 3, 4))
 
     def read_transposed(self, vector: Tensor, inputs: int, draws: Draws, now: float = 0.0) -> Tensor:
         """Backward product W^T v through the same devices: columns driven, rows read; the bias row is not read.
@@ -304,7 +332,8 @@ class Crossbar:
             levels, gain = d.dac.encode(vector, per_vector=True)
         operand = Operand.backward(self.pair, self._by_column, inputs, scale)
         reader = self._reader(self.weights.shape[1])
-        return reader.read(self._driven(levels, gain), gain, operand, draws, self._column_sd(gain, largest))
+        y = reader.read(self._driven(levels, gain), gain, operand, draws, self._column_sd(gain, largest))
+        return self.compensation.apply(y)
 
     def _driven(self, levels: Tensor, gain: Tensor | None) -> Tensor:
         """The levels that ohmic devices would need for the same currents."""

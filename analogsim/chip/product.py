@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +50,7 @@ class Operand:
             variance = variance if source.uniform else variance[:, :, :inputs]
             # Backward reads come one by one: what remembers is as good as white.
             whole = source.white + sum(part.weight for part in source.passing)
-            sources.append(Source(variance.transpose(1, 2) * whole))
+            sources.append(Source(variance.transpose(1, 2) * whole, power=source.power))
         return cls(pair, weights[:, :, :inputs].transpose(1, 2), sources, scale, True)
 
 
@@ -93,14 +95,16 @@ class Reader:
             column_sd = None if column_sd is None else column_sd * len(blocks) ** 0.5
             blocks = [slice(None)]
         noisy = draws.any and (column_sd is not None or any(noise.in_a_read for noise in d.read_noise))
-        currents = _ByColumn(x, operand, draws, column_sd, len(blocks)) if noisy and self.by_column else None
+        full = d.full_scale if gain is None else d.full_scale * gain
+        currents = _ByColumn(x, full, operand, draws, column_sd, len(blocks)) if noisy and self.by_column else None
         total: Tensor | None = None
         for index, block in enumerate(blocks):
             y = _batched(x[..., block], operand.weights[:, :, block])
             if currents is not None:
                 y = y + draws.spread(currents.noise(index, block))
             elif noisy:
-                noise = _device_by_device(draws.pick(x[..., block]), block, operand, draws, index)
+                scale = draws.pick(full) if isinstance(full, Tensor) else full
+                noise = _device_by_device(draws.pick(x[..., block]), scale, block, operand, draws, index)
                 if column_sd is not None:
                     shape = (x.shape[3], y.shape[-1])
                     noise += draws.pick(column_sd) * draws.normal(1, shape, x.dtype)[:, :, :, 0]
@@ -117,8 +121,11 @@ class Reader:
 class _ByColumn:
     """Noise of column currents, one number for each column, tile and pass, and one more for each relaxation."""
 
-    def __init__(self, x: Tensor, operand: Operand, draws: Draws, column_sd: Tensor | None, blocks: int) -> None:
+    def __init__(
+        self, x: Tensor, full: float | Tensor, operand: Operand, draws: Draws, column_sd: Tensor | None, blocks: int
+    ) -> None:
         self._x, self._sources, self._draws, self._column_sd = x, operand.sources, draws, column_sd
+        self._full = full
         parts = [part for source in operand.sources for part in source.passing]
         shape = (x.shape[3], operand.weights.shape[1])
         numbers = draws.normal(blocks * (1 + len(parts)), shape, x.dtype).unflatten(3, (blocks, 1 + len(parts)))
@@ -134,7 +141,7 @@ class _ByColumn:
         white = None if self._column_sd is None else self._column_sd.square()
         position, total = 0, None
         for source in self._sources:
-            variance = _column_variance(lines, source, block)
+            variance = _column_variance(lines, self._full, source, block)
             if source.white:
                 part = variance if source.white == 1 else variance * source.white
                 white = part if white is None else white + part
@@ -154,11 +161,16 @@ class _ByColumn:
         return total
 
 
-def _column_variance(x: Tensor, source: Source, block: slice) -> Tensor:
+def _column_variance(x: Tensor, full: float | Tensor, source: Source, block: slice) -> Tensor:
     """Variance of a block's column currents, broadcastable to (C, S or 1, P or 1, B, columns).
 
-    Voltage inputs and noise that is independent between devices: sum_i x_i^2 Var(w_ij).
+    Voltage inputs and noise that is independent between devices: sum_i x_i^2 Var(w_ij), or another power of the
+    input in units of its full scale, `full`, broadcastable to (C, S or 1, P or 1, B, 1).
     """
+    if source.power == 0:
+        return source.variance[:, :, block].sum(2)[:, None, None, None] * full**2
+    if source.power == 1:
+        return _batched(x.abs() * full, source.variance[:, :, block])
     if source.uniform:
         return x.square().sum(dim=-1, keepdim=True) * source.variance.transpose(1, 2)[:, None, None]
     return _batched(x.square(), source.variance[:, :, block])
@@ -169,11 +181,14 @@ def _batched(x: Tensor, weights: Tensor) -> Tensor:
     return torch.bmm(x.flatten(1, 3), weights.transpose(1, 2)).unflatten(1, x.shape[1:4])
 
 
-def _device_by_device(x: Tensor, block: slice, operand: Operand, draws: Draws, index: int) -> Tensor:
+def _device_by_device(
+    x: Tensor, full: float | Tensor, block: slice, operand: Operand, draws: Draws, index: int
+) -> Tensor:
     """Noise of a block's column currents from numbers for each device and vector: slow, the proof.
 
     Args:
         x: DAC levels of the noisy passes (C, S or 1, P or 1, B, lines of the block).
+        full: full scale of x, broadcastable to (C, S or 1, P or 1, B, 1).
         block: of the operand's lines.
         operand, draws: see `Reader.read`.
         index: of the block.
@@ -192,20 +207,23 @@ def _device_by_device(x: Tensor, block: slice, operand: Operand, draws: Draws, i
         sd = sd if operand.scale is None else sd / operand.scale[:, None]
         return sd[:, :, block, :columns].transpose(2, 3)
 
-    sources = [(oriented(sd), passing, white) for sd, passing, white in operand.pair.deviations(operand.transposed)]
+    seen = operand.pair.deviations(operand.transposed)
+    sources = [(oriented(sd), passing, white, power) for sd, passing, white, power in seen]
     if operand.transposed:  # see Operand.backward
-        sources = [(sd * (white + sum(part.weight for part in parts)) ** 0.5, (), 1.0) for sd, parts, white in sources]
-    whites = [sd.square() * white for sd, _, white in sources if white]
-    white = torch.stack(whites).sum(0).sqrt() if whites else None
-    remembering = [(sd * part.weight**0.5, part) for sd, parts, _ in sources for part in parts]
+        sources = [
+            (sd * (white + sum(part.weight for part in parts)) ** 0.5, (), 1.0, power)
+            for sd, parts, white, power in sources
+        ]
+    whites = [_white(x, full, sources, power) for power in _powers(sources)]
+    remembering = [(sd * part.weight**0.5, part) for sd, parts, _, _ in sources for part in parts]
     for chip, generator in enumerate(draws.streams.generators(draws.purpose, draws.layer)):
-        if white is not None:
-            vectors, out = x[chip].flatten(0, 2), noise[chip].flatten(0, 2)
+        for driven, white in whites:
+            vectors, out = driven[chip].flatten(0, 2), noise[chip].flatten(0, 2)
             step = max(1, _DEVICE_NUMBERS // white[chip].numel())
             for start in range(0, len(vectors), step):
                 some = vectors[start : start + step]
                 numbers = torch.empty((len(some), *white[chip].shape), dtype=x.dtype, device=x.device)
-                out[start : start + step] = _currents(some, numbers.normal_(generator=generator), white[chip])
+                out[start : start + step] += _currents(some, numbers.normal_(generator=generator), white[chip])
         for position, (sd, part) in enumerate(remembering):
             step = max(1, _DEVICE_NUMBERS // (draws.samples * passes * sd[chip].numel()))
             for start in range(0, batch, step):
@@ -216,6 +234,21 @@ def _device_by_device(x: Tensor, block: slice, operand: Operand, draws: Draws, i
                 currents = _currents(vectors.flatten(0, 2), values.flatten(0, 2), sd[chip])
                 noise[chip, :, :, start : start + step] += currents.unflatten(0, vectors.shape[:3])
     return noise
+
+
+def _powers(sources: Sequence[tuple[Tensor, Any, float, int]]) -> list[int]:
+    """Of the inputs, that white noise goes with."""
+    return sorted({power for *_, white, power in sources if white}, reverse=True)
+
+
+def _white(
+    x: Tensor, full: float | Tensor, sources: Sequence[tuple[Tensor, Any, float, int]], power: int
+) -> tuple[Tensor, Tensor]:
+    """What multiplies the white noise of a power (shaped as x), and its standard deviations (C, 2, columns, lines)."""
+    sd = torch.stack([sd.square() * white for sd, _, white, each in sources if each == power]).sum(0).sqrt()
+    if power == 2:
+        return x, sd
+    return (x.abs() * full).sqrt() if power == 1 else torch.ones_like(x) * full, sd
 
 
 def _currents(x: Tensor, numbers: Tensor, sd: Tensor) -> Tensor:
