@@ -76,6 +76,7 @@ def _text(end: float | str) -> str:
 
 SCALE = Limit(0, 1000, "1 is the published device, and a thousand times its figure is another device's")
 LAW_BEGINS = Limit("1 ns", "1 year", "it is when, after a write, the devices were first measured")
+KNEE = Limit("1 fS", "1 S", "a spread saturates somewhere within the conductances of devices")
 READ_LASTS = Limit("1 ps", "1 s", "it is the duration of one read of a device")
 CORRELATION_TIME = Limit("1 ps", "1000 years", "nothing in a device is faster, and nothing slower is seen")
 """Limits that several effects share."""

@@ -128,7 +128,7 @@ class DeviceProfile(Description):
     timing: Timing = Timing()
     """When the chip reads."""
     temperature: PerChip[Temperature] = 300.0
-    """Of the chip, for what depends on it: thermal noise, retention failure. 300 K unless given."""
+    """Of the chip, for what depends on it: thermal noise, retention failure; kelvin, 300 K unless given."""
     references: tuple[Reference, ...] = ()
     """Where the figures come from: entries `{what: "programming, drift", cite: key}`, or plain text."""
 

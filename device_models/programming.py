@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from device_models.effect import Description, Site
-from device_models.limits import SCALE, Limit
+from device_models.limits import KNEE, SCALE, Limit
 from device_models.units import Conductance, Factor, PerChip, SignedConductance
 
 
@@ -117,9 +117,9 @@ class SaturatingProgramming(Description):
 
     kind: Literal["saturating"]
     sigma: PerChip[Conductance]
-    """Standard deviation far above the knee, a conductance."""
-    knee: Conductance = Field(gt=0)
-    """Where the spread has reached 1 - 1/e of `sigma`, a conductance."""
+    """Standard deviation far above the knee, siemens."""
+    knee: Annotated[Conductance, KNEE]
+    """Where the spread has reached 1 - 1/e of `sigma`, siemens."""
 
     def build(self, site: Site, where: str = "programming") -> Programming:
         return _Saturating(site.per_chip(self.sigma, 2, f"{where}.sigma"), self.knee)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
-from device_models.limits import Limit
+from device_models.limits import KNEE, Limit
 from device_models.programming import saturating
 from device_models.spectrum import Relaxation
 from device_models.units import Conductance, PerChip, Share, SignedFactor
@@ -144,9 +144,9 @@ class SaturatingReadNoise(Description):
 
     kind: Literal["saturating"]
     sigma: PerChip[Conductance]
-    """Standard deviation of one device's read far above the knee, a conductance."""
-    knee: Conductance = Field(gt=0)
-    """Where the spread has reached 1 - 1/e of `sigma`, a conductance."""
+    """Standard deviation of one device's read far above the knee, siemens."""
+    knee: Annotated[Conductance, KNEE]
+    """Where the spread has reached 1 - 1/e of `sigma`, siemens."""
 
     def build(self, site: Site) -> ReadNoise:
         return _Saturating(site.per_chip(self.sigma, 2, "read_noise.sigma"), self.knee)

@@ -13,6 +13,7 @@ from device_models.bibliography import bibtex, label
 from device_models.profile import Device, DeviceProfile
 from device_models.pulsed_update import PulsedUpdate
 from device_models.read_noise import ReadNoise
+from device_models.relaxation import LogarithmicRelaxation, SpreadRelaxation
 from device_models.slow_noise import SlowNoise
 from device_models.units import values
 
@@ -155,6 +156,20 @@ def _drift(profile: DeviceProfile, device: Device, name: str) -> Iterator[Row]:
     yield _at_levels(name, "left after a day", left, lambda value: f"{100 * value:.3g} %")
 
 
+def _relaxation(profile: DeviceProfile, device: Device, name: str) -> Iterator[Row]:
+    g = _levels(device)
+    for described, effect in zip(profile.relaxation, device.relaxation, strict=True):
+        if not isinstance(described, LogarithmicRelaxation | SpreadRelaxation):
+            yield Row(name, ", ".join(_pairs(_changed(described))))
+            continue
+        far = g + 10 * device.g_max  # from the clamp at 0
+        day = torch.full_like(g, _DAY)
+        mean, above = (effect.apply(far, far, effect.write(g, [torch.full_like(g, xi)]), day) for xi in (0.0, 1.0))
+        if isinstance(described, LogarithmicRelaxation):
+            yield _at_levels(name, "shift of the mean after a day", mean - far, _siemens)
+        yield _at_levels(name, "sd of what a day adds", above - mean, _siemens)
+
+
 def _read_noise(profile: DeviceProfile, device: Device, name: str) -> Iterator[Row]:
     about = name.replace("_", " ")
     for described, noise in zip(profile.read_noise, device.read_noise, strict=True):
@@ -235,6 +250,7 @@ def _shown(value: Any) -> str:
 _SPECIAL: dict[str, Callable[[DeviceProfile, Device, str], Iterator[Row]]] = {
     "programming": _programming,
     "drift": _drift,
+    "relaxation": _relaxation,
     "read_noise": _read_noise,
     "dac": _converter,
     "adc": _converter,

@@ -202,7 +202,7 @@ else:
     _SHARE = Limit("0 %", "100 %", "it is a share of a whole")
     _TIME = Limit("0 s", "1000 years", "no time is negative, and no device was watched for longer")
     _RESISTANCE = Limit("0 ohm", "1 Tohm", "no resistance is negative, and beyond 1 Tohm nothing conducts")
-    _TEMPERATURE = Limit("1 mK", "1687 K", "nothing is colder on a chip, and silicon melts there")
+    _TEMPERATURE = Limit("0.001 K", "1687 K", "nothing is colder on a chip, and silicon melts there")
     _ENERGY = Limit("0 eV", "20 eV", "no energy is negative here, and no bond in a solid takes more than 20 eV")
     _VOLTAGE = Limit("0 V", "100 V", "it is a magnitude, and no memory device stands more than 100 V")
     _FACTOR = Limit(0, 1e15, "a factor is not negative, and beyond 1e15 an exponent has slipped")

@@ -12,6 +12,7 @@ from torch import Tensor
 from device_models import Device, load_profile, preset_names
 from device_models.bibliography import bibtex, fields, keys, label
 from device_models.pulsed_update import PulsedUpdate
+from device_models.slow_noise import SlowNoise
 
 CPU = torch.device("cpu")
 
@@ -52,6 +53,52 @@ def test_programming_noise(name: str) -> None:
     _close(programming.sigma(_row(*g) * 1e-6), sigma, 1e-6, 2 if name == "reram" else 3)
 
 
+def _after(name: str, g: Tensor, elapsed: float, xi: float) -> Tensor:
+    """What relaxation adds to targets g, siemens, far from the clamp at 0."""
+    (effect,) = _device(name).relaxation
+    far = g + 1e-3
+    return effect.apply(far, far, effect.write(g, [torch.full_like(g, xi)]), torch.full_like(g, elapsed)) - far
+
+
+@pytest.mark.parametrize(
+    ("name", "elapsed", "g", "total", "digits"),
+    [
+        ("reram", 1.0, (0, 1, 5, 10, 20, 30, 40), (0.348, 0.722, 1.75, 2.26, 2.02, 1.53, 1.10), 2),
+        ("reram", 86400.0, (0, 1, 5, 10, 20, 30, 40), (0.701, 1.22, 2.76, 3.72, 3.91, 3.37, 2.65), 2),
+        ("reram", 172800.0, (0, 1, 5, 10, 20, 30, 40), (0.782, 1.26, 2.71, 3.66, 3.93, 3.37, 2.68), 2),
+        ("sonos", 1.0, (0.1, 1, 5, 16), (0.0110, 0.0861, 0.187, 0.199), 3),
+        ("sonos", 432000.0, (0.1, 1, 5, 16), (0.0163, 0.132, 0.315, 0.346), 3),
+    ],
+)
+def test_spread_some_time_after_a_write(name: str, elapsed: float, g: Any, total: Any, digits: int) -> None:
+    programming = _device(name).programming
+    assert programming is not None
+    target = _row(*g) * 1e-6
+    added = _after(name, target, elapsed, 1.0)
+    _close((added.square() + programming.sigma(target).square()).sqrt(), total, 1e-6, digits)
+
+
+def test_relaxation_and_noise_of_cmo_hfox() -> None:
+    device = _device("reram-cmo-hfox")
+    assert device.programming is not None
+    g = _row(9, 50) * 1e-6
+    _close(device.programming.sigma(g), (0.0104, 0.0543), 1e-6, 4)
+    for elapsed, mean, sd in ((1.0, 0.0, 0.412), (3600.0, -0.729, 0.756), (3.15e8, -1.742, 1.234)):
+        _close(_after("reram-cmo-hfox", g, elapsed, 0.0), (mean, mean), 1e-6)
+        spread = _after("reram-cmo-hfox", g, elapsed, 1.0) - _after("reram-cmo-hfox", g, elapsed, 0.0)
+        _close(spread, (sd, sd), 1e-6)
+    (noise,) = device.read_noise
+    assert isinstance(noise.slow, SlowNoise)
+    slow = noise.slow.amplitude(g, g).square() * noise.slow.total(torch.full_like(g, 10.0))
+    _close((slow + noise.variance(g, g) * noise.in_a_read).sqrt(), (0.1039, 0.1850), 1e-6, 4)  # ten seconds after
+    assert (device.g_min, device.g_max, device.cell) == (9e-6, 88.199997e-6, "reference")
+
+
+def test_read_noise_of_sonos() -> None:
+    (noise,) = _device("sonos").read_noise
+    _close(noise.variance(_row(0.1, 1, 5, 16) * 1e-6).sqrt(), (0.0057, 0.0467, 0.1135, 0.1257), 1e-6)
+
+
 NU = {  # r -> mean, sd
     "pcm": {0.01: (0.0958, 0.0450), 0.04: (0.0743, 0.0343), 0.2: (0.0493, 0.0142), 1: (0.0490, 0.0080)},
     "pcm-hermes": {0.01: (0.1300, 0.0400), 0.05: (0.0977, 0.0294), 0.1: (0.0719, 0.0212), 0.5: (0.0564, 0.0090),
@@ -89,8 +136,6 @@ def test_read_noise_amplitude(name: str) -> None:
 
 @pytest.mark.parametrize(("elapsed", "relative"), [(21.0, (0.299, 0.105, 0.037)), (3620.0, (0.340, 0.119, 0.042))])
 def test_accumulated_read_noise_of_pcm(elapsed: float, relative: tuple[float, ...]) -> None:
-    from device_models.slow_noise import SlowNoise
-
     (noise,) = _device("pcm").read_noise
     assert isinstance(noise.slow, SlowNoise)
     g = _row(1, 5, 25) * 1e-6
@@ -188,6 +233,14 @@ def test_pulses_of_one_sided_pcm_make_the_published_staircase() -> None:
     _close(response.train(torch.zeros((1, 1, 3), dtype=torch.float64), counts, 0 * counts), (0.924, 1.217, 1.586))
 
 
+def test_the_noise_of_a_pulse_of_one_sided_pcm_is_the_fits_mean() -> None:
+    u = torch.linspace(0, 2, 2001, dtype=torch.float64)
+    fit = 0.6 * (0.01 * (1 + 27.235 * torch.exp(-2.5 * u)) + 0.042 + 0.108 * u)
+    update = _update("pcm-one-sided")
+    assert update.step_noise == "additive"
+    assert abs(update.cycle_to_cycle * update.dw_min - fit.mean().item()) < 1e-4  # pyright: ignore[reportOperatorIssue]
+
+
 def test_the_symmetry_point_of_exponential_steps() -> None:
     update = _update("reram-exponential-step")
     response = update.build(
@@ -213,7 +266,7 @@ def test_what_else_the_pulsed_presets_say() -> None:
 
 
 def test_every_published_preset_has_its_spot_values_here() -> None:
-    measured = {*PROGRAMMING, *STEPS, "ideal", "noisy"}
+    measured = {*PROGRAMMING, *STEPS, "reram-cmo-hfox", "sonos", "ideal", "noisy"}
     assert set(preset_names()) <= measured
 
 
