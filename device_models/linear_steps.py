@@ -178,10 +178,15 @@ class IdealUpdate(PulsedUpdate):
 
     @model_validator(mode="after")
     def _without_errors(self) -> Self:
-        given = sorted(self.model_fields_set - {"kind", "dw_min", "bounds"})
+        fields = type(self).model_fields
+        given = sorted(
+            name
+            for name in self.model_fields_set - {"kind", "dw_min", "bounds"}
+            if getattr(self, name) != fields[name].default
+        )
         if given:
             raise ValueError(f"an ideal update has dw_min and bounds only (got {', '.join(given)}); remove the others")
-        if self.bounds.model_fields_set - {"low", "high"}:
+        if (self.bounds.low_spread, self.bounds.high_spread) != (0.0, 0.0):
             raise ValueError("an ideal update has the same bounds everywhere; remove their spreads")
         return self
 
