@@ -36,6 +36,8 @@ class Purpose(enum.IntEnum):
     FAULTS = 11
     PULSES = 12
     REFERENCE = 13
+    CONVERTERS = 14
+    CALIBRATION = 15
 
 
 class Streams:

@@ -30,6 +30,15 @@ def _levels(profile: DeviceProfile) -> list[str]:
         )
     if profile.write_verify is not None and profile.programming is None:
         found.append("write_verify: there is no programming noise to verify; give `programming` too")
+    if profile.slices is not None and profile.update is not None:
+        found.append("slices: digits are programmed, pulses cannot carry over; leave out `update` or `slices`")
+    if profile.slices is not None:
+        digit = (g.max - g.min) / (2 if profile.cell == "reference" else 1) / (profile.slices.base - 1)
+        if profile.granularity / 2 > digit * (1 - 1e-6):
+            found.append(
+                f"granularity: half of it must lie below one step of a slice, {_siemens(digit)}, or a carry would be "
+                f"lost (got {_siemens(profile.granularity)})"
+            )
     if isinstance(profile.programming, ConstantProgramming):
         largest = max(values(profile.programming.sigma))
         if largest > g.max:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
+from device_models.column_adc import ColumnADC
 from device_models.column_noise import ColumnNoise
 from device_models.compose import composed, named
 from device_models.conductance_effect import ConductanceEffect
@@ -37,8 +38,11 @@ from device_models.registry import (
     ProgrammingDescription,
     ReadNoiseDescription,
     RelaxationDescription,
+    UnitNoiseDescription,
     UpdateDescription,
 )
+from device_models.slices import Slices
+from device_models.unit_noise import UnitNoise
 from device_models.units import UNION_TAGS, Conductance, PerChip, Temperature, values
 from device_models.wires import IRDrop, Wires
 from device_models.write_verify import Verified, WriteVerify
@@ -52,7 +56,7 @@ def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 def _holds(part: str | int | None) -> bool:
     """Whether an effect stands here: a place in a list of effects, or a field for one."""
-    return isinstance(part, int) or part in ("programming", "drift", "law", "update")
+    return isinstance(part, int) or part in ("programming", "drift", "law", "update", "unit_noise")
 
 
 _KINDS = {kind for effect in EFFECTS for kind in get_args(effect.model_fields["kind"].annotation)}
@@ -106,7 +110,9 @@ class DeviceProfile(Description):
     """What reads do to a device."""
     cell: Literal["pair", "reference"] = "pair"
     """`pair`: a weight is the difference of two devices, which pulses move up only; `reference`: one device against a
-    fixed one in the middle of its range, which pulses move both ways."""
+    fixed one in the middle of its range, of which each has one of its own; pulses move it both ways."""
+    slices: Slices | None = None
+    """Several device pairs for each weight, read one by one; without them one pair holds it."""
     drift: DriftDescription | None = None
     """How conductances fall with the time since their last write."""
     relaxation: tuple[RelaxationDescription, ...] = ()
@@ -125,6 +131,8 @@ class DeviceProfile(Description):
     """Row drivers; without them inputs are exact."""
     adc: ADC | None = None
     """Column converters; without them outputs are exact."""
+    unit_noise: UnitNoiseDescription | None = None
+    """Noise of the units themselves, once per pass, after the digital sum."""
     timing: Timing = Timing()
     """When the chip reads."""
     temperature: PerChip[Temperature] = 300.0
@@ -179,6 +187,7 @@ class DeviceProfile(Description):
             endurance=self.endurance,
             half_select=None if self.half_select is None else self.half_select.build(site),
             read_disturb=None if self.read_disturb is None else self.read_disturb.build(site),
+            slices=self.slices,
             drift=None if self.drift is None else self.drift.build(site),
             relaxation=tuple(effect.build(site) for effect in self.relaxation),
             read_noise=tuple(noise.build(site) for noise in self.read_noise),
@@ -187,7 +196,8 @@ class DeviceProfile(Description):
             wires=None if self.wires is None else self.wires.build(site),
             conduction=None if self.conduction is None else self.conduction.build(site),
             dac=self.dac,
-            adc=self.adc,
+            adc=None if self.adc is None else self.adc.build(site),
+            unit_noise=None if self.unit_noise is None else self.unit_noise.build(site),
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -229,6 +239,7 @@ class Device:
         update, outer_product, refresh: of incremental writes.
         endurance: of devices.
         half_select, read_disturb: what devices suffer that nobody meant to write.
+        slices: how many pairs hold a weight; None: one.
         drift: of what was written.
         relaxation: what else happens to it, in order.
         read_noise: effects whose variances add.
@@ -237,6 +248,7 @@ class Device:
         wires: how conductances arrive at the ends of the lines.
         conduction: I-V curve of the devices.
         dac, adc: converters.
+        unit_noise: of the units, after the digital sum.
     """
 
     g_min: float
@@ -252,6 +264,7 @@ class Device:
     endurance: Endurance | None
     half_select: HalfSelected | None
     read_disturb: ReadDisturbed | None
+    slices: Slices | None
     drift: Drift | None
     relaxation: tuple[ConductanceEffect, ...]
     read_noise: tuple[ReadNoise, ...]
@@ -260,12 +273,18 @@ class Device:
     wires: IRDrop | None
     conduction: Conduction | None
     dac: DAC | None
-    adc: ADC | None
+    adc: ColumnADC | None
+    unit_noise: UnitNoise | None
 
     @property
     def full_scale(self) -> float:
         """Full-scale input in units of the activations; 1 where inputs have no DAC."""
         return 1.0 if self.dac is None else self.dac.range
+
+    @property
+    def span(self) -> float:
+        """Conductance that the largest weight stands for, siemens."""
+        return (self.g_max - self.g_min) / (2 if self.cell == "reference" else 1)
 
     @cached_property
     def levels(self) -> tuple[ConductanceEffect, ...]:

@@ -21,6 +21,7 @@ from device_models.relaxation import LogarithmicRelaxation, SpreadRelaxation
 from device_models.retention import RetentionFailure
 from device_models.telegraph_noise import RelaxationNoise, TelegraphNoise
 from device_models.thermal_noise import ShotNoise, ThermalNoise
+from device_models.unit_noise import BernoulliUnitNoise, GaussianUnitNoise, TelegraphUnitNoise
 
 EFFECTS = (
     AdditiveReadNoise,
@@ -46,6 +47,9 @@ EFFECTS = (
     LogarithmicRelaxation,
     SpreadRelaxation,
     RetentionFailure,
+    GaussianUnitNoise,
+    BernoulliUnitNoise,
+    TelegraphUnitNoise,
 )
 """All that have a `kind`."""
 
@@ -68,4 +72,7 @@ UpdateDescription = Annotated[
 ]
 RelaxationDescription = Annotated[
     LogarithmicRelaxation | SpreadRelaxation | RetentionFailure, Field(discriminator="kind")
+]
+UnitNoiseDescription = Annotated[
+    GaussianUnitNoise | BernoulliUnitNoise | TelegraphUnitNoise, Field(discriminator="kind")
 ]

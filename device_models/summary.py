@@ -194,7 +194,9 @@ def _converter(profile: DeviceProfile, device: Device, name: str) -> Iterator[Ro
     converter = getattr(profile, name)
     rest = {key: value for key, value in _changed(converter).items() if key not in ("bits", "range")}
     unit = "activations" if name == "dac" else "pre-activations"
-    text = f"{converter.bits} bits, +-{converter.range:g} in units of the {unit}, step {converter.step:.3g}"
+    text = f"{converter.bits} bits, range calibrated"
+    if converter.range != "calibrated":
+        text = f"{converter.bits} bits, +-{converter.range:g} in units of the {unit}, step {converter.step:.3g}"
     yield Row(name.upper(), ", ".join([text, *_pairs(rest)]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -15,12 +16,11 @@ from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
 from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
+from analogsim.chip.units import STREAMS, Order, unit_noise
 from analogsim.network import Network
 from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerPulses, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
 from device_models import Cells, DeviceProfile, per_chip_uniform
-
-Order = Literal["sample", "pass"]
 
 
 class Trace(NamedTuple):
@@ -55,8 +55,9 @@ class Chip:
             is slow, and exists to prove the former.
         tile: largest number of rows of a tile; a layer with more is read in row-blocks, each with its own ADC.
         mapping: how weights become conductances.
-        order: of the reads of a step, which decides how much time lies between the passes of a sample: `sample`: all
-            passes of a sample, then the next; `pass`: the whole batch, then the next pass.
+        order: of the reads of a step, which decides how much time lies between the passes of a batch element: `sample`:
+            all passes of one, then the next; `pass`: the whole batch, then the next pass. Noise of units that remembers
+            follows the same order.
         injection: `digital`: perturbations are added after the ADC, exactly; `analog`: before it, and are quantised.
         grants: what a learner may ask for.
         generator: makes a random generator for a device; replaced in tests that have no such device.
@@ -93,13 +94,21 @@ class Chip:
         self._injection = injection
         built = build(self.profiles, self.chips, self.device, dtype)
         self._layers = [
-            Crossbar(each, Geometry(tile), mapping or Mapping(), sampling, partial(self._wandering, index))
+            Crossbar(
+                each,
+                Geometry(tile),
+                mapping or Mapping(),
+                sampling,
+                partial(self._wandering, index),
+                partial(self._for_converters, index),
+            )
             for index, each in enumerate(built)
         ]
         self._order: Order = order
         self._pass_time = self.profiles[0].timing.pass_time  # the same for all layers
         self._last: dict[tuple[Purpose, int], dict[object, Tensor]] = {}
         self._exact_inputs = built[0].dac is None
+        self._unit_noise = tuple(each.unit_noise for each in built)
         self._fixed_range = (mapping or Mapping()).range == "fixed"
         self._last_write = 0.0
         self.reference_reads = 0
@@ -201,16 +210,55 @@ class Chip:
     def _fault_numbers(self, index: int) -> Tensor | None:
         """Random numbers that decide which devices and lines of a layer are faulty."""
         layer = self.network.layers[index]
-        count = self._layers[index].pair.fault_numbers(layer.outputs, layer.rows)
+        count = self._layers[index].fault_numbers(layer.outputs, layer.rows)
         return self.streams.draw(Purpose.FAULTS, index, 1, (count,), self.dtype)[:, 0] if count else None
 
     def _wandering(self, index: int, count: int) -> Tensor:
         """Random numbers with which the devices of a layer move on in time."""
         return self._for_devices(Purpose.WANDERING, index, count)
 
+    def _for_converters(self, index: int, shape: tuple[int, ...]) -> Tensor:
+        """Random numbers of new converters of a layer."""
+        return self.streams.draw(Purpose.CONVERTERS, index, 1, shape, self.dtype)[:, 0]
+
     def _for_devices(self, purpose: Purpose, index: int, count: int) -> Tensor:
         layer = self.network.layers[index]
         return self.streams.draw(purpose, index, 1, (count, 2, layer.outputs, layer.rows), self.dtype)[:, 0]
+
+    def calibrate(self, x: Tensor, *, now: float = 0.0) -> None:
+        """Set the ranges of ADCs that are calibrated, by one noisy pass of some training inputs.
+
+        Layer by layer, each with its inputs as the calibrated layers before it give them; no decorrelation. Backward
+        reads have ranges of their own, by reads of as many standard normal vectors. Every call begins from the same
+        random numbers.
+
+        Args:
+            x: network inputs (C, B, inputs).
+            now: seconds; not before the last write.
+        """
+        self._check_time(now)
+        if not self.calibrates:
+            return
+        self.streams.restart(Purpose.CALIBRATION, 0)
+        signal = x[:, None, None]
+        for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
+            draws = Draws(self.streams, Purpose.CALIBRATION, index, 1, (True,))
+            _, a = crossbar.read(layer.drive(signal), draws, now=now, calibrate=True)
+            vectors = draws.normal(1, (x.shape[1], layer.outputs), self.dtype)[:, :, :, 0]
+            crossbar.read_transposed(vectors, layer.inputs, draws, now, calibrate=True)
+            signal = layer.activation(self._with_unit_noise(a, draws))
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether ranges of ADCs are calibrated: `calibrate` comes before the first read."""
+        return any(each.adc is not None and each.adc.calibration is not None for each in self.profiles)
+
+    def _with_unit_noise(self, a: Tensor, draws: Draws) -> Tensor:
+        """Pre-activations with the noise of their units."""
+        noise = self._unit_noise[draws.layer]
+        if noise is None or not draws.any:
+            return a
+        return a + unit_noise(noise, replace(draws, layer=STREAMS + draws.layer), a, self._order)
 
     @property
     def limits(self) -> Limits:
@@ -309,6 +357,7 @@ class Chip:
             draws = Draws(self.streams, purpose, index, samples, noisy, spacing, last)
             analog = before if self._injection == "analog" else None
             levels, a = crossbar.read(layer.drive(signal), draws, analog, now)
+            a = self._with_unit_noise(a, draws)
             if index == 0 and layer.bias is False and self._exact_inputs:
                 levels = levels.clone()  # the batch itself must not cross the wall
             if before is not None and analog is None:
@@ -408,11 +457,17 @@ class Oracle:
         return tuple(crossbar.weights for crossbar in self._layers)
 
     @property
-    def conductances(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Per layer (G+, G-), siemens, each (C, outputs, rows); as of the last read, write or `Chip.settle`."""
-        return tuple((plus.conductance, minus.conductance) for plus, minus in self.cells)
+    def conductances(self) -> tuple[tuple[Tensor, ...], ...]:
+        """Per layer (G+, G-), siemens, each (C, outputs, rows); as of the last read, write or `Chip.settle`.
+
+        With slices (G+, G-, G+, G-, ...), the most significant first.
+        """
+        return tuple(tuple(cells.conductance for cells in layer) for layer in self.cells)
 
     @property
-    def cells(self) -> tuple[tuple[Cells, Cells], ...]:
-        """Per layer the devices of either polarity: targets, conductances, drift exponents, times of their writes."""
-        return tuple(crossbar.pair.sides for crossbar in self._layers)
+    def cells(self) -> tuple[tuple[Cells, ...], ...]:
+        """Per layer the devices of either polarity: targets, conductances, drift exponents, times of their writes.
+
+        With slices those of each, the most significant first.
+        """
+        return tuple(tuple(cells for pair in crossbar.pairs for cells in pair.sides) for crossbar in self._layers)

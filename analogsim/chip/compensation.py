@@ -51,6 +51,10 @@ class Compensation:
         """Digital sums (C, ...) times the factor."""
         return y if self.factor is None else y * self.factor.reshape(-1, *(1,) * (y.dim() - 1))
 
+    def undo(self, y: Tensor) -> Tensor:
+        """What must stand before the factor so that y (C, ...) stands behind it."""
+        return y if self.factor is None else y / self.factor.reshape(-1, *(1,) * (y.dim() - 1))
+
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint; the tensors are live."""
         return {"reference": self.reference, "factor": self.factor}
@@ -62,13 +66,13 @@ class Compensation:
             setattr(self, name, None if value is None else value.to(device, copy=True))
 
 
-def reference_vectors(target: Tensor, full_scale: float, bound: float | None) -> Tensor:
+def reference_vectors(target: Tensor, full_scale: float, bound: float | Tensor | None) -> Tensor:
     """Inputs of random signs, the same for every chip but for their size, (C, VECTORS, rows).
 
     Args:
         target: weights that the layer was asked to hold, (C, out, rows): digital knowledge, no read.
         full_scale: largest input.
-        bound: largest output that converters can tell, or None: inputs are made small enough for that.
+        bound: largest output that converters can tell, of each chip (C, 1, 1), or None: inputs stay within it.
     """
     rows = target.shape[2]
     generator = torch.Generator().manual_seed(rows)

@@ -1,6 +1,7 @@
 """Mapping: how a layer's weights become conductances of differential pairs.
 
 w = w_max (G+ - G-) / (G_max - G_min). One device of a pair carries the magnitude, the other rests at G_min.
+With one device a weight, w = 2 w_max (G - G_ref) / (G_max - G_min): G_ref is a device in the middle of the range.
 """
 
 from __future__ import annotations

@@ -21,11 +21,13 @@ class Source(NamedTuple):
         white: share of it that is drawn anew in every pass.
         passing: what changes between passes and remembers; weights are shares of the variance.
         power: of the input with which it grows; see `ReadNoise`.
+        still: share that is drawn anew in every read, but stands still while it lasts.
     """
 
     variance: Tensor
     white: float = 1.0
     passing: tuple[Relaxation, ...] = ()
+    still: float = 0.0
     power: int = 2
 
     @property
@@ -126,7 +128,7 @@ class Pair:
         for noise, (plus, minus) in self._variances(attenuation):
             variance = (plus + minus) * self._unit.square()
             if noise.passing:
-                remembering.append(Source(variance, noise.white, noise.passing, noise.power))
+                remembering.append(Source(variance, noise.white, noise.passing, power=noise.power))
             else:
                 white[noise.power] = variance * noise.white + white.get(noise.power, 0.0)
         return View(weights, [*(Source(each, power=power) for power, each in white.items()), *remembering], attenuation)

@@ -62,6 +62,7 @@ class Arm:
             data, LOSSES[scenario.data.loss], scenario.data.batch, population.seeds, population.ids, device, chip.dtype
         )
         self._rig = Rig(chip, task, Access.of(*arm.oracle))
+        self._rig.calibrate()
         optimizer = arm.optimizer or scenario.train.optimizer
         self._controller = Controller(
             self._rig,
@@ -181,6 +182,7 @@ def build_chip(scenario: Scenario, network: Network, population: Population, dev
         sampling=section.sampling,
         tile=section.tile,
         mapping=Mapping(section.mapping.range, section.mapping.per, section.mapping.headroom),
+        order=section.order,
         injection=section.injection,
         grants=Access.of(*section.grants),
     )

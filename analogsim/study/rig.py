@@ -58,6 +58,15 @@ class Rig:
         """Where weights and signals are clipped."""
         return self.chip.limits
 
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Set the ranges of ADCs that are calibrated, by the first training inputs; once, before training."""
+        adcs = [profile.adc for profile in self.chip.profiles if profile.adc is not None]
+        counts = [adc.calibration.inputs for adc in adcs if adc.calibration is not None]
+        if counts:
+            inputs = self.task.first_inputs(max(counts))
+            self.chip.calibrate(inputs.expand(self.chips, *inputs.shape[1:]), now=self.clock.now)
+
     def next_batch(self) -> None:
         """Move on to the next batch."""
         self._batch = self.task.next_batch()

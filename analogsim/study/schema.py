@@ -140,6 +140,9 @@ class ChipSection(Section):
     """How weights become conductances."""
     injection: Literal["digital", "analog"] = "digital"
     """Where perturbations are added: after the ADC, exactly, or before it."""
+    order: Literal["sample", "pass"] = "sample"
+    """Order of a step's reads, which noise with memory follows: all passes of a batch element, then the next element
+    (`sample`); or the whole batch, then the next pass (`pass`)."""
     sampling: Literal["column", "device"] = "column"
     """How read noise is drawn: exact in distribution per column, or device by device (slow; a proof of the former)."""
     precision: Literal["float32", "float64"] = "float32"

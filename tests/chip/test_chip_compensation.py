@@ -12,7 +12,7 @@ from torch import Tensor
 from analogsim.chip import Chip, Mapping
 from analogsim.chip.compensation import VECTORS, reference_vectors
 from analogsim.network import Network, unclipped
-from analogsim.port import LayerWrite, Pass
+from analogsim.port import Injection, LayerWrite, Pass
 from analogsim.randomness import Purpose
 from device_models import load_profile
 
@@ -60,6 +60,17 @@ def test_the_factor_multiplies_digital_sums_and_nothing_else(chip_of: Any, input
         chip.streams.restart(Purpose.BACKWARD_READ, 1)
     hidden, raw = (_backward(chip, v, HOUR) for chip in (with_, without))
     torch.testing.assert_close(hidden, raw * factors[:, 1].reshape(2, 1, 1))
+
+
+def test_injections_stay_as_large_as_they_are_reported(chip_of: Any, profile_of: Any, inputs_of: Any) -> None:
+    x, passes = inputs_of(3, 5, 6), (Pass(), Pass(inject=Injection(sigma=0.1)))
+    for site in ("analog", "digital"):
+        chip = chip_of(NETWORK, profile_of(drift=ALIKE), 3, injection=site)
+        chip.take_reference(0.0)
+        chip.compensate(MONTH)
+        trace = chip.forward(x, passes, now=MONTH)
+        a, (eps, *_) = trace.pre_activations[0], trace.injected
+        torch.testing.assert_close(a[:, :, 1] - a[:, :, 0], eps[:, :, 1])
 
 
 def test_reference_reads_are_ordinary_ones_with_noise_of_their_own_and_counted(
@@ -163,7 +174,7 @@ def test_limits_of_compensated_outputs_follow_the_factor(chip_of: Any, profile_o
         torch.testing.assert_close(limit, 4 * factor)
     a = torch.full((3, 2, 1, 1), 5.0, dtype=torch.float64)
     passed = unclipped(torch.ones_like(a), a, chip.limits.outputs[0])[:, 0, 0, 0]
-    assert passed.tolist() == [0.0, 1.0, 1.0], "4 x 1.8 and 4 x 3.3 are more than 5"
+    assert passed.tolist() == [0.0, 1.0, 1.0], "4 x 1.8 and 4 x 3.2 are more than 5"
 
 
 def test_pcm_gives_back_its_mean_output_after_a_month(weights_of: Any, inputs_of: Any) -> None:

@@ -102,6 +102,20 @@ def test_layers_of_one_profile_share_its_tensors(mixed: Any, linear: Make) -> No
     assert built[0] is not built[1]
 
 
+def test_a_layer_may_calibrate_its_converters_and_have_noise_of_its_units(
+    profile_of: Make, chip_of: Make, inputs_of: Make, linear: Make
+) -> None:
+    first = profile_of(adc={"bits": 8, "range": 4})
+    second = profile_of(adc={"bits": 8, "range": "calibrated"}, unit_noise={"kind": "gaussian", "sigma": 0.1})
+    chip, x = chip_of(linear(6, 5, 4), [first, second], 2, seed=3), inputs_of(2, 7, 6)
+    assert chip.calibrates
+    chip.calibrate(x)
+    quiet, loud = chip.forward(x, samples=2).pre_activations
+    assert torch.equal(quiet[:, 0], quiet[:, -1])
+    assert not torch.equal(loud[:, 0], loud[:, 1])
+    assert chip.limits.outputs[0] == 4
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_as_many_profiles_as_layers(count: int) -> None:
     with pytest.raises(ProfileError, match=rf"one for each of its 2 layers \(got {count}\)"):

@@ -99,6 +99,23 @@ def test_read_noise_of_sonos() -> None:
     _close(noise.variance(_row(0.1, 1, 5, 16) * 1e-6).sqrt(), (0.0057, 0.0467, 0.1135, 0.1257), 1e-6)
 
 
+def test_noise_of_units_with_a_tunnel_junction() -> None:
+    noise = _device("mtj").unit_noise
+    assert noise is not None
+    passes, units = 40, 4000
+    generator = torch.Generator().manual_seed(1)
+    numbers = torch.randn((1, passes, noise.lanes, units), generator=generator, dtype=torch.float64)
+    values = noise.values(numbers)[0][0] - 0.042092104
+    n = passes * units
+    power = values.square().mean().item()
+    expected = 0.0059316154**2 + 0.00090841466**2
+    # the telegraph's square is constant: what varies is 2 a s sigma xi + sigma^2 (xi^2 - 1)
+    sd = math.sqrt((4 * 0.0059316154**2 * 0.00090841466**2 + 2 * 0.00090841466**4) / n)
+    assert abs(power - expected) < 5 * sd
+    flips = (values[1:] * values[:-1] < 0).double().mean().item()  # 6.5 sd of xi keep the signs apart
+    assert abs(flips - 0.0809) < 5 * math.sqrt(0.0809 * 0.9191 / (n - units))
+
+
 NU = {  # r -> mean, sd
     "pcm": {0.01: (0.0958, 0.0450), 0.04: (0.0743, 0.0343), 0.2: (0.0493, 0.0142), 1: (0.0490, 0.0080)},
     "pcm-hermes": {0.01: (0.1300, 0.0400), 0.05: (0.0977, 0.0294), 0.1: (0.0719, 0.0212), 0.5: (0.0564, 0.0090),
@@ -266,7 +283,7 @@ def test_what_else_the_pulsed_presets_say() -> None:
 
 
 def test_every_published_preset_has_its_spot_values_here() -> None:
-    measured = {*PROGRAMMING, *STEPS, "reram-cmo-hfox", "sonos", "ideal", "noisy"}
+    measured = {*PROGRAMMING, *STEPS, "reram-cmo-hfox", "sonos", "mtj", "ideal", "noisy"}
     assert set(preset_names()) <= measured
 
 

@@ -22,8 +22,18 @@ FULL: dict[str, Any] = {
     "drift": {"kind": "constant", "t0": "1 min", "mean": {"each": [0.0, 0.1]}, "sd": 0.05},
     "read_noise": [{"kind": "additive", "sigma": "1 %"}, {"kind": "proportional", "sigma": {"each": ["1 %", "3 %"]}}],
     "column_noise": {"sigma": "0.3 %"},
-    "dac": {"bits": 7, "range": 1.7, "scaling": "per_vector"},
-    "adc": {"bits": 9, "range": 0.1},
+    "dac": {"bits": 7, "range": 1.7, "scaling": "per_vector", "encoding": "bit_serial", "polarity": "two_phase"},
+    "adc": {
+        "bits": 9,
+        "range": 0.1,
+        "gain_error": {"each": ["7 %", "21 %"]},
+        "offset_error": 1.5,
+        "nonlinearity": -2.0,
+        "correction": {"gain_error": "2 %"},
+    },
+    "slices": {"count": 2, "bits": 3},
+    "cell": "reference",
+    "unit_noise": {"kind": "telegraph", "mean": 0.04, "amplitude": {"each": [0.006, 0.01]}, "flip": "8.09 %"},
     "references": ["one", "two"],
 }
 

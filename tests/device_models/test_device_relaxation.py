@@ -145,6 +145,14 @@ def test_programmed_with_the_first_spread_an_array_has_the_published_one_at_each
     assert abs(_at(cells, t).numpy().std() / published - 1) < Z / math.sqrt(2 * n)
 
 
+def test_the_spread_is_that_of_the_target_not_of_what_was_programmed() -> None:
+    target = torch.full((1, 1, 4), 30.0, dtype=torch.float64)
+    cells = _cells(target, programming={"kind": "constant", "sigma": "5 uS"}, relaxation=TABLE)
+    programmed, xi = cells.programmed.flatten() / US, _normal(1, 2, 1, 4)[0, 1].flatten()
+    assert programmed.std() > 1
+    torch.testing.assert_close(_at(cells, DAY), programmed + math.sqrt(_extra(DAY, 30.0)) * xi, rtol=1e-9, atol=0)
+
+
 def test_saturating_spreads_of_charge_trap_memory_five_days_on() -> None:
     n = 100_000
     # Agrawal et al., IEDM 2022: sigma = A (1 - exp(-I / B)), nA, here as conductances under 0.1 V.

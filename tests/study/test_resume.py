@@ -54,6 +54,12 @@ LIVING = [  # devices that remember: pulses, wear, slow noise that wanders as th
     "train.optimizer={mixed_precision: {lr: 0.1, momentum: 0.5}}",
     "arms={danp: {rule: danp, samples: 2, optimizer: {in_memory: {lr: 0.1}}}, np: {rule: np, sigma: 0.3}}",
 ]
+PERIPHERY = [
+    "chip.order=pass",
+    "chip.overrides={dac: {bits: 4, encoding: bit_serial, polarity: two_phase}, "
+    "adc: {range: calibrated, gain_error: 5 %, offset_error: 1.0, correction: {gain_error: 1 %}}, "
+    "slices: {count: 2, bits: 3}, unit_noise: {kind: telegraph, amplitude: 0.01, flip: 8 %}}",
+]
 FILES = ("scenario.yaml", "metrics.jsonl", "result.json")
 
 
@@ -138,6 +144,7 @@ def _stopped(parent: Path, arm: str, step: int, *settings: str) -> Path:
         (AXES, "np", 4),
         (["train.optimizer={nadam: {lr: 1.0e-3}}", "chip.precision=float64"], "danp", 7),
         (["train.checkpoint_every=1 epoch"], "np", 13),
+        (PERIPHERY, "bp", 8),
     ],
 )
 def test_a_resumed_run_has_the_bytes_of_an_undisturbed_one(
