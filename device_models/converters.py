@@ -20,15 +20,22 @@ from device_models import drive
 from device_models.column_adc import ColumnADC, quantise
 from device_models.drive import Encoding, Exposure, Polarity, Together
 from device_models.effect import Description, Site
+from device_models.limits import Limit
 from device_models.units import Factor, PerChip, Share, SignedFactor, values
+
+_BITS = Limit(2, 16, "1 bit has no level beside 0 here, and no converter of an array resolves more than 16")
+_HEADROOM = Limit(1, 1000, "below 1 it would clip what it was measured on")
+_STEPS = Limit(0, 2**15, "no converter here has more steps on either side of zero")
+_STEPS_EITHER = Limit(-(2**15), 2**15, "no converter here has more steps on either side of zero")
+_RANGE = Limit(1e-6, 1e6, "signals of a network are of order 1")
 
 
 class DAC(Description):
     """Digital-to-analog converter of a row."""
 
-    bits: int = Field(ge=2, le=16, strict=True)
-    """Resolution, sign included."""
-    range: float = Field(gt=0, allow_inf_nan=False, strict=True)
+    bits: Annotated[int, Field(strict=True), _BITS]
+    """Resolution in bits, sign included."""
+    range: Annotated[float, Field(allow_inf_nan=False, strict=True), _RANGE]
     """Full-scale input, in units of the activations."""
     scaling: Literal["fixed", "per_vector"] = "fixed"
     """`fixed`: inputs beyond the range are clipped. `per_vector`: each input vector is scaled digitally so that its
@@ -92,6 +99,7 @@ def _check_range(value: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 < value < float("inf"):
         raise ValueError(f"must be a finite number above 0, or calibrated (got {value!r})")
+    _RANGE.check(value, value)
     return float(value)
 
 
@@ -101,7 +109,9 @@ else:
     Range = Annotated[
         Any,
         BeforeValidator(_check_range),
-        WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "calibrated"}]}),
+        WithJsonSchema(
+            {"anyOf": [{"type": "number", "minimum": _RANGE.low, "maximum": _RANGE.high}, {"const": "calibrated"}]}
+        ),
     ]
 
 
@@ -111,14 +121,14 @@ class Calibration(Description):
     The range is `headroom` times the smallest magnitude that a share `quantile` of the currents does not exceed.
     """
 
-    quantile: Share = Field(default=0.999, gt=0)
+    quantile: Annotated[Share, Limit("1 %", "100 %", "a range that hardly anything fits into converts nothing")] = 0.999
     """Share of the currents within the range, percent."""
     per: Literal["layer", "column"] = "layer"
     """One range for the columns of a layer, or one for each physical column."""
-    headroom: float = Field(default=2.0, ge=1, allow_inf_nan=False, strict=True)
-    """Factor on the range, since weights grow in training."""
-    inputs: int = Field(default=256, ge=1, strict=True)
-    """Training inputs to read, the first of the set."""
+    headroom: Annotated[float, Field(allow_inf_nan=False, strict=True), _HEADROOM] = 2.0
+    """Factor on the range, since weights grow in training; no unit."""
+    inputs: Annotated[int, Field(strict=True), Limit(1, 1e6, "it is a number of training inputs")] = 256
+    """Training inputs to read, the first of the set; no unit."""
 
 
 class Correction(Description):
@@ -126,24 +136,24 @@ class Correction(Description):
 
     gain_error: PerChip[Share] = 0.0
     """Standard deviation of a column's gain after the correction, percent."""
-    offset_error: PerChip[Factor] = 0.0
+    offset_error: PerChip[Annotated[Factor, _STEPS]] = 0.0
     """Standard deviation of a column's offset after the correction, in ADC steps."""
 
 
 class ADC(Description):
     """Analog-to-digital converter of a column."""
 
-    bits: int = Field(ge=2, le=16, strict=True)
-    """Resolution, sign included."""
+    bits: Annotated[int, Field(strict=True), _BITS]
+    """Resolution in bits, sign included."""
     range: Range
     """Full-scale output of one tile's column, in units of the pre-activations; or `calibrated`."""
     calibration: Calibration | None = None
     """How a `calibrated` range is found."""
     gain_error: PerChip[Share] = 0.0
     """Standard deviation of the gain between physical columns, percent; fixed at fabrication."""
-    offset_error: PerChip[Factor] = 0.0
+    offset_error: PerChip[Annotated[Factor, _STEPS]] = 0.0
     """Standard deviation of the offset between physical columns, in ADC steps; fixed at fabrication."""
-    nonlinearity: PerChip[SignedFactor] = 0.0
+    nonlinearity: PerChip[Annotated[SignedFactor, _STEPS_EITHER]] = 0.0
     """Deviation from a straight line at full scale, in ADC steps; it grows with the third power of the input."""
     correction: Correction | None = None
     """Digital correction of gain and offset; without it their errors stay."""

@@ -11,16 +11,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from device_models.clipped_log import ClippedLog
 from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
+from device_models.limits import LAW_BEGINS, SCALE, Limit
 from device_models.units import Factor, PerChip, Time
+
+_NU = Limit(0, 1, "amorphous phase-change memory has about 0.1; at 1 a device loses 90 % in each decade of time")
 
 
 class Drift(ConductanceEffect):
@@ -92,13 +94,13 @@ class LogarithmicDrift(Description):
     """nu = scale |mean(r) + sd(r) xi|: both are clipped lines in ln r."""
 
     kind: Literal["logarithmic"]
-    t0: Time = Field(gt=0)
+    t0: Annotated[Time, LAW_BEGINS]
     """Time after a write, seconds, at which the published law begins."""
     mean: ClippedLog
     """Mean of nu before the absolute value, no unit."""
     sd: ClippedLog
     """Standard deviation of nu over devices and writes, no unit."""
-    scale: PerChip[Factor] = 1.0
+    scale: PerChip[Annotated[Factor, SCALE]] = 1.0
     """Factor on nu, no unit; 1 is the published device."""
     nu: Literal["redrawn", "fixed"] = "redrawn"
     """Whether the exponent of a device is drawn anew at each write or belongs to the device."""
@@ -112,11 +114,11 @@ class ConstantDrift(Description):
     """nu = |mean + sd xi|, the same for every conductance."""
 
     kind: Literal["constant"]
-    t0: Time = Field(gt=0)
+    t0: Annotated[Time, LAW_BEGINS]
     """Time after a write, seconds, at which the law begins."""
-    mean: PerChip[Factor]
+    mean: PerChip[Annotated[Factor, _NU]]
     """Mean of nu before the absolute value, no unit."""
-    sd: PerChip[Factor] = 0.0
+    sd: PerChip[Annotated[Factor, _NU]] = 0.0
     """Standard deviation of nu over devices and writes, no unit."""
     nu: Literal["redrawn", "fixed"] = "redrawn"
     """Whether the exponent of a device is drawn anew at each write or belongs to the device."""

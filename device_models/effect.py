@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
 from device_models.errors import ProfileError
+from device_models.limits import Limit
 from device_models.units import Each, Time
 
 
@@ -24,9 +25,9 @@ class Description(BaseModel):
 class Timing(Description):
     """When a chip reads: it decides which noise is white, which remembers from pass to pass and which stands still."""
 
-    pass_time: Time = Field(default=1e-6, gt=0)
+    pass_time: Annotated[Time, Limit("100 ps", "1 h", "a read of an array takes nanoseconds or more")] = 1e-6
     """From one pass of a sample to the next, seconds."""
-    step_time: Time = Field(default=1e-3, gt=0)
+    step_time: Annotated[Time, Limit("100 ps", "1 year", "a step is one or more reads")] = 1e-3
     """Noise slower than this is a state of the device, which all passes of a step share; seconds."""
 
     @model_validator(mode="after")

@@ -34,9 +34,9 @@ class Faults(Description):
     dead_columns: PerChip[Share] = 0.0
     """Share of bit lines that are open, percent; each polarity of a pair has its own."""
     low: Conductance | None = None
-    """Conductance of a device stuck low; without it G_min."""
+    """Conductance of a device stuck low, siemens; without it G_min."""
     high: Conductance | None = None
-    """Conductance of a device stuck high; without it G_max."""
+    """Conductance of a device stuck high, siemens; without it G_max."""
 
     @model_validator(mode="after")
     def _at_most_all(self) -> Self:

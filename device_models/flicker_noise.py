@@ -20,21 +20,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 from typing_extensions import Self
 
 from device_models.clipped_log import ClippedLog
 from device_models.conductance_effect import State
 from device_models.effect import Description, Site
+from device_models.limits import LAW_BEGINS, READ_LASTS, SCALE, Limit
 from device_models.read_noise import ReadNoise
 from device_models.slow_noise import SlowNoise
 from device_models.spectrum import Powers, Relaxation, edges, middle
 from device_models.units import Factor, PerChip, Time
 
 _SMALLEST = 1e-30  # stands for r = 0
+_Q = Limit(0, 1, "at 1 the noise of a decade of frequencies exceeds what it is a share of")
 _LONGEST = 1e9  # seconds: the slowest relaxation stands for all beyond
 
 
@@ -115,23 +117,25 @@ class FlickerNoise(Description):
     """1/f noise of spectrum Q^2 G^2 / f; Q = scale min(q / r^exponent, q_max), or scale law(r), r = G_prog / G_max."""
 
     kind: Literal["flicker"]
-    q: Factor | None = None
+    q: Annotated[Factor, _Q] | None = None
     """Q of a device at G_max, no unit."""
-    exponent: Factor = 0.0
+    exponent: Annotated[Factor, Limit(0, 3, "published noise grows as r^-0.65; small r would be nothing but noise")] = (
+        0.0
+    )
     """How fast Q grows towards small conductances, no unit."""
-    q_max: Factor = 1.0
+    q_max: Annotated[Factor, _Q] = 1.0
     """Largest Q, no unit."""
     law: ClippedLog | None = None
-    """Q as a function of r, in place of `q`, `exponent` and `q_max`."""
+    """Q as a function of r, in place of `q`, `exponent` and `q_max`; no unit."""
     relative_to: Literal["conductance", "g_max"] = "conductance"
     """What Q is a share of: the device's own conductance, or G_max."""
-    slope: float = Field(default=1.0, ge=0.5, le=1.5, allow_inf_nan=False)
+    slope: Annotated[Factor, Limit(0.5, 1.5, "1/f noise of devices has about 1; beyond, it is another kind")] = 1.0
     """Exponent a of the spectrum f^-a, no unit."""
-    t_r: Time = Field(gt=0)
+    t_r: Annotated[Time, READ_LASTS]
     """Duration of a read, seconds: faster noise averages out."""
-    t0: Time = Field(gt=0)
+    t0: Annotated[Time, LAW_BEGINS]
     """Time after a write, seconds, at which the published law begins; earlier reads are taken as of then."""
-    scale: PerChip[Factor] = 1.0
+    scale: PerChip[Annotated[Factor, SCALE]] = 1.0
     """Factor on Q, no unit; 1 is the published device."""
 
     @model_validator(mode="after")

@@ -16,11 +16,13 @@ depend on the state (high-resistance states bend more), and the lower voltage of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from device_models.effect import Description, Site
+from device_models.limits import Limit
 from device_models.units import Factor, PerChip
 
 _OHMIC = 1e-9  # below this, f differs from x by kappa^2 / 6, less than double precision resolves
@@ -29,7 +31,7 @@ _OHMIC = 1e-9  # below this, f differs from x by kappa^2 / 6, less than double p
 class SinhConduction(Description):
     """Current as the hyperbolic sine of the voltage."""
 
-    kappa: PerChip[Factor]
+    kappa: PerChip[Annotated[Factor, Limit(0, 100, "reads have about 0.8; at 100 a read would take 25 V")]]
     """Read voltage over V_0, no unit; 0 is an ohmic device. V_0 is 0.25 V in the default set of the Stanford RRAM model
     1.0.0 (Jiang and Wong, nanoHUB 2014, doi:10.4231/D37H1DN48): reads at 0.2 V then have 0.8."""
 

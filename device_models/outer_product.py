@@ -18,13 +18,14 @@ on a chip. Signs take two phases, one for each direction; counts are exact integ
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from device_models.effect import Description
+from device_models.limits import Limit
 
 _SLOTS = 512  # slots that one matrix product counts
 
@@ -48,8 +49,10 @@ class PulseCounts(NamedTuple):
 class OuterProduct(Description):
     """How factors become trains of pulses."""
 
-    length: int = Field(default=31, ge=1, strict=True)
-    """BL, slots of a train for each sample."""
+    length: Annotated[int, Field(strict=True), Limit(1, 10000, "it is a number of slots; published trains have 31")] = (
+        31
+    )
+    """BL, slots of a train for each sample; no unit."""
     update_management: bool = True
     """Whether the largest probabilities of rows and columns are balanced for each sample."""
     trains: Literal["stochastic", "deterministic"] = "stochastic"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,10 +13,11 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
-from device_models._yaml import load_yaml, read_yaml
 from device_models.column_adc import ColumnADC
 from device_models.column_noise import ColumnNoise
+from device_models.compose import composed, named
 from device_models.conductance_effect import ConductanceEffect
+from device_models.consistency import contradictions
 from device_models.converters import ADC, DAC
 from device_models.disturb import HalfSelect, HalfSelected, ReadDisturb, ReadDisturbed
 from device_models.drift import Drift
@@ -31,6 +31,7 @@ from device_models.programming import Programming
 from device_models.pulsed import Refresh
 from device_models.pulsed_update import PulsedUpdate
 from device_models.read_noise import ReadNoise
+from device_models.reference import Reference
 from device_models.registry import (
     EFFECTS,
     DriftDescription,
@@ -65,9 +66,9 @@ class ConductanceRange(Description):
     """What a device can be programmed to."""
 
     min: Conductance = 0.0
-    """Conductance of the off state; both devices of a pair carry it, and its read noise, at weight zero."""
+    """Conductance of the off state, siemens; both devices of a pair carry it, and its read noise, at weight zero."""
     max: Conductance
-    """Conductance of the on state, G_max."""
+    """Conductance of the on state, G_max, siemens."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -94,7 +95,7 @@ class DeviceProfile(Description):
     write_verify: WriteVerify | None = None
     """Repeat a write until a read of the device confirms it."""
     granularity: Conductance = 0.0
-    """A device is written only where its target moved by at least half of this conductance since its last write."""
+    """A device is written only where its target moved by at least half of this since its last write; siemens."""
     update: UpdateDescription | None = None
     """How far pulses move a device; without it there are absolute writes only."""
     outer_product: OuterProduct = OuterProduct()
@@ -135,9 +136,9 @@ class DeviceProfile(Description):
     timing: Timing = Timing()
     """When the chip reads."""
     temperature: PerChip[Temperature] = 300.0
-    """Of the chip, for what depends on it: thermal noise, retention failure. 300 K unless given."""
-    references: tuple[str, ...] = ()
-    """Where the figures come from."""
+    """Of the chip, for what depends on it: thermal noise, retention failure; kelvin, 300 K unless given."""
+    references: tuple[Reference, ...] = ()
+    """Where the figures come from: entries `{what: "programming, drift", cite: key}`, or plain text."""
 
     @field_validator("read_noise", mode="before")
     @classmethod
@@ -151,23 +152,10 @@ class DeviceProfile(Description):
         return value if isinstance(value, list | tuple) else [] if value is None else [value]
 
     @model_validator(mode="after")
-    def _verifies_what_errs(self) -> Self:
-        if self.write_verify is not None and self.programming is None:
-            raise ValueError("write_verify: there is no programming noise to verify; give `programming` too")
-        if self.slices is not None and self.update is not None:
-            raise ValueError("slices: digits are programmed, pulses cannot carry over; leave out `update` or `slices`")
-        return self
-
-    @model_validator(mode="after")
-    def _every_digit_is_written(self) -> Self:
-        if self.slices is not None:
-            span = (self.conductance.max - self.conductance.min) / (2 if self.cell == "reference" else 1)
-            digit = span / (self.slices.base - 1)
-            if self.granularity / 2 > digit * (1 - 1e-6):
-                raise ValueError(
-                    f"half of granularity must lie below {digit:g} S, one step of a slice: a carry would be lost "
-                    f"(got granularity {self.granularity:g} S)"
-                )
+    def _consistent(self) -> Self:
+        found = contradictions(self)
+        if found:
+            raise ValueError("\n  - ".join(found))
         return self
 
     def build(self, chips: int, device: torch.device, dtype: torch.dtype) -> Device:
@@ -218,14 +206,20 @@ class DeviceProfile(Description):
         return self.model_dump(mode="json", exclude_none=True, exclude_defaults=False)
 
     @classmethod
-    def from_data(cls, data: Any, where: str = "profile") -> Self:
+    def from_data(cls, data: Any, where: str = "profile", folder: Path | None = None) -> Self:
         """Validate plain data.
+
+        Args:
+            data: settings; with `extends` they are laid over those of another profile.
+            where: what to call it in messages.
+            folder: that relative paths start from; None: the working directory.
 
         Raises:
             ProfileError: listing every fault, each with its path.
         """
         if not isinstance(data, Mapping):
             raise ProfileError(f"{where}: must be a mapping of settings (got {type(data).__name__})")
+        data = composed(data, where, folder, DeviceProfile.from_data)
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -325,49 +319,22 @@ class Device:
         return sum(effect.fabricated for effect in self.effects) + pulsed + lives
 
 
-def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `overrides` laid over it, mapping by mapping.
+def profile_data(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """A profile as plain data, with what it extends in place, not yet validated.
 
-    A mapping whose `kind` changes, and one that becomes a single value or `{each: ...}`, is replaced as a whole.
-
-    Raises:
-        ProfileError: a mapping is laid over a list of several effects: which one it means would be a guess.
-    """
-    result = dict(base)
-    for key, value in overrides.items():
-        old = result.get(key)
-        if isinstance(old, list) and isinstance(value, Mapping):
-            if len(old) > 1:
-                raise ProfileError(f"{key}: is a list of {len(old)} effects; an override must give the whole list")
-            old = old[0] if old else None
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and _same_form(old, value):
-            result[key] = merge(old, value)
-        else:
-            result[key] = value
-    return result
-
-
-def _same_form(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    kinds = {mapping["kind"] for mapping in (old, new) if "kind" in mapping}
-    return "each" not in old and "each" not in new and len(kinds) < 2
-
-
-def preset_names() -> list[str]:
-    """Names of the packaged profiles."""
-    folder = resources.files("device_models") / "presets"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def preset_data(name: str) -> dict[str, Any]:
-    """A packaged profile as plain data.
+    Args:
+        source: name of a packaged profile, path of a file, or a profile written out.
+        folder: that relative paths in a profile written out start from; None: the working directory.
 
     Raises:
-        ProfileError: no such profile; the message lists those that there are.
+        ProfileError: no such profile or file, or it extends one that cannot be used.
     """
-    if name not in preset_names():
-        raise ProfileError(f"no profile is called {name!r}; there are {', '.join(preset_names())}")
-    text = (resources.files("device_models") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return load_yaml(text, f"profile {name}")
+    if isinstance(source, Mapping):
+        return composed(source, "profile", folder, DeviceProfile.from_data)
+    data, where = named(str(source), DeviceProfile.from_data)
+    if not isinstance(data, Mapping):
+        raise ProfileError(f"{where}: must be a mapping of settings (got {type(data).__name__})")
+    return dict(data)
 
 
 def load_profile(name_or_path: str | Path) -> DeviceProfile:
@@ -376,7 +343,4 @@ def load_profile(name_or_path: str | Path) -> DeviceProfile:
     Raises:
         ProfileError: no such profile or file, or one that cannot be used.
     """
-    text = str(name_or_path)
-    if text.endswith((".yaml", ".yml")):
-        return DeviceProfile.from_data(read_yaml(Path(text)), text)
-    return DeviceProfile.from_data(preset_data(text), f"profile {text}")
+    return DeviceProfile.from_data(*named(str(name_or_path), DeviceProfile.from_data))

@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from device_models.effect import Description, Site
+from device_models.limits import KNEE, SCALE, Limit
 from device_models.units import Conductance, Factor, PerChip, SignedConductance
 
 
@@ -89,10 +90,10 @@ class PolynomialProgramming(Description):
 
     kind: Literal["polynomial"]
     coefficients: tuple[SignedConductance, ...] = Field(min_length=1)
-    """c0, c1, ...: conductances, as measured on devices whose G_max is `reference`."""
-    reference: Conductance = Field(gt=0)
-    """G_max of the devices that were measured, a conductance; the spread scales with the profile's own G_max."""
-    scale: PerChip[Factor] = 1.0
+    """c0, c1, ...: conductances, siemens, as measured on devices whose G_max is `reference`."""
+    reference: Annotated[Conductance, Limit("1 pS", "1 S", "it is the G_max of the devices that were measured")]
+    """G_max of the devices that were measured, siemens; the spread scales with the profile's own G_max."""
+    scale: PerChip[Annotated[Factor, SCALE]] = 1.0
     """Factor on the spread, no unit; 1 is the published device."""
 
     def build(self, site: Site, where: str = "programming") -> Programming:
@@ -105,7 +106,7 @@ class ConstantProgramming(Description):
 
     kind: Literal["constant"]
     sigma: PerChip[Conductance]
-    """Standard deviation, a conductance."""
+    """Standard deviation, siemens."""
 
     def build(self, site: Site, where: str = "programming") -> Programming:
         return _Constant(site.per_chip(self.sigma, 2, f"{where}.sigma"))
@@ -116,9 +117,9 @@ class SaturatingProgramming(Description):
 
     kind: Literal["saturating"]
     sigma: PerChip[Conductance]
-    """Standard deviation far above the knee, a conductance."""
-    knee: Conductance = Field(gt=0)
-    """Where the spread has reached 1 - 1/e of `sigma`, a conductance."""
+    """Standard deviation far above the knee, siemens."""
+    knee: Annotated[Conductance, KNEE]
+    """Where the spread has reached 1 - 1/e of `sigma`, siemens."""
 
     def build(self, site: Site, where: str = "programming") -> Programming:
         return _Saturating(site.per_chip(self.sigma, 2, f"{where}.sigma"), self.knee)

@@ -13,16 +13,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor
 
 from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
+from device_models.limits import KNEE, Limit
 from device_models.programming import saturating
 from device_models.spectrum import Relaxation
 from device_models.units import Conductance, PerChip, Share, SignedFactor
+
+_COEFFICIENT = Limit(-1000, 1000, "it stands for a shape: the size is `sigma`, in percent of G_max")
 
 
 class ReadNoise(ABC):
@@ -129,7 +132,7 @@ class PolynomialReadNoise(Description):
     kind: Literal["polynomial"]
     sigma: PerChip[Share]
     """Standard deviation of one device's read where the polynomial is 1, percent of G_max."""
-    coefficients: tuple[SignedFactor, ...] = Field(min_length=1)
+    coefficients: tuple[Annotated[SignedFactor, _COEFFICIENT], ...] = Field(min_length=1)
     """c0, c1, ...; no unit."""
 
     def build(self, site: Site) -> ReadNoise:
@@ -141,9 +144,9 @@ class SaturatingReadNoise(Description):
 
     kind: Literal["saturating"]
     sigma: PerChip[Conductance]
-    """Standard deviation of one device's read far above the knee, a conductance."""
-    knee: Conductance = Field(gt=0)
-    """Where the spread has reached 1 - 1/e of `sigma`, a conductance."""
+    """Standard deviation of one device's read far above the knee, siemens."""
+    knee: Annotated[Conductance, KNEE]
+    """Where the spread has reached 1 - 1/e of `sigma`, siemens."""
 
     def build(self, site: Site) -> ReadNoise:
         return _Saturating(site.per_chip(self.sigma, 2, "read_noise.sigma"), self.knee)

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -30,6 +30,7 @@ from torch import Tensor
 
 from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
+from device_models.limits import LAW_BEGINS, SCALE, Limit
 from device_models.programming import Programming, Spread
 from device_models.units import Conductance, Factor, PerChip, SignedConductance, Time
 
@@ -89,14 +90,14 @@ class LogarithmicRelaxation(Description):
 
     kind: Literal["logarithmic"]
     mean: SignedConductance
-    """m, shift of the mean per unit of ln t, a conductance."""
+    """m, shift of the mean per unit of ln t, siemens."""
     sd: Conductance
-    """s0, standard deviation one second after the write, a conductance."""
+    """s0, standard deviation one second after the write, siemens."""
     sd_slope: SignedConductance = 0.0
-    """s1, growth of the standard deviation per unit of ln t, a conductance; a negative total counts as 0."""
-    t0: Time = Field(gt=0)
+    """s1, growth of the standard deviation per unit of ln t, siemens; a negative total counts as 0."""
+    t0: Annotated[Time, LAW_BEGINS]
     """Time after a write, seconds, at which the published law begins; earlier times are taken as of then."""
-    scale: PerChip[Factor] = 1.0
+    scale: PerChip[Annotated[Factor, SCALE]] = 1.0
     """Factor on shift and spread, no unit; 1 is the published device."""
 
     def build(self, site: Site) -> ConductanceEffect:
@@ -107,7 +108,7 @@ class LogarithmicRelaxation(Description):
 class SpreadAt(Description):
     """The spread of conductances some time after a write."""
 
-    after: Time = Field(gt=0)
+    after: Annotated[Time, Limit("1 ns", "100 years", "it is when devices were measured after a write")]
     """Time since the write, seconds."""
     law: Spread
     """Standard deviation about the target as a function of the target."""
@@ -119,7 +120,7 @@ class SpreadRelaxation(Description):
     kind: Literal["spread"]
     table: tuple[SpreadAt, ...] = Field(min_length=2)
     """In rising order of time."""
-    scale: PerChip[Factor] = 1.0
+    scale: PerChip[Annotated[Factor, SCALE]] = 1.0
     """Factor on the standard deviation that comes on top of the first entry's, no unit; 1 is the published device."""
 
     @field_validator("table")

@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 from typing_extensions import Self
 
 from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
+from device_models.limits import Limit
 from device_models.temperature import acceleration
 from device_models.units import Energy, Factor, PerChip, Share, Temperature, Time
 
@@ -61,14 +62,14 @@ class RetentionFailure(Description):
     """Of the devices that can fail, percent."""
     distribution: Literal["exponential", "log_normal"]
     """Of the time from a write to the failure."""
-    time: Time = Field(gt=0)
+    time: Annotated[Time, Limit("1 ns", "1000 years", "a device holds what was written at least until it is read")]
     """Mean (exponential) or median (log-normal) of that time at `reference_temperature`, seconds."""
-    sigma: Factor | None = None
+    sigma: Annotated[Factor, Limit(0, 10, "at 10 lives spread over nine orders of magnitude")] | None = None
     """Standard deviation of the logarithm (natural) of a log-normal time, no unit."""
     activation_energy: Energy = 0.0
-    """E_a of the loss, an energy; 0 eV: temperature changes nothing."""
+    """E_a of the loss, joules (written in eV); 0 eV: temperature changes nothing."""
     reference_temperature: Temperature = 300.0
-    """At which `time` holds."""
+    """At which `time` holds, kelvin."""
     to: Literal["g_min", "g_max"] = "g_min"
     """Where a failed device stands."""
 

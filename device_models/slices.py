@@ -11,12 +11,15 @@ devices and its converter err enters with c_s: the least significant slice hardl
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
 from device_models.effect import Description
+from device_models.limits import Limit
 
 _MOST_BITS = 20  # whole numbers up to here, and their quotients, are exact enough in single precision
 
@@ -24,10 +27,10 @@ _MOST_BITS = 20  # whole numbers up to here, and their quotients, are exact enou
 class Slices(Description):
     """Several device pairs for each weight, each with an ADC of its own."""
 
-    count: int = Field(ge=1, strict=True)
-    """Pairs of a weight."""
-    bits: int = Field(ge=1, strict=True)
-    """Of the magnitude, on each pair: its conductances take 2^bits values."""
+    count: Annotated[int, Field(strict=True), Limit(1, 20, "magnitudes have at most 20 bits")]
+    """Pairs of a weight, no unit."""
+    bits: Annotated[int, Field(strict=True), Limit(1, 20, "magnitudes have at most 20 bits")]
+    """Bits of the magnitude, on each pair: its conductances take 2^bits values."""
 
     @model_validator(mode="after")
     def _not_too_fine(self) -> Self:

@@ -16,18 +16,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
+from device_models.limits import CORRELATION_TIME, Limit
 from device_models.read_noise import ReadNoise
 from device_models.slow_noise import SlowNoise
 from device_models.spectrum import Relaxation
-from device_models.units import PerChip, Share, Time
+from device_models.units import Factor, PerChip, Share, Time
 
 Reference = Literal["conductance", "g_max"]
 
@@ -122,7 +122,7 @@ class RelaxationNoise(Description):
     kind: Literal["lorentzian"]
     sigma: PerChip[Share]
     """Standard deviation, percent of what `relative_to` says."""
-    tau: Time = Field(gt=0)
+    tau: Annotated[Time, CORRELATION_TIME]
     """Correlation time, seconds."""
     relative_to: Reference = "conductance"
     """What sigma is a share of: the device's own conductance, or G_max."""
@@ -140,9 +140,9 @@ class TelegraphNoise(Description):
     kind: Literal["telegraph"]
     amplitude: PerChip[Share]
     """Distance of the levels, percent of what `relative_to` says."""
-    tau: Time = Field(gt=0)
+    tau: Annotated[Time, CORRELATION_TIME]
     """Correlation time, seconds: the inverse of the sum of both switching rates."""
-    duty: float = Field(default=0.5, gt=0, lt=1, allow_inf_nan=False)
+    duty: Annotated[Factor, Limit(0, 1, "a trap that never switches makes no noise", above=True, below=True)] = 0.5
     """Share of the time in the upper level, no unit."""
     share: PerChip[Share] = 1.0
     """Of the devices that have a trap, percent."""

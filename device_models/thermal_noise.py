@@ -20,13 +20,13 @@ times that of the full voltage for shot noise (`power` 1).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
 from torch import Tensor
 
 from device_models.conductance_effect import State
 from device_models.effect import Description, Site
+from device_models.limits import READ_LASTS, SCALE, Limit
 from device_models.read_noise import ReadNoise
 from device_models.temperature import BOLTZMANN, ELEMENTARY_CHARGE
 from device_models.units import Factor, PerChip, Time, Voltage
@@ -44,9 +44,9 @@ class _Linear(ReadNoise):
 class _Floor(Description):
     """What thermal and shot noise share."""
 
-    read_voltage: Voltage = Field(gt=0)
+    read_voltage: Annotated[Voltage, Limit("1 uV", "100 V", "without a voltage nothing is read")]
     """Across a device under a full-scale input, volts."""
-    integration_time: Time = Field(gt=0)
+    integration_time: Annotated[Time, READ_LASTS]
     """For how long a read integrates the current, seconds; the noise bandwidth is 1 / (2 integration_time)."""
 
     @property
@@ -59,7 +59,7 @@ class ThermalNoise(_Floor):
     """Nyquist noise: variance of the current 4 k_B T G df, whatever the input; T is the profile's `temperature`."""
 
     kind: Literal["thermal"]
-    scale: PerChip[Factor] = 1.0
+    scale: PerChip[Annotated[Factor, SCALE]] = 1.0
     """Factor on the variance, no unit; 1 is equilibrium."""
 
     def build(self, site: Site) -> ReadNoise:
@@ -72,7 +72,7 @@ class ShotNoise(_Floor):
     """Schottky noise: variance of the current 2 q F |I| df."""
 
     kind: Literal["shot"]
-    fano: PerChip[Factor] = 1.0
+    fano: PerChip[Annotated[Factor, Limit(0, 1000, "full shot noise is 1; avalanches of carriers make more")]] = 1.0
     """F, no unit: 1 for carriers that cross a barrier one by one, 1/3 for a diffusive conductor."""
 
     def build(self, site: Site) -> ReadNoise:

@@ -15,13 +15,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from device_models.effect import Description, Site
+from device_models.limits import Limit
 from device_models.units import Factor, PerChip, Share, SignedFactor
+
+_SIZE = Limit(0, 1e6, "pre-activations are of order 1")
+_LEVEL = Limit(-1e6, 1e6, "pre-activations are of order 1")
 
 
 class UnitNoise(ABC):
@@ -96,7 +100,7 @@ class GaussianUnitNoise(Description):
     """White Gaussian noise."""
 
     kind: Literal["gaussian"]
-    sigma: PerChip[Factor]
+    sigma: PerChip[Annotated[Factor, _SIZE]]
     """Standard deviation, in units of the pre-activations."""
 
     def build(self, site: Site) -> UnitNoise:
@@ -107,9 +111,9 @@ class BernoulliUnitNoise(Description):
     """One of two values in each pass, independent of the pass before."""
 
     kind: Literal["bernoulli"]
-    low: PerChip[SignedFactor]
+    low: PerChip[Annotated[SignedFactor, _LEVEL]]
     """The one value, in units of the pre-activations."""
-    high: PerChip[SignedFactor]
+    high: PerChip[Annotated[SignedFactor, _LEVEL]]
     """The other value, in units of the pre-activations."""
     probability: PerChip[Share]
     """Of `high`, percent."""
@@ -123,13 +127,13 @@ class TelegraphUnitNoise(Description):
     """Two levels, with memory from each pass through the unit to the next: a stochastic magnetic tunnel junction."""
 
     kind: Literal["telegraph"]
-    mean: PerChip[SignedFactor] = 0.0
+    mean: PerChip[Annotated[SignedFactor, _LEVEL]] = 0.0
     """Middle of the levels, in units of the pre-activations."""
-    amplitude: PerChip[Factor]
+    amplitude: PerChip[Annotated[Factor, _SIZE]]
     """Half the distance of the levels, in units of the pre-activations."""
     flip: PerChip[Share]
     """Probability of changing the level from one pass to the next, percent."""
-    sigma: PerChip[Factor] = 0.0
+    sigma: PerChip[Annotated[Factor, _SIZE]] = 0.0
     """Standard deviation of white noise besides, in units of the pre-activations."""
 
     def build(self, site: Site) -> UnitNoise:

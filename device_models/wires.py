@@ -33,14 +33,17 @@ the nodal solution takes 11 ms (76 ms) on one core, its attenuation three times 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from device_models.effect import Description, Site
+from device_models.limits import Limit
 from device_models.units import PerChip, Resistance, Share
 from device_models.wires_nodal import nodal_attenuation, nodal_conductance
+
+_SEGMENT = Limit("0 ohm", "1 Mohm", "a segment from cell to cell has 0.1 to 10 ohm")
 
 Solve = Literal["auto", "first_order", "resummed", "nodal"]
 
@@ -51,9 +54,9 @@ _RESUMMED_RANGE = 0.5
 class Wires(Description):
     """Resistance of the lines of an array."""
 
-    resistance: PerChip[Resistance]
+    resistance: PerChip[Annotated[Resistance, _SEGMENT]]
     """Of one segment of a word line, and of a bit line where `bit_line` does not differ, ohms."""
-    bit_line: PerChip[Resistance] | None = None
+    bit_line: PerChip[Annotated[Resistance, _SEGMENT]] | None = None
     """Of one segment of a bit line, ohms."""
     solve: Solve = "auto"
     """`first_order` and `resummed` are cheap laws; `nodal` is exact; `auto` is the first order for each chip on which

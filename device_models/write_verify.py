@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from device_models.effect import Description, Site
+from device_models.limits import Limit
 from device_models.programming import Programming
 from device_models.units import Conductance, PerChip
 
@@ -69,10 +71,12 @@ class Verified:
 class WriteVerify(Description):
     """Program, read, and program again what lies outside the tolerance."""
 
-    iterations: int = Field(ge=1, le=1000, strict=True)
-    """Most programming attempts of one write."""
+    iterations: Annotated[
+        int, Field(strict=True), Limit(1, 1000, "a write is at least one attempt; chips allow some 30")
+    ]
+    """Most programming attempts of one write, no unit."""
     tolerance: PerChip[Conductance]
-    """Largest deviation of a read from the target that is accepted, a conductance."""
+    """Largest deviation of a read from the target that is accepted, siemens."""
 
     def build(self, site: Site, programming: Programming) -> Verified:
         """The tensors of a population, around the programming of one attempt."""

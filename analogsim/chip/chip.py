@@ -14,6 +14,7 @@ from torch import Tensor
 from analogsim.chip.compensation import VECTORS
 from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
+from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
 from analogsim.chip.units import STREAMS, Order, unit_noise
 from analogsim.network import Network
@@ -45,7 +46,7 @@ class Chip:
 
     Args:
         network: what to run.
-        profile: what a device is.
+        profile: what a device is; one profile for all layers, or one for each.
         population: number of chips C; or their numbers, which seed their random streams, so that chip 3 of a
             population can be built alone with `population=[3]` (and with its own value of each `each`).
         seed: of the run; one for all chips, or one per chip.
@@ -65,7 +66,7 @@ class Chip:
     def __init__(
         self,
         network: Network,
-        profile: DeviceProfile,
+        profile: DeviceProfile | Sequence[DeviceProfile],
         population: int | Sequence[int] = 1,
         seed: int | Sequence[int] = 0,
         device: str | torch.device = "cpu",
@@ -84,34 +85,39 @@ class Chip:
         if not ids or len(seeds) != len(ids):
             raise ValueError(f"a population needs at least one chip and one seed per chip (got {population}, {seed})")
         self.network = network
-        self.profile = profile
+        self.profiles = per_layer(profile, network.depth)
         self.chips = len(ids)
         self.device = torch.device(device)
         self.dtype = dtype
         self.grants = grants
         self.streams = Streams(seeds, ids, self.device, generator)
         self._injection = injection
-        built = profile.build(self.chips, self.device, dtype)
+        built = build(self.profiles, self.chips, self.device, dtype)
         self._layers = [
             Crossbar(
-                built,
+                each,
                 Geometry(tile),
                 mapping or Mapping(),
                 sampling,
                 partial(self._wandering, index),
                 partial(self._for_converters, index),
             )
-            for index in range(network.depth)
+            for index, each in enumerate(built)
         ]
         self._order: Order = order
-        self._pass_time = profile.timing.pass_time
+        self._pass_time = self.profiles[0].timing.pass_time  # the same for all layers
         self._last: dict[tuple[Purpose, int], dict[object, Tensor]] = {}
-        self._exact_inputs = built.dac is None
-        self._unit_noise = built.unit_noise
+        self._exact_inputs = built[0].dac is None
+        self._unit_noise = tuple(each.unit_noise for each in built)
         self._fixed_range = (mapping or Mapping()).range == "fixed"
         self._last_write = 0.0
         self.reference_reads = 0
         """Reads of each layer that compensation has cost so far."""
+
+    @property
+    def profile(self) -> DeviceProfile:
+        """What a device of the first layer is; `profiles` has those of all."""
+        return self.profiles[0]
 
     def program(self, weights: Sequence[Tensor], *, now: float = 0.0) -> None:
         """Fix each layer's range by initial weights and write them, on new devices each time.
@@ -245,13 +251,14 @@ class Chip:
     @property
     def calibrates(self) -> bool:
         """Whether ranges of ADCs are calibrated: `calibrate` comes before the first read."""
-        return self.profile.adc is not None and self.profile.adc.calibration is not None
+        return any(each.adc is not None and each.adc.calibration is not None for each in self.profiles)
 
     def _with_unit_noise(self, a: Tensor, draws: Draws) -> Tensor:
         """Pre-activations with the noise of their units."""
-        if self._unit_noise is None or not draws.any:
+        noise = self._unit_noise[draws.layer]
+        if noise is None or not draws.any:
             return a
-        return a + unit_noise(self._unit_noise, replace(draws, layer=STREAMS + draws.layer), a, self._order)
+        return a + unit_noise(noise, replace(draws, layer=STREAMS + draws.layer), a, self._order)
 
     @property
     def limits(self) -> Limits:

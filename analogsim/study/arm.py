@@ -174,7 +174,7 @@ def build_chip(scenario: Scenario, network: Network, population: Population, dev
     section = scenario.chip
     return Chip(
         network,
-        population.profile,
+        population.profiles,
         population=population.ids,
         seed=population.seeds,
         device=device,

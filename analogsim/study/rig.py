@@ -61,9 +61,10 @@ class Rig:
     @torch.no_grad()
     def calibrate(self) -> None:
         """Set the ranges of ADCs that are calibrated, by the first training inputs; once, before training."""
-        adc = self.chip.profile.adc
-        if adc is not None and adc.calibration is not None:
-            inputs = self.task.first_inputs(adc.calibration.inputs)
+        adcs = [profile.adc for profile in self.chip.profiles if profile.adc is not None]
+        counts = [adc.calibration.inputs for adc in adcs if adc.calibration is not None]
+        if counts:
+            inputs = self.task.first_inputs(max(counts))
             self.chip.calibrate(inputs.expand(self.chips, *inputs.shape[1:]), now=self.clock.now)
 
     def next_batch(self) -> None:

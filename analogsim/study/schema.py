@@ -112,6 +112,15 @@ class MappingSection(Section):
     """Of the fixed range."""
 
 
+class LayerSection(Section):
+    """What differs in one layer of a chip."""
+
+    profile: str | dict[str, Any] | None = None
+    """In place of the chip's profile and its overrides."""
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Settings laid over the profile given here, or else over the chip's with its overrides."""
+
+
 class ChipSection(Section):
     """A population of chips."""
 
@@ -119,6 +128,8 @@ class ChipSection(Section):
     """Name of a device profile, path of its YAML file, or the profile itself."""
     overrides: dict[str, Any] = Field(default_factory=dict)
     """Settings laid over the profile. A number may be `{each: [...]}`: an axis of the population."""
+    layers: dict[int, LayerSection] = Field(default_factory=dict)
+    """What differs in single layers, by their numbers: from 0, or from -1 for the last backwards."""
     population: PositiveInt = 8
     """Chips for each point of the population's axes."""
     only: tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = Field(default=None, min_length=1)

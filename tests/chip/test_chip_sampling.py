@@ -20,7 +20,7 @@ from analogsim.chip import Chip, Mapping
 from analogsim.port import Pass
 from analogsim.randomness import Purpose
 from device_models import DeviceProfile
-from device_models.profile import merge, preset_data
+from device_models.compose import merge, preset_data
 
 ALPHA = 1e-6
 N = 10_000  # reads of each cell: the variance of one cell is known to sqrt(2 / n) = 1.4 %

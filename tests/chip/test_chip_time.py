@@ -16,7 +16,7 @@ from analogsim.network import Network
 from analogsim.port import LayerWrite, Pass
 from analogsim.randomness import Purpose
 from device_models import DeviceProfile, load_profile
-from device_models.profile import merge, preset_data
+from device_models.compose import merge, preset_data
 
 HOUR = 3600.0
 CLEAN = (Pass(clean=True),)

@@ -11,7 +11,7 @@ import torch
 
 from device_models import DeviceProfile, ProfileError, load_profile, preset_names
 from device_models._yaml import dump_yaml, load_yaml
-from device_models.profile import merge, preset_data
+from device_models.compose import merge, preset_data
 
 FULL: dict[str, Any] = {
     "name": "full",
@@ -62,7 +62,7 @@ def test_a_full_profile_is_read() -> None:
     assert (profile.dac.bits, profile.dac.range, profile.dac.scaling) == (7, 1.7, "per_vector")
     assert profile.adc is not None
     assert (profile.adc.bits, profile.adc.range) == (9, 0.1)
-    assert profile.references == ("one", "two")
+    assert [reference.note for reference in profile.references] == ["one", "two"]
 
 
 def test_an_effect_that_is_left_out_is_absent() -> None:

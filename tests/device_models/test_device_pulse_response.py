@@ -384,9 +384,11 @@ def test_steps_may_be_log_normal() -> None:
 
 
 def test_a_folded_normal_step_is_never_negative() -> None:
-    d = _build({"kind": "constant_step", "dw_min": 1.0, "device_to_device": 2.0, "asymmetry": -1.5}, 1, N, seed=5)
+    d = _build({"kind": "constant_step", "dw_min": 1.0, "device_to_device": 2.0, "asymmetry": -1.0}, 1, N, seed=5)
     assert (d.devices.down > 0).all()
-    assert (d.devices.up == 0).all(), "dw (1 - 1.5) is no step"
+    assert (d.devices.up == 0).all()
+    d = _build({"kind": "constant_step", "dw_min": 1.0, "asymmetry": -1.0, "asymmetry_spread": 0.5}, 1, N, seed=5)
+    assert (d.devices.up >= 0).all() and (d.devices.up == 0).any(), "dw (1 - 1.5) is no step"
 
 
 def test_slopes_and_exponents_differ_as_asked() -> None:
@@ -463,7 +465,7 @@ def test_descriptions_survive_being_written(name: str) -> None:
         ({"kind": "soft_bounds", "dw_min": 0.1, "bounds": {"low": 0.0, "high": 2.0}}, "must lie in the range"),
         ({"kind": "linear_step", "dw_min": 0.1, "bounds": {"low": 0.1, "high": 2.0}}, r"got 0.1 to 2"),
         ({"kind": "constant_step", "dw_min": 0.1, "bounds": {"low": 1.0, "high": -1.0}}, "low must lie below high"),
-        ({"kind": "constant_step", "dw_min": 0.0}, "dw_min must be above 0"),
+        ({"kind": "constant_step", "dw_min": 0.0}, "must be above 0: it is a step"),
         ({"kind": "constant_step", "dw_min": 0.1, "gamma_up": 1.0}, "Extra inputs"),
         ({"kind": "exponential_step", "dw_min": 0.1, **GONG, "a_up": 1.0}, "a_up and a must not differ in sign"),
         ({"kind": "ideal", "write_noise": 1.0}, r"dw_min and bounds only \(got write_noise\)"),

@@ -94,7 +94,7 @@ def test_room_temperature_unless_given() -> None:
         ({"temperature": "1e999 K"}, "temperature: must lie above absolute zero and be finite"),
         ({"temperature": {"each": ["300 K", "-274 degC"]}}, "temperature.each.1: must lie above absolute zero"),
         ({"read_noise": {**THERMAL, "read_voltage": "0 V"}}, "read_noise.0.read_voltage: "),
-        ({"read_noise": {**THERMAL, "read_voltage": "-1 V"}}, "read_noise.0.read_voltage: must not be below 0 V"),
+        ({"read_noise": {**THERMAL, "read_voltage": "-1 V"}}, "read_noise.0.read_voltage: must not be below"),
         ({"read_noise": {**SHOT, "integration_time": "0 s"}}, "read_noise.0.integration_time: "),
         ({"read_noise": {**SHOT, "fano": -1.0}}, "read_noise.0.fano: "),
         ({"read_noise": {"kind": "saturating", "sigma": "1 %", "knee": "1 uS"}}, "read_noise.0.sigma: '%' is not a"),
