@@ -13,6 +13,7 @@ from torch import Tensor
 from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping
+from analogsim.chip.pair import Pair
 from analogsim.network import Network
 from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
@@ -341,4 +342,9 @@ class Oracle:
     @property
     def cells(self) -> tuple[tuple[Cells, Cells], ...]:
         """Per layer the devices of either polarity: targets, conductances, drift exponents, times of their writes."""
-        return tuple(crossbar.pair.sides for crossbar in self._layers)
+        return tuple(pair.sides for pair in self.pairs)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Per layer its device pairs; live."""
+        return tuple(crossbar.pair for crossbar in self._layers)
