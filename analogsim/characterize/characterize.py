@@ -10,7 +10,7 @@ from analogsim.characterize.registry import PANELS
 from device_models import DeviceProfile, ProfileError
 
 
-def characterize(profile: DeviceProfile, devices: int = 400, seed: int = 0) -> Page:
+def characterize(profile: DeviceProfile, devices: int = 1000, seed: int = 0) -> Page:
     """Measure a profile on simulated devices.
 
     Args:

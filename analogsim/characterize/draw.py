@@ -14,7 +14,7 @@ from analogsim.characterize.page import Band, Map, Page, Panel, Points
 from analogsim.report.style import COLOURS, STYLE, save
 
 _WIDTH, _ROW, _LINE, _TITLE = 11.0, 3.2, 0.17, 0.36  # inches: the page, a row of panels, a line of text, the name
-_CHARACTERS = 165  # of a line of text over the whole width
+_CHARACTERS, _HALF = 168, 0.46  # of a line of text over the whole width; share of one of two columns
 _GUIDE = "#6e6e6e"
 _DASHES = {"solid": "-", "dashed": "--", "dotted": ":", "steps": "-"}
 _PAGE = {
@@ -65,8 +65,11 @@ def draw_panel(place: Axes, panel: Panel) -> None:
     """Draw one diagram."""
     for trace in panel.traces:
         if isinstance(trace, Map):
-            image = place.imshow(trace.values, origin="lower", cmap="viridis", aspect="auto", interpolation="nearest")
-            place.figure.colorbar(image, ax=place, label=trace.label)
+            place.imshow(trace.values, origin="lower", cmap="viridis", aspect="auto", interpolation="nearest")
+            lines = place.contour(trace.values, levels=6, colors="white", linewidths=0.7)
+            place.clabel(
+                lines, fmt=f"%g {trace.unit}".replace(" %", " %%"), fontsize=7.5
+            )  # a colour bar would take the column's width
             place.grid(visible=False)
             continue
         colour = _GUIDE if trace.tone is None else COLOURS[trace.tone % len(COLOURS)]
@@ -89,18 +92,18 @@ def draw_panel(place: Axes, panel: Panel) -> None:
     place.set(xscale=panel.x.scale, yscale=panel.y.scale, xlabel=panel.x.label, ylabel=panel.y.label)
     place.set(xlim=panel.x.limits, ylim=panel.y.limits)
     place.set_title(panel.title, fontweight="bold")
-    place.text(0, 1.02, panel.note, transform=place.transAxes, fontsize=7.5, color=_GUIDE)
+    place.text(0, 1.02, panel.note, transform=place.transAxes, fontsize=7.5, color=_GUIDE, in_layout=False)
     if place.get_legend_handles_labels()[1]:
-        place.legend(loc="best")
+        place.legend(loc=panel.legend)
 
 
 def _absent(page: Page) -> list[str]:
-    lines = [line for sentence in page.absent.values() for line in _wrapped(f"–  {sentence}", 0.5)]
+    lines = [line for sentence in page.absent.values() for line in _wrapped(f"–  {sentence}", _HALF)]
     return ["Not in this profile", *lines] if lines else []
 
 
 def _sources(page: Page) -> list[str]:
-    lines = [line for source in page.references for line in _wrapped(f"–  {source}", 0.5)]
+    lines = [line for source in page.references for line in _wrapped(f"–  {source}", _HALF)]
     measured = f"Measured on simulated devices, {page.devices} at each point, seed {page.seed}."
     return [*(["Sources", *lines] if lines else []), measured]
 

@@ -103,7 +103,7 @@ class Lab:
     """
 
     profile: DeviceProfile
-    devices: int = 400
+    devices: int = 1000
     seed: int = 0
 
     @property
@@ -139,12 +139,12 @@ class Lab:
         return trace.inputs[0][0, 0, 0, :, 0].numpy(), trace.pre_activations[0][0, :, 0, :, 0].numpy()
 
     def effective(self, lines: int) -> tuple[Array, Array]:
-        """A square array with every device at G_max, converters aside, read row by row without stochastic noise.
+        """A square array with every device at G_max, written exactly, read row by row by exact converters, no noise.
 
         Returns:
             What each device seems to be in its column, and what it is: siemens, each (columns, rows).
         """
-        profile = self.profile.model_copy(update=dict.fromkeys(PERIPHERY))
+        profile = self.profile.model_copy(update=dict.fromkeys((*PERIPHERY, "programming")))
         network = Network((Dense(lines, lines, Identity(), bias=False),))
         chip = Chip(network, profile, seed=self.seed, dtype=torch.float64, tile=lines, mapping=Mapping(headroom=1.0))
         chip.program([torch.ones(1, lines, lines, dtype=torch.float64)])

@@ -67,7 +67,8 @@ class Map:
     """A value for each crossing of an array, (columns, rows)."""
 
     values: Array
-    label: str
+    unit: str
+    label: str = ""
 
 
 Trace = Line | Band | Points | Map
@@ -81,6 +82,7 @@ class Panel:
         title, x, y, traces: what it shows.
         note: how it was measured, in at most 60 characters.
         figures: key figures read off the traces, name and value with its unit.
+        legend: where it stands, as matplotlib names places.
     """
 
     title: str
@@ -89,6 +91,7 @@ class Panel:
     traces: tuple[Trace, ...]
     note: str = ""
     figures: tuple[tuple[str, str], ...] = ()
+    legend: str = "best"
 
     def trace(self, kind: type[T], label: str | None = None) -> T:
         """The first trace of a kind, and of a label where one is given."""

@@ -45,7 +45,7 @@ def show_profile(
 def plot_profile(
     name: Annotated[str, typer.Argument(help="Name of a packaged profile, or path of a .yaml file.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the page.")] = Path("."),
-    devices: Annotated[int, typer.Option("--devices", help="Devices to simulate at each point.")] = 400,
+    devices: Annotated[int, typer.Option("--devices", help="Devices to simulate at each point.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", help="Of all random numbers.")] = 0,
     as_json: Json = False,
 ) -> None:

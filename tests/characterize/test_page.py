@@ -53,15 +53,20 @@ def test_every_preset_has_a_page(name: str, tmp_path: Path) -> None:
         assert edge.min() > 128  # nothing is cut off
 
 
-def test_a_seed_gives_one_page_and_another_seed_another(tmp_path: Path) -> None:
+def test_a_seed_gives_one_page_and_another_seed_another() -> None:
     profile = load_profile("pcm")
-    first, again, other = (characterize(profile, devices=8, seed=seed) for seed in (1, 1, 2))
-    assert first.to_data() == again.to_data()
+    first, again, other = (characterize(profile, devices=8, seed=seed).to_data() for seed in (1, 1, 2))
+    assert first == again
     for name in ("programming", "drift", "read_noise", "spectrum"):
-        assert first.to_data()["panels"][name] != other.to_data()["panels"][name]
-    for number, page in enumerate((first, again)):
-        draw_page(page, [tmp_path / f"{number}.svg"])
-    assert (tmp_path / "0.svg").read_bytes() == (tmp_path / "1.svg").read_bytes()
+        assert first["panels"][name] != other["panels"][name]
+
+
+def test_a_page_is_drawn_to_the_same_bytes(profile_of: ProfileOf, tmp_path: Path) -> None:
+    profile = profile_of(programming={"kind": "constant", "sigma": "1 uS"})
+    for name in ("a.svg", "b.svg", "a.png", "b.png"):
+        draw_page(characterize(profile, devices=8), [tmp_path / name])
+    for kind in ("svg", "png"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 
 def test_a_new_panel_is_one_entry(monkeypatch: pytest.MonkeyPatch, profile_of: ProfileOf, tmp_path: Path) -> None:
@@ -87,7 +92,7 @@ def test_json_has_no_numbers_that_are_none() -> None:
     panel = Panel("x", Axis("a"), Axis("b"), (Map(np.array([[1.0, np.nan], [np.inf, 1 / 3]]), "%"),))
     page = Page("n", "", (), (), {"x": panel}, {}, 1, 0)
     [trace] = json.loads(json.dumps(page.to_data(), allow_nan=False))["panels"]["x"]["traces"]
-    assert trace == {"values": [[1.0, None], [None, 0.3333333]], "label": "%", "kind": "map"}
+    assert trace == {"values": [[1.0, None], [None, 0.3333333]], "unit": "%", "label": "", "kind": "map"}
 
 
 def test_values_per_chip_and_no_devices_are_refused(profile_of: ProfileOf) -> None:
@@ -102,10 +107,10 @@ def test_the_command_writes_two_files(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "new" / "pages"
-    assert _call(monkeypatch, "reram", "-o", str(folder), "--devices", "20") == 0
+    assert _call(monkeypatch, "ideal", "-o", str(folder), "--devices", "20") == 0
     out = capsys.readouterr().out
-    assert sorted(path.name for path in folder.iterdir()) == ["reram.png", "reram.svg"]
-    for word in ("programming sd: ", "No drift", f"page: {folder / 'reram.png'}, {folder / 'reram.svg'}"):
+    assert sorted(path.name for path in folder.iterdir()) == ["ideal.png", "ideal.svg"]
+    for word in ("conductance: 0 µS", "No drift", f"page: {folder / 'ideal.png'}, {folder / 'ideal.svg'}"):
         assert word in out
 
 
@@ -120,6 +125,7 @@ def test_the_command_as_json_and_a_profile_of_ones_own(
     assert (data["name"], data["devices"], data["seed"]) == ("a b/c", 5, 7)
     assert [trace["kind"] for trace in data["panels"]["programming"]["traces"]][:3] == ["band", "line", "points"]
     assert data["absent"]["drift"].startswith("No drift")
+    assert data["figures"][-1][0] == "programming sd"
 
 
 @pytest.mark.parametrize(

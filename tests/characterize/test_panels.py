@@ -224,6 +224,34 @@ def test_the_map_of_ir_drop_is_that_of_the_wires(profile_of: ProfileOf, monkeypa
     assert f"{values.min():.3g} %" in panel.figures[0][1]
 
 
+def test_a_staircase_of_soft_bounds_is_their_closed_form() -> None:
+    """n equal steps towards a bound leave (1 - dw)^n of the distance; down again from where they ended."""
+    g, dw, count = np.linspace(2e-6, 3e-6, 21), 0.05, 40
+
+    def pulse(up: bool) -> np.ndarray:
+        nonlocal g
+        g = g + dw * (25e-6 - g) if up else g - dw * (g - 2e-6)
+        return g
+
+    start = g
+    panel = pulses.staircase(start, pulse, count)
+    median = panel.trace(Line, "median, 5-95 %")
+    assert list(median.x) == list(range(2 * count + 1))
+    top = 25 - (25 - 2.5) * (1 - dw) ** np.arange(count + 1)
+    np.testing.assert_allclose(median.y[: count + 1], top, rtol=1e-12)
+    down = 2 + (top[-1] - 2) * (1 - dw) ** np.arange(count + 1)
+    np.testing.assert_allclose(median.y[count:], down, rtol=1e-12)
+    band = panel.trace(Band)
+    assert band.high[0] - band.low[0] == pytest.approx(0.9)
+
+
+def test_vectors_scaled_to_full_scale_do_not_clip(profile_of: ProfileOf) -> None:
+    dac = {"bits": 8, "range": 2.0, "scaling": "per_vector"}
+    panel = _drawn(converters.transfer(Lab(profile_of(dac=dac, adc={"bits": 8, "range": 5.0}))))
+    output, exact = panel.trace(Line, "output").y, panel.trace(Line, "exact").y
+    np.testing.assert_allclose(output, exact, rtol=0.5 / (0.8 * 127), atol=1e-9)
+
+
 def test_what_is_absent_is_said_in_a_sentence(profile_of: ProfileOf) -> None:
     lab = Lab(profile_of(), 4)
     sentences = []

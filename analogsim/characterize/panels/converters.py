@@ -66,9 +66,13 @@ def _full_scale(lab: Lab) -> float:
 
 
 def _gain(lab: Lab) -> float:
-    """Sum of the column's weights: a full-scale input then exceeds the range of the ADC."""
-    adc = lab.profile.adc
-    return (1.0 if adc is None else _FULL * adc.range) / _full_scale(lab)
+    """Sum of the column's weights: a full-scale input then exceeds the range of the ADC.
+
+    Inputs that are all scaled to full scale stay within it instead.
+    """
+    adc, dac = lab.profile.adc, lab.profile.dac
+    full = 1 / _FULL if dac is not None and dac.scaling == "per_vector" else _FULL
+    return (1.0 if adc is None else full * adc.range) / _full_scale(lab)
 
 
 def _widened(y: Array) -> tuple[float, float]:

@@ -21,10 +21,7 @@ def programming(lab: Lab) -> Panel | Absent:
     half = _TARGETS // 2
     few = programmed[:, :_SHOWN]
     band, median = spread(targets * MICRO, programmed * MICRO, "median, 5-95 %")
-    ends = [
-        Line(targets * MICRO, np.full(_TARGETS, end * MICRO), label, None, "dotted")
-        for end, label in zip(lab.range, ("", "$G_{min}$, $G_{max}$"), strict=True)
-    ]
+    ends = [Line(targets * MICRO, np.full(_TARGETS, end * MICRO), "", None, "dotted") for end in lab.range]
     return Panel(
         "Programmed against target",
         Axis("target, µS"),
@@ -36,6 +33,7 @@ def programming(lab: Lab) -> Panel | Absent:
             Line(targets * MICRO, targets * MICRO, "target", None, "dashed"),
             *ends,
         ),
-        f"right after the write; {lab.devices} devices a target",
+        f"right after the write; {lab.devices} devices a target; dotted: range",
         (("programming sd", f"{microsiemens(sd[half])} at {microsiemens(targets[half])}"),),
+        legend="lower right",
     )

@@ -26,7 +26,9 @@ _RATIO = 8  # of the spacings of successive series
 _SERIES = 9
 _PER_DECADE = 6  # points shown
 _SIGNIFICANT = 4.0
+_BIAS = 0.01  # of S_raw: allowed for the interpolation of S
 _EXACT_TERMS = 32
+_STRAIGHT = 0.4  # largest scatter of ln S about a power law that is called one
 
 
 def spectrum(lab: Lab) -> Panel | Absent:
@@ -57,7 +59,9 @@ def spectrum(lab: Lab) -> Panel | Absent:
         middle = math.exp(np.log(f * s).mean())
         traces.append(Line(f[[0, -1]], middle / f[[0, -1]], "1/f", None, "dashed"))
         note = f"{len(series)} series of reads of {lab.devices} devices, stitched"
-        figures = (("spectral slope", f"{np.polyfit(np.log(f), np.log(s), 1)[0]:.2f}"),)
+        slope, level = np.polyfit(np.log(f), np.log(s), 1)
+        if np.std(np.log(s) - level - slope * np.log(f)) < _STRAIGHT:
+            figures = (("spectral slope", f"{slope:.2f}"),)
     return Panel(
         f"Spectrum at {microsiemens(target)}",
         Axis("frequency, Hz", "log"),
@@ -85,8 +89,8 @@ def stitch(series: list[tuple[float, Array]]) -> tuple[Array, Array]:
         some = (np.arange(len(raw_f)) >= 2) & (raw_f <= top / spacing)
         at, values_at, counts = _binned(raw_f[some], raw[some])
         own = values_at - folded(at, spacing, f, s) if index else values_at
-        error = values_at / np.sqrt(counts * values.shape[1])
-        kept = own > _SIGNIFICANT * error if index else own > 0
+        error = values_at * np.sqrt(2 / (counts * values.shape[1]))  # neighbours share half under this window
+        kept = own > _SIGNIFICANT * error + _BIAS * values_at if index else own > 0
         f, s = np.concatenate([at[kept], f]), np.concatenate([own[kept], s])
     return f, s
 

@@ -17,10 +17,10 @@ def wires(lab: Lab) -> Panel | Absent:
     if np.nanmax(np.abs(share - 1)) < EXACT:
         return Absent("Wires without resistance: a device counts wherever it lies.")
     return Panel(
-        "IR drop",
+        "IR drop: effective / own conductance",
         Axis("row"),
         Axis("column"),
-        (Map(100 * share, "effective / own conductance, %"),),
+        (Map(100 * share, "%"),),
         f"{LINES} x {LINES} devices at G_max; driven from below, sensed right",
         (("smallest share that wires leave", f"{100 * np.nanmin(share):.3g} %"),),
     )
