@@ -8,12 +8,15 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from analogsim.characterize.page import Band, Map, Page, Panel, Points
 from analogsim.report.style import COLOURS, STYLE, save
 
-_WIDTH, _ROW, _LINE, _TITLE = 11.0, 3.2, 0.17, 0.36  # inches: the page, a row of panels, a line of text, the name
+# A fixed grid: solved layouts differ in their last digits from draw to draw.
+_WIDTH, _ROW, _LINE, _TITLE, _EDGE = 11.0, 3.2, 0.17, 0.36, 0.12  # inches: page, row of panels, line of text, name, rim
+_LEFT, _ABOVE, _BELOW = 0.55, 0.42, 0.55  # inches about the axes of a panel
+_HEADLINES = ("Not in this profile", "Sources")
 _CHARACTERS, _HALF = 168, 0.46  # of a line of text over the whole width; share of one of two columns
 _GUIDE = "#6e6e6e"
 _DASHES = {"solid": "-", "dashed": "--", "dotted": ":", "steps": "-"}
@@ -39,25 +42,23 @@ def draw_page(page: Page, files: Sequence[Path]) -> None:
     """
     top = _wrapped(page.description, 1.0) + _filled([f"{name}: {value}" for name, value in page.figures])
     left, right = _absent(page), _sources(page)
-    columns = 2 if len(page.panels) in (2, 4) else min(3, len(page.panels))
-    rows = -(-len(page.panels) // columns) if columns else 0
-    heights = [_TITLE + _LINE * (len(top) + 1), _ROW * rows, _LINE * (max(len(left), len(right)) + 1)]
-    if not rows:
-        heights[1] = 0.01
+    columns = 2 if len(page.panels) in (2, 4) else min(3, max(1, len(page.panels)))
+    rows = -(-len(page.panels) // columns)
+    begin = _TITLE + _LINE * (len(top) + 1)  # of the panels, inches from the top
+    end = begin + _ROW * rows
+    height = end + _LINE * (max(len(left), len(right)) + 1)
     with mpl.rc_context(_PAGE):
-        figure = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
-        parts = figure.add_gridspec(3, 1, height_ratios=heights)
-        head, middle, foot = (figure.add_subfigure(parts[index]) for index in range(3))
-        head.text(0.01, 1 - 0.08 / heights[0], page.name, fontsize=16, fontweight="bold", va="top")
-        _write(head, 0.01, heights[0], top, _TITLE + 0.08)
-        if rows:
-            places = list(middle.subplots(rows, columns, squeeze=False).flat)
-            for place, panel in zip(places, page.panels.values(), strict=False):
-                draw_panel(place, panel)
-            for place in places[len(page.panels) :]:
-                place.set_axis_off()
-        _write(foot, 0.01, heights[2], left)
-        _write(foot, 0.51, heights[2], right)
+        figure = Figure(figsize=(_WIDTH, height))
+        figure.text(_EDGE / _WIDTH, 1 - 0.08 / height, page.name, fontsize=16, fontweight="bold", va="top")
+        _write(figure, _EDGE, _TITLE + 0.08, top)
+        wide = (_WIDTH - _EDGE) / columns
+        for index, panel in enumerate(page.panels.values()):
+            row, column = divmod(index, columns)
+            x, y = _EDGE + column * wide + _LEFT, begin + (row + 1) * _ROW - _BELOW  # of the lower left corner
+            size = (wide - _LEFT - _EDGE) / _WIDTH, (_ROW - _ABOVE - _BELOW) / height
+            draw_panel(figure.add_axes((x / _WIDTH, 1 - y / height, *size)), panel)
+        _write(figure, _EDGE, end + 0.08, left)
+        _write(figure, _WIDTH / 2 + _EDGE, end + 0.08, right)
         save(figure, files, dpi=110)
 
 
@@ -92,20 +93,20 @@ def draw_panel(place: Axes, panel: Panel) -> None:
     place.set(xscale=panel.x.scale, yscale=panel.y.scale, xlabel=panel.x.label, ylabel=panel.y.label)
     place.set(xlim=panel.x.limits, ylim=panel.y.limits)
     place.set_title(panel.title, fontweight="bold")
-    place.text(0, 1.02, panel.note, transform=place.transAxes, fontsize=7.5, color=_GUIDE, in_layout=False)
+    place.text(0, 1.02, panel.note, transform=place.transAxes, fontsize=7.5, color=_GUIDE)
     if place.get_legend_handles_labels()[1]:
         place.legend(loc=panel.legend)
 
 
 def _absent(page: Page) -> list[str]:
     lines = [line for sentence in page.absent.values() for line in _wrapped(f"–  {sentence}", _HALF)]
-    return ["Not in this profile", *lines] if lines else []
+    return [_HEADLINES[0], *lines] if lines else []
 
 
 def _sources(page: Page) -> list[str]:
     lines = [line for source in page.references for line in _wrapped(f"–  {source}", _HALF)]
     measured = f"Measured on simulated devices, {page.devices} at each point, seed {page.seed}."
-    return [*(["Sources", *lines] if lines else []), measured]
+    return [*([_HEADLINES[1], *lines] if lines else []), measured]
 
 
 def _wrapped(text: str, share: float) -> list[str]:
@@ -124,9 +125,9 @@ def _filled(entries: Sequence[str]) -> list[str]:
     return lines
 
 
-def _write(place: SubFigure | Figure, x: float, height: float, lines: Sequence[str], start: float = 0.08) -> None:
-    """Lines of text, from `start` inches below the top of a place of this height."""
+def _write(figure: Figure, x: float, y: float, lines: Sequence[str]) -> None:
+    """Lines of text, the first at x, y inches from the upper left corner."""
+    width, height = figure.get_size_inches()
     for number, line in enumerate(lines):
-        headline = line in ("Sources", "Not in this profile")
-        y = 1 - (start + number * _LINE) / height
-        place.text(x, y, line, va="top", fontweight="bold" if headline else "normal")
+        weight = "bold" if line in _HEADLINES else "normal"
+        figure.text(x / width, 1 - (y + number * _LINE) / height, line, va="top", fontweight=weight)

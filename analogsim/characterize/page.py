@@ -82,7 +82,7 @@ class Panel:
         title, x, y, traces: what it shows.
         note: how it was measured, in at most 60 characters.
         figures: key figures read off the traces, name and value with its unit.
-        legend: where it stands, as matplotlib names places.
+        legend: where it stands.
     """
 
     title: str
@@ -91,7 +91,7 @@ class Panel:
     traces: tuple[Trace, ...]
     note: str = ""
     figures: tuple[tuple[str, str], ...] = ()
-    legend: str = "best"
+    legend: Literal["best", "lower right"] = "best"
 
     def trace(self, kind: type[T], label: str | None = None) -> T:
         """The first trace of a kind, and of a label where one is given."""
