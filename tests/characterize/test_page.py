@@ -128,6 +128,15 @@ def test_the_command_as_json_and_a_profile_of_ones_own(
     assert data["figures"][-1][0] == "programming sd"
 
 
+def test_a_folder_is_tried_before_the_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def work(*arguments: Any) -> Page:
+        raise AssertionError("measured although nothing can be written")
+
+    monkeypatch.setattr("analogsim.characterize.characterize", work)
+    assert _call(monkeypatch, "ideal", "-o", "/proc") == 2  # not writable, not even for an administrator
+    assert "error: /proc: cannot be written: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -91,6 +91,11 @@ def test_drift_shows_the_law_and_its_spread(profile_of: ProfileOf) -> None:
     assert month == pytest.approx((30 * 86_400 / t0) ** -mean, rel=Z * sd * 1.2533 / math.sqrt(n) * 12 + 2e-3)
 
 
+def test_slow_noise_is_no_drift(profile_of: ProfileOf) -> None:
+    slow = {"kind": "telegraph", "amplitude": "10 %", "tau": "1 h"}
+    assert isinstance(drift.drift(Lab(profile_of(read_noise=slow), 20)), Absent)
+
+
 def test_white_noise_is_the_same_in_all_three(profile_of: ProfileOf) -> None:
     n = 300
     panel = _drawn(read_noise.read_noise(Lab(profile_of(read_noise=ADDITIVE), n)))
