@@ -56,6 +56,7 @@ class Faults(Description):
             """z with Phi(z) = share, -inf for 0: (C, 1, 1, 1) for (C, polarities, out, rows)."""
             return torch.special.ndtri(exact.per_chip(share, 3, f"faults.{name}"))
 
+        never = (self.dead_rows, self.dead_columns) == (0.0, 0.0)
         return Fabrication(
             stuck_low=threshold(self.stuck_low, "stuck_low"),
             stuck_high=threshold(self.stuck_high, "stuck_high"),
@@ -63,6 +64,7 @@ class Faults(Description):
             dead_columns=threshold(self.dead_columns, "dead_columns"),
             low=site.g_min if self.low is None else self.low,
             high=site.g_max if self.high is None else self.high,
+            lines=not never,
         )
 
 
@@ -73,6 +75,7 @@ class Fabrication:
     Attributes:
         stuck_low, stuck_high, dead_rows, dead_columns: quantiles of the standard normal at the shares, (C, 1, 1, 1).
         low, high: conductances of stuck devices, siemens.
+        lines: whether any line may be open.
     """
 
     stuck_low: Tensor
@@ -81,6 +84,7 @@ class Fabrication:
     dead_columns: Tensor
     low: float
     high: float
+    lines: bool = True
 
     def fabricate(self, devices: Tensor, rows: Tensor, columns: Tensor) -> FaultMap:
         """Decide which devices and lines are faulty. The shapes do not depend on the shares, nor do other draws.
@@ -103,7 +107,7 @@ class Fabrication:
         high = (devices > -self.stuck_high) & ~low
         dead_rows = rows[:, None, None, :] <= self.dead_rows
         dead_columns = columns[..., None] <= self.dead_columns
-        return FaultMap(low, high, dead_rows | dead_columns, self.low, self.high)
+        return FaultMap(low, high, dead_rows | dead_columns, self.low, self.high, self.lines)
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class FaultMap:
         stuck_low, stuck_high: devices, (C, polarities, out, rows); no device is both.
         open: devices on an open line, stuck or not, same shape.
         low, high: conductances of stuck devices, siemens.
+        lines: whether any line may be open.
     """
 
     stuck_low: Tensor
@@ -121,11 +126,12 @@ class FaultMap:
     open: Tensor
     low: float
     high: float
+    lines: bool = True
 
     def polarities(self) -> tuple[FaultMap, ...]:
         """The maps of G+ and G-, each (C, out, rows)."""
         masks = zip(self.stuck_low.unbind(1), self.stuck_high.unbind(1), self.open.unbind(1), strict=True)
-        return tuple(FaultMap(*mask, self.low, self.high) for mask in masks)
+        return tuple(FaultMap(*mask, self.low, self.high, self.lines) for mask in masks)
 
     def apply(self, g: Tensor) -> Tensor:
         """Conductances with the faults.
@@ -134,8 +140,8 @@ class FaultMap:
             g: siemens, shape of the masks; what the devices would be if they were well.
         """
         stuck = torch.where(self.stuck_low, self.low, torch.where(self.stuck_high, self.high, g))
-        return stuck.masked_fill(self.open, 0.0)
+        return self.silence(stuck)
 
-    def silence(self, variance: Tensor) -> Tensor:
-        """Variances of reads, of a shape that broadcasts to the masks': 0 where no current flows."""
-        return torch.where(self.open, 0.0, variance)
+    def silence(self, value: Tensor) -> Tensor:
+        """Conductances or variances of reads, of a shape that broadcasts to the masks': 0 where no current flows."""
+        return torch.where(self.open, 0.0, value) if self.lines else value

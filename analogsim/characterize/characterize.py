@@ -52,7 +52,8 @@ def _data_sheet(profile: DeviceProfile) -> list[tuple[str, str]]:
     sheet = [("conductance", f"{microsiemens(low)} to {microsiemens(high)}{ratio}")]
     for name, converter in (("DAC", profile.dac), ("ADC", profile.adc)):
         if converter is not None:
-            sheet.append((name, f"{converter.bits} bit, ±{converter.range:g}"))
+            span = converter.range if isinstance(converter.range, str) else f"±{converter.range:g}"
+            sheet.append((name, f"{converter.bits} bit, {span}"))
     sheet.append(("passes, steps", f"{_seconds(timing.pass_time)}, {_seconds(timing.step_time)} apart"))
     return sheet
 

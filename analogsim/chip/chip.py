@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from analogsim.chip.compensation import VECTORS
 from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping
 from analogsim.chip.pair import Pair
+from analogsim.chip.units import STREAMS, Order, unit_noise
 from analogsim.network import Network
-from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerWrite, Limits, Pass, Periphery
+from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerPulses, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
-from device_models import Cells, DeviceProfile
-
-Order = Literal["sample", "pass"]
+from device_models import Cells, DeviceProfile, per_chip_uniform
 
 
 class Trace(NamedTuple):
@@ -54,8 +55,9 @@ class Chip:
             is slow, and exists to prove the former.
         tile: largest number of rows of a tile; a layer with more is read in row-blocks, each with its own ADC.
         mapping: how weights become conductances.
-        order: of the reads of a step, which decides how much time lies between the passes of a sample: `sample`: all
-            passes of a sample, then the next; `pass`: the whole batch, then the next pass.
+        order: of the reads of a step, which decides how much time lies between the passes of a batch element: `sample`:
+            all passes of one, then the next; `pass`: the whole batch, then the next pass. Noise of units that remembers
+            follows the same order.
         injection: `digital`: perturbations are added after the ADC, exactly; `analog`: before it, and are quantised.
         grants: what a learner may ask for.
         generator: makes a random generator for a device; replaced in tests that have no such device.
@@ -92,15 +94,25 @@ class Chip:
         self._injection = injection
         built = profile.build(self.chips, self.device, dtype)
         self._layers = [
-            Crossbar(built, Geometry(tile), mapping or Mapping(), sampling, partial(self._wandering, index))
+            Crossbar(
+                built,
+                Geometry(tile),
+                mapping or Mapping(),
+                sampling,
+                partial(self._wandering, index),
+                partial(self._for_converters, index),
+            )
             for index in range(network.depth)
         ]
         self._order: Order = order
         self._pass_time = profile.timing.pass_time
         self._last: dict[tuple[Purpose, int], dict[object, Tensor]] = {}
         self._exact_inputs = built.dac is None
+        self._unit_noise = built.unit_noise
         self._fixed_range = (mapping or Mapping()).range == "fixed"
         self._last_write = 0.0
+        self.reference_reads = 0
+        """Reads of each layer that compensation has cost so far."""
 
     def program(self, weights: Sequence[Tensor], *, now: float = 0.0) -> None:
         """Fix each layer's range by initial weights and write them.
@@ -116,25 +128,65 @@ class Chip:
                     f"weights must have shape {(self.chips, layer.outputs, layer.rows)} (got {tuple(w.shape)})"
                 )
             numbers, fabrication = self._programming_numbers(index), self._fabrication_numbers(index)
-            crossbar.program(w.to(self.device, self.dtype), numbers, now, fabrication)
+            crossbar.program(w.to(self.device, self.dtype), numbers, now, fabrication, self._fault_numbers(index))
 
-    def write(self, writes: Sequence[LayerWrite], *, now: float = 0.0) -> None:
-        """Write every layer towards its target.
+    def write(self, writes: Sequence[LayerWrite | LayerPulses], *, now: float = 0.0) -> None:
+        """Write every layer: towards its target, or by pulses.
 
         Args:
             writes: per layer.
             now: seconds; not before the last write.
+
+        Raises:
+            ValueError: pulses for devices whose profile has no update model.
         """
         self._check_time(now)
         self._last_write = now
         for index, (crossbar, write) in enumerate(zip(self._layers, writes, strict=True)):
-            crossbar.write(write.target, self._programming_numbers(index), now)
+            if isinstance(write, LayerPulses):
+                generators = self.streams.generators(Purpose.PULSES, index)
+                uniform = per_chip_uniform(generators, self.dtype, self.device)
+                normal = (
+                    partial(self._for_devices, purpose, index) for purpose in (Purpose.PULSES, Purpose.PROGRAMMING)
+                )
+                crossbar.pulse(write, uniform, next(normal), now, next(normal))
+            else:
+                crossbar.write(write.target, self._programming_numbers(index), now)
 
     def settle(self, now: float) -> None:
         """Let time pass until `now`, seconds, without a read: what the oracle shows is as of then."""
         self._check_time(now)
         for crossbar in self._layers:
             crossbar.settle(now)
+
+    def take_reference(self, now: float) -> None:
+        """Read known vectors at the time `now`, seconds: what layers give now is what `compensate` restores."""
+        for crossbar, level in self._reference_levels(now):
+            crossbar.compensation.take_reference(level)
+
+    def compensate(self, now: float) -> Tensor:
+        """Compensate drift: one digital factor per layer and chip from a read of known vectors at `now`, seconds.
+
+        Returns:
+            The factors, (C, layers). They hold for all reads until the next call.
+
+        Raises:
+            RuntimeError: there is no reference yet.
+        """
+        factors = []
+        for crossbar, level in self._reference_levels(now):
+            crossbar.compensation.compensate(level)
+            factors.append(crossbar.compensation.factor)
+        return torch.stack(factors, dim=1)
+
+    def _reference_levels(self, now: float) -> list[tuple[Crossbar, Tensor]]:
+        self._check_time(now)
+        self.reference_reads += VECTORS
+        levels = []
+        for index, crossbar in enumerate(self._layers):
+            draws = Draws(self.streams, Purpose.REFERENCE, index, 1, (True,))
+            levels.append((crossbar, crossbar.reference_level(draws, now)))
+        return levels
 
     def _check_time(self, now: float) -> None:
         if not self._last_write <= _finite(now):
@@ -150,13 +202,57 @@ class Chip:
         count = self._layers[index].fabricated
         return self._for_devices(Purpose.FABRICATION, index, count) if count else None
 
+    def _fault_numbers(self, index: int) -> Tensor | None:
+        """Random numbers that decide which devices and lines of a layer are faulty."""
+        layer = self.network.layers[index]
+        count = self._layers[index].fault_numbers(layer.outputs, layer.rows)
+        return self.streams.draw(Purpose.FAULTS, index, 1, (count,), self.dtype)[:, 0] if count else None
+
     def _wandering(self, index: int, count: int) -> Tensor:
         """Random numbers with which the devices of a layer move on in time."""
         return self._for_devices(Purpose.WANDERING, index, count)
 
+    def _for_converters(self, index: int, shape: tuple[int, ...]) -> Tensor:
+        """Random numbers of new converters of a layer."""
+        return self.streams.draw(Purpose.CONVERTERS, index, 1, shape, self.dtype)[:, 0]
+
     def _for_devices(self, purpose: Purpose, index: int, count: int) -> Tensor:
         layer = self.network.layers[index]
         return self.streams.draw(purpose, index, 1, (count, 2, layer.outputs, layer.rows), self.dtype)[:, 0]
+
+    def calibrate(self, x: Tensor, *, now: float = 0.0) -> None:
+        """Set the ranges of ADCs that are calibrated, by one noisy pass of some training inputs.
+
+        Layer by layer, each with its inputs as the calibrated layers before it give them; no decorrelation. Backward
+        reads have ranges of their own, by reads of as many standard normal vectors. Every call begins from the same
+        random numbers.
+
+        Args:
+            x: network inputs (C, B, inputs).
+            now: seconds; not before the last write.
+        """
+        self._check_time(now)
+        if not self.calibrates:
+            return
+        self.streams.restart(Purpose.CALIBRATION, 0)
+        signal = x[:, None, None]
+        for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
+            draws = Draws(self.streams, Purpose.CALIBRATION, index, 1, (True,))
+            _, a = crossbar.read(layer.drive(signal), draws, now=now, calibrate=True)
+            vectors = draws.normal(1, (x.shape[1], layer.outputs), self.dtype)[:, :, :, 0]
+            crossbar.read_transposed(vectors, layer.inputs, draws, now, calibrate=True)
+            signal = layer.activation(self._with_unit_noise(a, draws))
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether ranges of ADCs are calibrated: `calibrate` comes before the first read."""
+        return self.profile.adc is not None and self.profile.adc.calibration is not None
+
+    def _with_unit_noise(self, a: Tensor, draws: Draws) -> Tensor:
+        """Pre-activations with the noise of their units."""
+        if self._unit_noise is None or not draws.any:
+            return a
+        return a + unit_noise(self._unit_noise, replace(draws, layer=STREAMS + draws.layer), a, self._order)
 
     @property
     def limits(self) -> Limits:
@@ -165,12 +261,29 @@ class Chip:
             weights=tuple(crossbar.w_max.clone() if self._fixed_range else None for crossbar in self._layers),
             inputs=tuple(crossbar.input_limit for crossbar in self._layers),
             outputs=tuple(crossbar.output_limit for crossbar in self._layers),
+            steps=tuple(crossbar.weight_per_step for crossbar in self._layers),
         )
 
     @property
     def device_writes(self) -> Tensor:
         """Device pairs of which one or both were written since the first programming, (C,)."""
         return torch.stack([crossbar.device_writes for crossbar in self._layers]).sum(0)
+
+    @property
+    def pulses(self) -> Tensor:
+        """Pulses that incremental writes have given, (C,)."""
+        return torch.stack([crossbar.pulses for crossbar in self._layers]).sum(0)
+
+    @property
+    def attempts(self) -> Tensor:
+        """Mean number of programming attempts of a device in a write, the first programming included, (C,)."""
+        attempts, writes = torch.zeros(2, self.chips, dtype=torch.float64, device=self.device)
+        for cells in (cells for crossbar in self._layers for cells in crossbar.pair.sides):
+            if cells.attempts is None or cells.writes is None:
+                return torch.ones_like(attempts)
+            attempts += cells.attempts.sum(dim=(1, 2))
+            writes += cells.writes
+        return attempts / writes
 
     @property
     def saturated(self) -> Tensor:
@@ -188,12 +301,14 @@ class Chip:
             "streams": self.streams.state_dict(),
             "layers": [crossbar.state_dict() for crossbar in self._layers],
             "last_write": self._last_write,
+            "reference_reads": self.reference_reads,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on an equal chip that has been programmed."""
         self.streams.load_state_dict(state["streams"])
         self._last_write = state["last_write"]
+        self.reference_reads = state["reference_reads"]
         for crossbar, saved in zip(self._layers, state["layers"], strict=True):
             crossbar.load_state_dict(saved)
 
@@ -236,6 +351,7 @@ class Chip:
             draws = Draws(self.streams, purpose, index, samples, noisy, spacing, last)
             analog = before if self._injection == "analog" else None
             levels, a = crossbar.read(layer.drive(signal), draws, analog, now)
+            a = self._with_unit_noise(a, draws)
             if index == 0 and layer.bias is False and self._exact_inputs:
                 levels = levels.clone()  # the batch itself must not cross the wall
             if before is not None and analog is None:
@@ -335,16 +451,22 @@ class Oracle:
         return tuple(crossbar.weights for crossbar in self._layers)
 
     @property
-    def conductances(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Per layer (G+, G-), siemens, each (C, outputs, rows); as of the last read, write or `Chip.settle`."""
-        return tuple((plus.conductance, minus.conductance) for plus, minus in self.cells)
+    def conductances(self) -> tuple[tuple[Tensor, ...], ...]:
+        """Per layer (G+, G-), siemens, each (C, outputs, rows); as of the last read, write or `Chip.settle`.
+
+        With slices (G+, G-, G+, G-, ...), the most significant first.
+        """
+        return tuple(tuple(cells.conductance for cells in layer) for layer in self.cells)
 
     @property
-    def cells(self) -> tuple[tuple[Cells, Cells], ...]:
-        """Per layer the devices of either polarity: targets, conductances, drift exponents, times of their writes."""
-        return tuple(pair.sides for pair in self.pairs)
+    def cells(self) -> tuple[tuple[Cells, ...], ...]:
+        """Per layer the devices of either polarity: targets, conductances, drift exponents, times of their writes.
+
+        With slices those of each, the most significant first.
+        """
+        return tuple(tuple(cells for pair in layer for cells in pair.sides) for layer in self.pairs)
 
     @property
-    def pairs(self) -> tuple[Pair, ...]:
-        """Per layer its device pairs; live."""
-        return tuple(crossbar.pair for crossbar in self._layers)
+    def pairs(self) -> tuple[tuple[Pair, ...], ...]:
+        """Per layer its device pairs, by slice; live."""
+        return tuple(tuple(crossbar.pairs) for crossbar in self._layers)

@@ -1,223 +1,127 @@
-"""One read of a layer: driven rows -> column currents of each tile -> noise -> ADC -> digital sum."""
+"""One product: reads of the array -> column currents of each tile -> noise -> ADC -> digital sum."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
+from analogsim.chip.bank import Bank
 from analogsim.chip.draws import Draws
-from analogsim.chip.pair import Pair, Source
-from device_models import Device
+from analogsim.chip.noise import ByColumn, batched, device_by_device
+from analogsim.chip.operand import Operand
+from device_models import DAC, Device, Exposure
 
-_DEVICE_NUMBERS = 1 << 22  # random numbers that `sampling="device"` holds at a time
 
-
-@dataclass(frozen=True)
-class Operand:
-    """What a read multiplies with, in the direction of the read.
+class Current(NamedTuple):
+    """The currents of the columns of one tile in one read of the array.
 
     Attributes:
-        pair: the devices; None: the noise is drawn by columns.
-        weights: (C, columns, lines).
-        sources: read noise, by the same columns and lines.
-        scale: what the pair's weights were divided by, broadcastable to (C, out, rows); of a backward read.
-        transposed: whether lines are the columns of the crossbar.
+        value: units of the pre-activations, (C, S or 1, P or 1, B, columns).
+        weight: in the digital sum.
+        slice_, block: where they are read.
     """
 
-    pair: Pair
-    weights: Tensor
-    sources: list[Source]
-    scale: Tensor | None = None
-    transposed: bool = False
-
-    @classmethod
-    def forward(cls, pair: Pair, by_column: bool) -> Operand:
-        """Rows driven, columns read."""
-        return cls(pair, pair.weights, pair.sources() if by_column else [])
-
-    @classmethod
-    def backward(cls, pair: Pair, by_column: bool, inputs: int, scale: Tensor | None) -> Operand:
-        """Columns driven, the first `inputs` rows read; `scale` (C, out, 1): see the attribute."""
-        weights = pair.weights if scale is None else pair.weights / scale
-        sources = []
-        for source in pair.sources() if by_column else []:
-            variance = source.variance if scale is None else source.variance / scale.square()
-            variance = variance if source.uniform else variance[:, :, :inputs]
-            # Backward reads come one by one: what remembers is as good as white.
-            whole = source.white + sum(part.weight for part in source.passing)
-            sources.append(Source(variance.transpose(1, 2) * whole))
-        return cls(pair, weights[:, :, :inputs].transpose(1, 2), sources, scale, True)
+    value: Tensor
+    weight: float
+    slice_: int
+    block: int
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How a layer is read.
+    """How a layer is read in one direction.
 
     Attributes:
-        device: converters, amplifiers.
+        device: amplifiers, read noise.
+        dac: what drives the lines; None: their voltages are exact.
+        bank: the column ADCs; None: currents are exact.
         blocks: the lines of each tile.
         by_column: whether noise is drawn per column, or device by device.
     """
 
     device: Device
+    dac: DAC | None
+    bank: Bank | None
     blocks: list[slice]
     by_column: bool
 
     def read(
         self,
-        x: Tensor,
+        levels: Tensor,
         gain: Tensor | None,
-        operand: Operand,
+        operands: Sequence[Operand],
         draws: Draws,
         column_sd: Tensor | None,
         injection: Tensor | None = None,
     ) -> Tensor:
-        """DAC levels -> digital sums.
+        """DAC levels -> digital sums; see `currents`. Returns (C, S or 1, P or 1, B, columns)."""
+        return self.convert(self.currents(levels, gain, operands, draws, column_sd, injection), gain)
 
-        Args:
-            x: (C, S or 1, P or 1, B, lines).
-            gain: see `DAC.encode`.
-            operand: what to multiply with.
-            draws: noise for S samples and P passes.
-            column_sd: of the amplifier's noise of one tile, broadcastable to (C, S, P, B, columns), or None.
-            injection: (C, S, P, B, columns), added to the currents before the ADC.
-
-        Returns:
-            (C, S or 1, P or 1, B, columns).
-        """
-        d, blocks = self.device, self.blocks
-        if d.adc is None:  # the partial sums are added unrounded, so one block stands for all of them
-            column_sd = None if column_sd is None else column_sd * len(blocks) ** 0.5
-            blocks = [slice(None)]
-        noisy = draws.any and (column_sd is not None or any(noise.in_a_read for noise in d.read_noise))
-        currents = _ByColumn(x, operand, draws, column_sd, len(blocks)) if noisy and self.by_column else None
+    def convert(self, currents: Iterator[Current] | Sequence[Current], gain: Tensor | None) -> Tensor:
+        """Currents -> digital sums."""
         total: Tensor | None = None
-        for index, block in enumerate(blocks):
-            y = _batched(x[..., block], operand.weights[:, :, block])
-            if currents is not None:
-                y = y + draws.spread(currents.noise(index, block))
-            elif noisy:
-                noise = _device_by_device(draws.pick(x[..., block]), block, operand, draws, index)
-                if column_sd is not None:
-                    shape = (x.shape[3], y.shape[-1])
-                    noise += draws.pick(column_sd) * draws.normal(1, shape, x.dtype)[:, :, :, 0]
-                y = y + draws.spread(noise)
-            if injection is not None and index == 0:
-                y = y + injection
-            if d.adc is not None:
-                y = d.adc.decode(y, gain)
+        for current in currents:
+            y = current.value
+            if self.bank is not None:
+                y = self.bank.decode(y, gain, current.slice_, current.block)
+            y = y if current.weight == 1 else y * current.weight
             total = y if total is None else total + y
         assert total is not None
         return total
 
+    def currents(
+        self,
+        levels: Tensor,
+        gain: Tensor | None,
+        operands: Sequence[Operand],
+        draws: Draws,
+        column_sd: Tensor | None,
+        injection: Tensor | None = None,
+    ) -> Iterator[Current]:
+        """What the columns give: one current for each read of the array, slice and row-block.
 
-class _ByColumn:
-    """Noise of column currents, one number for each column, tile and pass, and one more for each relaxation."""
+        Args:
+            levels: (C, S or 1, P or 1, B, lines).
+            gain: see `DAC.encode`.
+            operands: what to multiply with, by slice.
+            draws: noise for S samples and P passes.
+            column_sd: of the amplifier's noise of one tile, broadcastable to (C, S, P, B, columns), or None.
+            injection: (C, S, P, B, columns), added to the currents before the ADC: of the first row-block, in all bits
+                and slices (their weights add up to 1), and in the first of two phases.
+        """
+        blocks, full = self.blocks, 1.0 if gain is None else gain
+        if self.bank is None and self.by_column:  # results are added unrounded: one current stands for all of them
+            exposure, amplifiers = (
+                (Exposure(levels, full=full), 1.0) if self.dac is None else self.dac.together(levels, gain)
+            )
+            exposures, operands = [exposure], [Operand.together(operands)]
+            amplifiers *= operands[0].amplifiers * len(blocks)
+            column_sd = None if column_sd is None else column_sd * amplifiers**0.5
+            blocks = [slice(None)]
+        else:
+            exposures = [Exposure(levels, full=full)] if self.dac is None else self.dac.expose(levels, gain)
+        noisy = draws.any and (column_sd is not None or any(noise.in_a_read for noise in self.device.read_noise))
+        places = list(product(exposures, enumerate(operands), enumerate(blocks)))
+        noise = ByColumn(levels, operands[0], draws, column_sd, len(places)) if noisy and self.by_column else None
+        for index, (exposure, (slice_, operand), (number, block)) in enumerate(places):
+            y = batched(exposure.levels[..., block], operand.weights[:, :, block])
+            if noise is not None:
+                y = y + draws.spread(noise.noise(index, exposure, block, operand))
+            elif noisy:
+                y = y + draws.spread(self._drawn(exposure, block, operand, draws, index, column_sd))
+            if injection is not None and number == 0 and exposure.weight > 0:
+                y = y + injection
+            yield Current(y, exposure.weight * operand.share, slice_, number)
 
-    def __init__(self, x: Tensor, operand: Operand, draws: Draws, column_sd: Tensor | None, blocks: int) -> None:
-        self._x, self._sources, self._draws, self._column_sd = x, operand.sources, draws, column_sd
-        parts = [part for source in operand.sources for part in source.passing]
-        shape = (x.shape[3], operand.weights.shape[1])
-        numbers = draws.normal(blocks * (1 + len(parts)), shape, x.dtype).unflatten(3, (blocks, 1 + len(parts)))
-        self._white = numbers[:, :, :, :, 0]
-        self._remembered = None
-        if parts:
-            z = numbers[:, :, :, :, 1:].transpose(3, 4)  # (C, S, passes, parts, blocks, B, columns)
-            self._remembered = draws.remembering(z, parts, "columns")
-
-    def noise(self, index: int, block: slice) -> Tensor:
-        """Of the block's currents in the noisy passes, (C, S, noisy passes, B, columns)."""
-        lines, draws = self._x[..., block], self._draws
-        white = None if self._column_sd is None else self._column_sd.square()
-        position, total = 0, None
-        for source in self._sources:
-            variance = _column_variance(lines, source, block)
-            if source.white:
-                part = variance if source.white == 1 else variance * source.white
-                white = part if white is None else white + part
-            if source.passing:
-                assert self._remembered is not None
-                some = self._remembered[:, :, :, position : position + len(source.passing), index]
-                summed = some[:, :, :, 0] * source.passing[0].weight ** 0.5
-                for k, part in enumerate(source.passing[1:], start=1):
-                    summed = summed.add_(some[:, :, :, k], alpha=part.weight**0.5)
-                value = draws.pick(variance.sqrt()) * summed
-                total = value if total is None else total + value
-                position += len(source.passing)
-        if white is not None:
-            value = draws.pick(white.sqrt_()) * self._white[:, :, :, index]
-            total = value if total is None else total + value
-        assert total is not None
-        return total
-
-
-def _column_variance(x: Tensor, source: Source, block: slice) -> Tensor:
-    """Variance of a block's column currents, broadcastable to (C, S or 1, P or 1, B, columns).
-
-    Voltage inputs and noise that is independent between devices: sum_i x_i^2 Var(w_ij).
-    """
-    if source.uniform:
-        return x.square().sum(dim=-1, keepdim=True) * source.variance.transpose(1, 2)[:, None, None]
-    return _batched(x.square(), source.variance[:, :, block])
-
-
-def _batched(x: Tensor, weights: Tensor) -> Tensor:
-    """x (C, S, P, B, lines) times weights (C, columns, lines) transposed -> (C, S, P, B, columns)."""
-    return torch.bmm(x.flatten(1, 3), weights.transpose(1, 2)).unflatten(1, x.shape[1:4])
-
-
-def _device_by_device(x: Tensor, block: slice, operand: Operand, draws: Draws, index: int) -> Tensor:
-    """Noise of a block's column currents from numbers for each device and vector: slow, the proof.
-
-    Args:
-        x: DAC levels of the noisy passes (C, S or 1, P or 1, B, lines of the block).
-        block: of the operand's lines.
-        operand, draws: see `Reader.read`.
-        index: of the block.
-
-    Returns:
-        (C, S, noisy passes, B, columns).
-    """
-    columns, batch, passes = operand.weights.shape[1], x.shape[3], sum(draws.noisy)
-    x = x.expand(x.shape[0], draws.samples, passes, batch, x.shape[4])
-    noise = x.new_zeros((x.shape[0], draws.samples, passes, batch, columns))
-
-    def oriented(sd: Tensor) -> Tensor:
-        """(C, 2, out, rows) -> (C, 2, columns, lines of the block)."""
-        if not operand.transposed:
-            return sd[:, :, :, block]
-        sd = sd if operand.scale is None else sd / operand.scale[:, None]
-        return sd[:, :, block, :columns].transpose(2, 3)
-
-    sources = [(oriented(sd), passing, white) for sd, passing, white in operand.pair.deviations()]
-    if operand.transposed:  # see Operand.backward
-        sources = [(sd * (white + sum(part.weight for part in parts)) ** 0.5, (), 1.0) for sd, parts, white in sources]
-    whites = [sd.square() * white for sd, _, white in sources if white]
-    white = torch.stack(whites).sum(0).sqrt() if whites else None
-    remembering = [(sd * part.weight**0.5, part) for sd, parts, _ in sources for part in parts]
-    for chip, generator in enumerate(draws.streams.generators(draws.purpose, draws.layer)):
-        if white is not None:
-            vectors, out = x[chip].flatten(0, 2), noise[chip].flatten(0, 2)
-            step = max(1, _DEVICE_NUMBERS // white[chip].numel())
-            for start in range(0, len(vectors), step):
-                some = vectors[start : start + step]
-                numbers = torch.empty((len(some), *white[chip].shape), dtype=x.dtype, device=x.device)
-                out[start : start + step] = _currents(some, numbers.normal_(generator=generator), white[chip])
-        for position, (sd, part) in enumerate(remembering):
-            step = max(1, _DEVICE_NUMBERS // (draws.samples * passes * sd[chip].numel()))
-            for start in range(0, batch, step):
-                vectors = x[chip, :, :, start : start + step]
-                numbers = torch.empty((*vectors.shape[:3], *sd[chip].shape), dtype=x.dtype, device=x.device)
-                key = (chip, start, index, position)
-                values = draws.switching(numbers.normal_(generator=generator), part, key)
-                currents = _currents(vectors.flatten(0, 2), values.flatten(0, 2), sd[chip])
-                noise[chip, :, :, start : start + step] += currents.unflatten(0, vectors.shape[:3])
-    return noise
-
-
-def _currents(x: Tensor, numbers: Tensor, sd: Tensor) -> Tensor:
-    """x (V, lines), one number per device and vector (V, 2, columns, lines), sd (2, columns, lines): (V, columns)."""
-    numbers = numbers * sd
-    return torch.einsum("vr,vcr->vc", x, numbers[:, 0] - numbers[:, 1])
+    @staticmethod
+    def _drawn(
+        exposure: Exposure, block: slice, operand: Operand, draws: Draws, index: int, column_sd: Tensor | None
+    ) -> Tensor:
+        noise = device_by_device(exposure, block, operand, draws, index)
+        if column_sd is not None:
+            noise += draws.pick(column_sd) * draws.normal(1, noise.shape[3:], noise.dtype)[:, :, :, 0]
+        return noise

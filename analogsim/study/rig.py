@@ -11,7 +11,7 @@ from torch import Tensor
 from analogsim.chip import Chip, Trace
 from analogsim.clock import Clock
 from analogsim.network import Network, unclipped
-from analogsim.port import Access, AccessError, LayerWrite, Limits, Observation, Pass, Periphery
+from analogsim.port import Access, AccessError, LayerPulses, LayerWrite, Limits, Observation, Pass, Periphery
 from analogsim.randomness import Purpose
 from analogsim.tasks import Task
 
@@ -58,6 +58,14 @@ class Rig:
         """Where weights and signals are clipped."""
         return self.chip.limits
 
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Set the ranges of ADCs that are calibrated, by the first training inputs; once, before training."""
+        adc = self.chip.profile.adc
+        if adc is not None and adc.calibration is not None:
+            inputs = self.task.first_inputs(adc.calibration.inputs)
+            self.chip.calibrate(inputs.expand(self.chips, *inputs.shape[1:]), now=self.clock.now)
+
     def next_batch(self) -> None:
         """Move on to the next batch."""
         self._batch = self.task.next_batch()
@@ -82,7 +90,7 @@ class Rig:
         self._require(Access.TRANSPOSED_READ)
         return self.chip.backward(output_vector, inputs, pre_activations, self._periphery, now=self.clock.now)
 
-    def write(self, writes: tuple[LayerWrite, ...]) -> None:
+    def write(self, writes: tuple[LayerWrite | LayerPulses, ...]) -> None:
         """Write every layer."""
         self.chip.write(writes, now=self.clock.now)
 

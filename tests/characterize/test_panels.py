@@ -17,17 +17,24 @@ from scipy import stats
 from analogsim.characterize.lab import Lab, ProbeStation
 from analogsim.characterize.page import Absent, Band, Line, Map, Panel, Points
 from analogsim.characterize.panels import converters, drift, programming, pulses, read_noise, spectrum, wires
-from analogsim.chip.mapping import to_weights
-from analogsim.chip.pair import Pair
 from device_models import DeviceProfile, load_profile
-from device_models.effect import Site
-from device_models.wires import Wires
 
 Z = 5.0  # standard errors; one of a hundred comparisons lies beyond with probability 6e-5
 ProfileOf = Callable[..., DeviceProfile]
 
 ADDITIVE = {"kind": "additive", "sigma": "2 %"}
 FLICKER = {"kind": "flicker", "q": 0.0088, "exponent": 0.65, "q_max": 0.2, "t_r": "250 ns", "t0": "20 s"}
+
+EVERYTHING_ELSE = {
+    "dac": {"bits": 3, "range": 1.0},
+    "adc": {"bits": 3, "range": 1.0},
+    "column_noise": {"sigma": "10 %"},
+    "unit_noise": {"kind": "gaussian", "sigma": 0.5},
+    "conduction": {"kappa": 2.0},
+    "faults": {"stuck_low": "50 %", "dead_rows": "50 %"},
+    "slices": {"count": 2, "bits": 4},
+    "read_disturb": {"rate": 0.01},
+}
 
 
 def _drawn(found: Panel | Absent) -> Panel:
@@ -206,21 +213,12 @@ def test_the_band_of_a_column_is_its_noise(profile_of: ProfileOf) -> None:
     assert isinstance(converters.staircase(lab), Absent)
 
 
-def test_the_map_of_ir_drop_is_that_of_the_wires(profile_of: ProfileOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    drop = Wires.model_validate({"resistance": "0.05 ohm", "solve": "resummed"}).build(
-        Site(1, 2e-6, 25e-6, torch.device("cpu"), torch.float64)
-    )
-    settle = Pair.settle
-
-    def with_wires(pair: Pair, now: float, numbers: torch.Tensor | None, w_max: torch.Tensor) -> None:
-        settle(pair, now, numbers, w_max)
-        plus, minus = (drop.effective(cells.conductance) for cells in pair.sides)
-        pair.weights = to_weights(plus, minus, w_max, 2e-6, 25e-6)
-
-    lab = Lab(profile_of())
-    assert isinstance(wires.wires(lab), Absent)
-    monkeypatch.setattr(Pair, "settle", with_wires)
-    panel = _drawn(wires.wires(lab))
+def test_the_map_of_ir_drop_is_that_of_the_wires(profile_of: ProfileOf) -> None:
+    assert isinstance(wires.wires(Lab(profile_of())), Absent)
+    profile = profile_of(wires={"resistance": "0.05 ohm", "solve": "resummed"}, **EVERYTHING_ELSE)
+    panel = _drawn(wires.wires(Lab(profile)))
+    drop = profile.build(1, torch.device("cpu"), torch.float64).wires
+    assert drop is not None
     full, off = (torch.full((1, wires.LINES, wires.LINES), g, dtype=torch.float64) for g in (25e-6, 2e-6))
     expected = (drop.effective(full) - drop.effective(off))[0] / 23e-6
     values = panel.trace(Map).values
@@ -229,25 +227,47 @@ def test_the_map_of_ir_drop_is_that_of_the_wires(profile_of: ProfileOf, monkeypa
     assert f"{values.min():.3g} %" in panel.figures[0][1]
 
 
-def test_a_staircase_of_soft_bounds_is_their_closed_form() -> None:
-    """n equal steps towards a bound leave (1 - dw)^n of the distance; down again from where they ended."""
-    g, dw, count = np.linspace(2e-6, 3e-6, 21), 0.05, 40
+def test_a_probe_station_leaves_lines_and_converters_out(profile_of: ProfileOf) -> None:
+    targets = np.array([2e-6, 3.3e-6, 25e-6])
+    profile = profile_of(wires={"resistance": "1 kohm"}, **EVERYTHING_ELSE)
+    station = ProbeStation(profile, targets, seed=0)
+    np.testing.assert_allclose(station.read(0.0, 2), np.stack([targets] * 2), rtol=1e-12)
 
-    def pulse(up: bool) -> np.ndarray:
-        nonlocal g
-        g = g + dw * (25e-6 - g) if up else g - dw * (g - 2e-6)
-        return g
 
-    start = g
-    panel = pulses.staircase(start, pulse, count)
-    median = panel.trace(Line, "median, 5-95 %")
-    assert list(median.x) == list(range(2 * count + 1))
-    top = 25 - (25 - 2.5) * (1 - dw) ** np.arange(count + 1)
-    np.testing.assert_allclose(median.y[: count + 1], top, rtol=1e-12)
-    down = 2 + (top[-1] - 2) * (1 - dw) ** np.arange(count + 1)
-    np.testing.assert_allclose(median.y[count:], down, rtol=1e-12)
+@pytest.mark.parametrize("cell", ["reference", "pair"])
+def test_a_staircase_of_soft_bounds_is_their_closed_form(cell: str, profile_of: ProfileOf) -> None:
+    """n equal steps towards a bound leave (1 - dw / span)^n of the distance: u from -1 to 1, span 1 to either bound."""
+    dw = 0.02
+    update = {"kind": "soft_bounds", "dw_min": dw}
+    profile = profile_of(update=update, cell=cell, programming={"kind": "constant", "sigma": "1 uS"})
+    panel = _drawn(pulses.pulses(Lab(profile, 5)))
+    median, band = panel.trace(Line, "median, 5-95 %"), panel.trace(Band)
+    n = np.arange(61) * 4  # 2 ranges of 2 / dw steps, at 60 points
+    np.testing.assert_allclose(median.x[:61], n)
+    up = 25 - 23 * (1 - dw) ** n
+    np.testing.assert_allclose(median.y[:61], up, rtol=1e-9)
+    np.testing.assert_allclose(band.high, band.low, rtol=1e-12)
+    if cell == "pair":
+        assert len(median.x) == 61 and "up" in panel.note
+    else:
+        assert len(median.x) == 121
+        np.testing.assert_allclose(median.y[60:], 2 + (up[-1] - 2) * (1 - dw) ** n, rtol=1e-9)
+
+
+def test_steps_differ_from_device_to_device(profile_of: ProfileOf) -> None:
+    update = {"kind": "constant_step", "dw_min": 0.02, "device_to_device": 0.1}
+    panel = _drawn(pulses.pulses(Lab(profile_of(update=update, cell="reference"), 1000)))
     band = panel.trace(Band)
-    assert band.high[0] - band.low[0] == pytest.approx(0.9)
+    width = 2 * stats.norm.ppf(0.95) * 0.1 * 4 * 0.02 * 23 / 2  # after the first four pulses
+    error = math.sqrt(2 * 0.05 * 0.95 / 1000) / stats.norm.pdf(stats.norm.ppf(0.95)) / (2 * stats.norm.ppf(0.95))
+    assert band.high[1] - band.low[1] == pytest.approx(width, rel=Z * error)
+
+
+def test_a_calibrated_converter_is_calibrated(profile_of: ProfileOf) -> None:
+    lab = Lab(profile_of(adc={"bits": 8, "range": "calibrated"}))
+    output, exact = (_drawn(converters.transfer(lab)).trace(Line, name).y for name in ("output", "exact"))
+    np.testing.assert_allclose(output, exact, atol=0.51 * 2 * 1.3 / 127)  # the range is twice the largest current
+    assert isinstance(converters.staircase(lab), Absent)
 
 
 def test_vectors_scaled_to_full_scale_do_not_clip(profile_of: ProfileOf) -> None:

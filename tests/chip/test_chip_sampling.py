@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from scipy import special, stats
+from scipy import stats
 
 from analogsim.chip import Chip, Mapping
 from analogsim.port import Pass
@@ -51,6 +51,11 @@ class Case(NamedTuple):
         return DeviceProfile.from_data({"name": "test", "conductance": {"max": "25 uS"}, **self.parts})
 
 
+def _driven(encoding: str, bits: int, polarity: str = "bipolar") -> dict[str, Any]:
+    dac = {"bits": bits, "range": 2, "scaling": "per_vector", "encoding": encoding, "polarity": polarity}
+    return {**EVERYTHING, "dac": dac}
+
+
 BEFORE_ADC = {
     "noisy": Case(merge(preset_data("noisy"), {"adc": None})),
     "noisy-float32": Case(merge(preset_data("noisy"), {"adc": None}), dtype=torch.float32),
@@ -64,6 +69,13 @@ BEFORE_ADC = {
     "everything": Case(EVERYTHING, tile=4),
     "per-column-follow": Case(EVERYTHING, mapping=Mapping("follow", "column")),
     "per-column-additive": Case({"read_noise": {"sigma": "2 %"}}, mapping=Mapping("fixed", "column")),
+    "pulse-width": Case(_driven("pulse_width", 6), tile=4),
+    "pulse-width-pcm": Case(
+        merge(preset_data("pcm"), {"adc": None, "dac": {"bits": 4, "range": 4, "encoding": "pulse_width"}})
+    ),
+    "bit-serial": Case(_driven("bit_serial", 4), tile=5),
+    "two-phase-slices": Case({**_driven("voltage", 6, "two_phase"), "slices": {"count": 2, "bits": 2}}, tile=5),
+    "reference": Case({**_driven("voltage", 7), "cell": "reference"}, mapping=Mapping("follow", "column")),
 }
 AFTER_ADC = {
     "noisy": Case(preset_data("noisy")),
@@ -72,20 +84,21 @@ AFTER_ADC = {
     "proportional": Case({**BEFORE_ADC["proportional"].parts, "adc": {"bits": 6, "range": 3}}),
     "everything-split": Case({**EVERYTHING, "adc": {"bits": 7, "range": 6}}, tile=3),
     "clipped": Case({"read_noise": {"sigma": "5 %"}, "adc": {"bits": 5, "range": 1.5}}, tile=5),
+    "bit-serial": Case({**_driven("bit_serial", 4), "adc": {"bits": 5, "range": 5}}),
+    "two-phase-pulse-width": Case({**_driven("pulse_width", 6, "two_phase"), "adc": {"bits": 6, "range": 4}}, tile=5),
+    "slices": Case(
+        {**_driven("voltage", 7), "slices": {"count": 2, "bits": 2}, "adc": {"bits": 6, "range": 6}}, tile=5
+    ),
 }
 DIRECTIONS = ["forward", "backward"]
 SAMPLINGS = ["column", "device"]
 
 
 class Reads(NamedTuple):
-    """n reads under both samplings, and their law. A cell is a (chip, vector, column); forward passes add cells.
-
-    `memory` is the correlation of a cell in two successive passes.
-    """
+    """n reads under both samplings, and their law. A cell is a (chip, vector, column); forward passes add cells."""
 
     law: Any
     values: dict[str, np.ndarray]  # (n, passes, C, B, columns)
-    memory: float
 
     def standardised(self, sampling: str) -> np.ndarray:
         """(n, cells), standard normal if the law holds."""
@@ -102,17 +115,6 @@ def _read(chip: Chip, backward: Any, direction: str, n: int) -> np.ndarray:
     linear = torch.zeros(CHIPS, len(copies[0]), chip.network.layers[0].outputs, dtype=chip.dtype)
     a = backward(chip, copies, (linear, copies))[0]
     return a.unflatten(1, (n, len(VECTORS))).transpose(0, 1)[:, None].double().numpy()
-
-
-def _memory(profile: DeviceProfile) -> float:
-    """Correlation of the 1/f noise of two successive passes: a continuum of relaxations up to a step's time."""
-    flicker = [noise for noise in profile.read_noise if noise.kind == "flicker"]
-    if not flicker:
-        return 0.0
-    spacing, longest = profile.timing.pass_time, profile.timing.step_time
-    shortest = flicker[0].t_r / np.pi
-    shared = special.exp1(spacing / longest) - special.exp1(spacing / shortest)
-    return float(shared / np.log(longest / shortest))
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +149,7 @@ def reads_of(
                 tuple(cells.programmed for cells in chips["column"].oracle.cells[layer]),
             )
             values = {sampling: _read(chip, backward, direction, N) for sampling, chip in chips.items()}
-            memory = _memory(case.profile) if direction == "forward" else 0.0
-            made[name, direction, adc] = Reads(law, values, memory)
+            made[name, direction, adc] = Reads(law, values)
         return made[name, direction, adc]
 
     return make
@@ -222,11 +223,11 @@ def test_noise_is_independent_between_columns_vectors_chips_and_reads_and_passes
     # Pearson's r of n pairs of independent normals: r sqrt((n - 2) / (1 - r^2)) is Student's t with n - 2 degrees.
     r = np.corrcoef(z, rowvar=False)
     if direction == "forward":  # passes come first among the cells; Fisher: atanh(r) is normal about atanh(memory)
-        half, memory = z.shape[1] // 2, reads_of(name, direction).memory
+        half, memory = z.shape[1] // 2, reads_of(name, direction).law.memory.ravel()
         same = np.arange(half), half + np.arange(half)
         shift = np.arctanh(r[same]) - np.arctanh(memory)
         # Bins of a decade ripple by up to 0.04 nats of the log(longest / shortest) that the noise has.
-        assert np.abs(shift).max() < stats.norm.isf(ALPHA / 2 / half) / np.sqrt(N - 3) + (0.01 if memory else 0)
+        assert np.abs(shift).max() < stats.norm.isf(ALPHA / 2 / half) / np.sqrt(N - 3) + (0.01 if memory.any() else 0)
         r[same] = 0
     r = r[np.triu_indices(z.shape[1], 1)]
     t = stats.t.isf(ALPHA / 2 / (len(r) + z.shape[1]), N - 2)
@@ -254,10 +255,11 @@ def _pool(*histograms: np.ndarray, smallest: float = 5.0) -> np.ndarray:
 
 
 def _codes(reads: Reads, case: Case, sampling: str, cell: tuple[int, ...]) -> np.ndarray:
-    """Sums of ADC codes in one cell, all passes together; a digitised current is a code times step times gain."""
+    """Sums of ADC codes in one cell, all passes together; codes times step times gain are what is seen."""
     adc = case.profile.adc
     assert adc is not None
-    codes = reads.values[sampling][(slice(None), slice(None), *cell)] / (adc.step * reads.law.gain[(*cell[:2], 0)])
+    value = adc.step * reads.law.unit * reads.law.gain[(*cell[:2], 0)]
+    codes = reads.values[sampling][(slice(None), slice(None), *cell)] / value
     np.testing.assert_allclose(codes, np.rint(codes), rtol=0, atol=1e-9)
     return np.rint(codes).astype(int).ravel()
 

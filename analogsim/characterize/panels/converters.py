@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analogsim.characterize.lab import Lab
+from analogsim.characterize.lab import CHAIN, Lab
 from analogsim.characterize.page import Absent, Array, Axis, Line, Panel, Trace, spread
 
 _ROWS = 64
@@ -18,8 +18,8 @@ _STEPS = 3.5  # of the coarser converter, shown near zero
 def transfer(lab: Lab) -> Panel | Absent:
     """Over the whole range of inputs, and beyond it."""
     profile = lab.profile
-    if profile.dac is None and profile.adc is None and profile.column_noise is None:
-        return Absent("No converters: inputs and outputs are exact, columns without an amplifier's noise.")
+    if all(getattr(profile, field) is None for field in CHAIN):
+        return Absent("No converters: inputs and outputs are exact, columns and units without noise of their own.")
     limit = _BEYOND * _full_scale(lab)
     x, traces = _swept(lab, limit)
     return Panel(
@@ -35,7 +35,7 @@ def staircase(lab: Lab) -> Panel | Absent:
     """Near zero, where the steps can be seen."""
     profile, gain = lab.profile, _gain(lab)
     steps = [] if profile.dac is None else [profile.dac.step]
-    steps += [] if profile.adc is None else [profile.adc.step / gain]
+    steps += [] if profile.adc is None or profile.adc.range == "calibrated" else [profile.adc.step / gain]
     if not steps:
         return Absent("")
     limit = min(_STEPS * max(steps), _full_scale(lab))
@@ -72,7 +72,7 @@ def _gain(lab: Lab) -> float:
     """
     adc, dac = lab.profile.adc, lab.profile.dac
     full = 1 / _FULL if dac is not None and dac.scaling == "per_vector" else _FULL
-    return (1.0 if adc is None else full * adc.range) / _full_scale(lab)
+    return (1.0 if adc is None or adc.range == "calibrated" else full * adc.range) / _full_scale(lab)
 
 
 def _widened(y: Array) -> tuple[float, float]:

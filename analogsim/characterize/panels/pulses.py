@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import numpy as np
 
 from analogsim.characterize.lab import MICRO, Lab
-from analogsim.characterize.page import Absent, Array, Axis, Line, Panel, spread
+from analogsim.characterize.page import Absent, Axis, Line, Panel, spread
 
+_POINTS = 60  # of either direction
 _SHOWN = 3  # single devices
+_RANGES = 2.0  # pulses of either direction, in those that constant steps would take through the range
 
 
 def pulses(lab: Lab) -> Panel | Absent:
-    """Profiles write absolutely, towards a target."""
-    return Absent("Absolute writes only: no pulsed updates.")
-
-
-def staircase(start: Array, pulse: Callable[[bool], Array], count: int) -> Panel:
-    """`count` pulses up, then as many down.
-
-    Args:
-        start: conductances of the devices before, siemens, (n,).
-        pulse: gives every device one pulse, up or down, and returns the conductances after it.
-        count: pulses of either direction.
-    """
-    steps = np.stack([start, *(pulse(True) for _ in range(count)), *(pulse(False) for _ in range(count))]) * MICRO
-    number = np.arange(len(steps))
-    single = [Line(number, steps[:, k], "" if k else "single devices", 1, width=0.7) for k in range(_SHOWN)]
-    band, median = spread(number, steps, "median, 5-95 %")
+    """Devices at G_min receive pulses up; those that can step down then receive as many down."""
+    update, low = lab.profile.update, lab.range[0]
+    if update is None:
+        return Absent("Absolute writes only: no pulsed updates.")
+    dw = update.dw_min
+    assert isinstance(dw, float)
+    each = max(1, math.ceil(_RANGES * (update.bounds.high - update.bounds.low) / dw / _POINTS))
+    both = lab.profile.cell == "reference"
+    station = lab.station(np.array([low]), without=("programming", "write_verify"), cell="reference")
+    steps = [station.level]
+    for sign in (1, -1) if both else (1,):
+        for _ in range(_POINTS):
+            station.pulse(sign * each)
+            steps.append(station.level)
+    states = np.stack(steps) * MICRO
+    number = np.arange(len(states)) * each
+    single = [
+        Line(number, states[:, k], "" if k else "single devices", 1, width=0.7) for k in range(min(_SHOWN, lab.devices))
+    ]
+    band, median = spread(number, states, "median, 5-95 %")
     return Panel(
-        "Pulses up, then down",
+        "Pulses up, then down" if both else "Pulses up",
         Axis("pulses", limits=(0.0, float(number[-1]))),
         Axis("conductance, µS"),
         (band, *single, median),
-        f"{count} pulses of either direction; {len(start)} devices",
+        f"{_POINTS * each} pulses {'of either direction' if both else 'up'}; {lab.devices} devices",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analogsim.characterize.lab import EXACT, MICRO, Lab, microsiemens
+from analogsim.characterize.lab import EXACT, MICRO, WRITING, Lab, microsiemens
 from analogsim.characterize.page import Absent, Axis, Line, Panel
 
 _LEVELS = 15
@@ -15,7 +15,7 @@ HOUR = 3600.0
 def read_noise(lab: Lab) -> Panel | Absent:
     """Standard deviations over repeated reads of devices that were written exactly, an hour after the write."""
     levels = lab.conductance(np.linspace(0, 1, _LEVELS) ** 2)  # dense where laws are steep
-    station = lab.station(levels, without=("programming",))
+    station = lab.station(levels, without=WRITING)
     reads = station.read(HOUR, _READS)
 
     def sd(deviation: np.ndarray) -> np.ndarray:

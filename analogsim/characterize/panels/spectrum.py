@@ -16,7 +16,7 @@ import math
 import numpy as np
 from scipy import signal
 
-from analogsim.characterize.lab import EXACT, Lab, microsiemens
+from analogsim.characterize.lab import EXACT, WRITING, Lab, microsiemens
 from analogsim.characterize.page import Absent, Array, Axis, Line, Panel, Points
 
 _SHARE = 0.5  # place in the range
@@ -34,7 +34,7 @@ _STRAIGHT = 0.4  # largest scatter of ln S about a power law that is called one
 def spectrum(lab: Lab) -> Panel | Absent:
     """One-sided power spectral density of (G_read - G) / G over many decades of frequency."""
     timing, target = lab.profile.timing, lab.conductance(_SHARE)
-    station = lab.station(target[None], without=("programming",))
+    station = lab.station(target[None], without=WRITING)
 
     def relative(now: float, times: int = 1) -> Array:
         reads = station.read(now, times)
