@@ -34,8 +34,10 @@ class Purpose(enum.IntEnum):
     BACKWARD_READ = 9
     WANDERING = 10
     FAULTS = 11
-    CONVERTERS = 13
-    CALIBRATION = 14
+    PULSES = 12
+    REFERENCE = 13
+    CONVERTERS = 14
+    CALIBRATION = 15
 
 
 class Streams:

@@ -8,6 +8,7 @@ from device_models.column_adc import ColumnADC, ColumnErrors
 from device_models.converters import ADC, DAC, vector_gain
 from device_models.drive import Exposure
 from device_models.errors import ProfileError
+from device_models.outer_product import per_chip_uniform
 from device_models.profile import Device, DeviceProfile, load_profile, preset_names
 from device_models.read_noise import ReadNoise
 from device_models.slices import Slices
@@ -29,6 +30,7 @@ __all__ = [
     "Slices",
     "UnitNoise",
     "load_profile",
+    "per_chip_uniform",
     "preset_names",
     "vector_gain",
 ]

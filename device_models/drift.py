@@ -2,7 +2,8 @@
 
 G(now) = G_prog max(1, (now - t_w) / t0)^-nu, with t_w the time of the device's last write. Nothing is known before t0:
 until then a device keeps what it was programmed to. nu is a device's own, |mean(r) + sd(r) xi| with
-r = G_target / G_max and xi ~ N(0, 1), drawn anew at each write.
+r = G_target / G_max and xi ~ N(0, 1), drawn anew at each write, or, with `nu: fixed`, once at fabrication: the device
+then keeps its place among the devices of its conductance.
 """
 
 from __future__ import annotations
@@ -25,9 +26,17 @@ from device_models.units import Factor, PerChip, Time
 class Drift(ConductanceEffect):
     """Power-law drift of a population of chips; the state is the devices' `nu`."""
 
-    written = 1
     ages = True
     t0: float
+    fixed: bool
+
+    @property
+    def fabricated(self) -> int:  # type: ignore[override]
+        return int(self.fixed)
+
+    @property
+    def written(self) -> int:  # type: ignore[override]
+        return int(not self.fixed)
 
     @abstractmethod
     def exponent(self, target: Tensor, xi: Tensor) -> Tensor:
@@ -38,8 +47,15 @@ class Drift(ConductanceEffect):
             xi: standard normal numbers, same shape.
         """
 
+    def fabricate(self, numbers: Sequence[Tensor]) -> State:
+        return {"xi": numbers[0]} if self.fixed else {}
+
     def write(self, target: Tensor, numbers: Sequence[Tensor]) -> State:
-        return {"nu": self.exponent(target, numbers[0])}
+        return {"target": target} if self.fixed else {"nu": self.exponent(target, numbers[0])}
+
+    def touch(self, state: State, written: Tensor, now: float) -> None:
+        if self.fixed:
+            state["nu"] = self.exponent(state["target"], state["xi"])
 
     def apply(self, g: Tensor, programmed: Tensor, state: State, elapsed: Tensor | None) -> Tensor:
         assert elapsed is not None
@@ -50,6 +66,7 @@ class Drift(ConductanceEffect):
 @dataclass(frozen=True)
 class _Logarithmic(Drift):
     t0: float
+    fixed: bool
     mean: ClippedLog
     sd: ClippedLog
     g_max: float
@@ -63,6 +80,7 @@ class _Logarithmic(Drift):
 @dataclass(frozen=True)
 class _Constant(Drift):
     t0: float
+    fixed: bool
     mean: Tensor  # (chips, 1, 1)
     sd: Tensor
 
@@ -82,9 +100,12 @@ class LogarithmicDrift(Description):
     """Standard deviation of nu over devices and writes, no unit."""
     scale: PerChip[Factor] = 1.0
     """Factor on nu, no unit; 1 is the published device."""
+    nu: Literal["redrawn", "fixed"] = "redrawn"
+    """Whether the exponent of a device is drawn anew at each write or belongs to the device."""
 
     def build(self, site: Site) -> Drift:
-        return _Logarithmic(self.t0, self.mean, self.sd, site.g_max, site.per_chip(self.scale, 2, "drift.scale"))
+        scale = site.per_chip(self.scale, 2, "drift.scale")
+        return _Logarithmic(self.t0, self.nu == "fixed", self.mean, self.sd, site.g_max, scale)
 
 
 class ConstantDrift(Description):
@@ -97,6 +118,9 @@ class ConstantDrift(Description):
     """Mean of nu before the absolute value, no unit."""
     sd: PerChip[Factor] = 0.0
     """Standard deviation of nu over devices and writes, no unit."""
+    nu: Literal["redrawn", "fixed"] = "redrawn"
+    """Whether the exponent of a device is drawn anew at each write or belongs to the device."""
 
     def build(self, site: Site) -> Drift:
-        return _Constant(self.t0, site.per_chip(self.mean, 2, "drift.mean"), site.per_chip(self.sd, 2, "drift.sd"))
+        mean, sd = site.per_chip(self.mean, 2, "drift.mean"), site.per_chip(self.sd, 2, "drift.sd")
+        return _Constant(self.t0, self.nu == "fixed", mean, sd)

@@ -40,12 +40,18 @@ class Exposure(NamedTuple):
         weight: of its result in the digital sum; below 0 it is subtracted.
         white: for each line what the variance of white noise is multiplied with, shaped as `levels`; None: levels^2.
         still: the same for noise that stands still during a read.
+        full: X, the level at full scale; of each vector, (..., 1), where vectors are scaled.
+        linear: the same as `white` for noise that goes with the current; None: |levels| X.
+        floor: for noise that is there without a current, in units of X^2.
     """
 
     levels: Tensor
     weight: float = 1.0
     white: Tensor | None = None
     still: Tensor | None = None
+    full: float | Tensor = 1.0
+    linear: Tensor | None = None
+    floor: float = 1.0
 
 
 class Together(NamedTuple):
@@ -79,23 +85,24 @@ def together(levels: Tensor, full: float | Tensor, top: int, encoding: Encoding,
     """The same reads as one: exact in distribution where nothing is rounded in between; see `expose`."""
     phases = 1.0 if polarity == "bipolar" else 2.0
     if encoding == "voltage":
-        return Together(Exposure(levels), phases)
+        return Together(Exposure(levels, full=full, floor=phases), phases)
     if encoding == "pulse_width":
-        return Together(Exposure(levels, 1.0, levels.abs() * full), phases)
+        return Together(Exposure(levels, white=levels.abs() * full, full=full, floor=phases), phases)
     power, amplifiers = torch.zeros_like(levels), 0.0
     for plane in _phase(levels, 1.0, full, top, encoding):
         power.add_(plane.levels.square(), alpha=plane.weight**2)
         amplifiers += plane.weight**2
-    return Together(Exposure(levels, 1.0, power, power), phases * amplifiers)
+    amplifiers *= phases
+    return Together(Exposure(levels, 1.0, power, power, full, power, amplifiers), amplifiers)
 
 
 def _phase(levels: Tensor, sign: float, full: float | Tensor, top: int, encoding: Encoding) -> Iterator[Exposure]:
     if encoding == "voltage":
-        yield Exposure(levels, sign)
+        yield Exposure(levels, sign, full=full)
     elif encoding == "pulse_width":
-        yield Exposure(levels, sign, levels.abs() * full)
+        yield Exposure(levels, sign, white=levels.abs() * full, full=full)
     else:
         codes = (levels.abs() * top / full).round_().to(torch.int32)
         drive = levels.sign() * full
         for bit in range(top.bit_length()):
-            yield Exposure((codes >> bit & 1) * drive, sign * 2**bit / top)
+            yield Exposure((codes >> bit & 1) * drive, sign * 2**bit / top, full=full)

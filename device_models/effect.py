@@ -57,6 +57,7 @@ class Site:
         g_min, g_max: conductance range of a device, siemens.
         device, dtype: of the tensors to make.
         timing: of reads.
+        temperature: kelvin, of all chips or of each.
     """
 
     chips: int
@@ -65,6 +66,7 @@ class Site:
     device: torch.device
     dtype: torch.dtype
     timing: Timing = _TIMING
+    temperature: float | Each[float] = 300.0
 
     def split(self, shortest: float) -> Split:
         """The bands of a noise whose shortest correlation time is given, seconds.

@@ -19,24 +19,32 @@ from device_models.column_adc import ColumnADC
 from device_models.column_noise import ColumnNoise
 from device_models.conductance_effect import ConductanceEffect
 from device_models.converters import ADC, DAC
+from device_models.disturb import HalfSelect, HalfSelected, ReadDisturb, ReadDisturbed
 from device_models.drift import Drift
 from device_models.effect import Description, Site, Timing
+from device_models.endurance import Endurance
 from device_models.errors import ProfileError, bulleted, faults
 from device_models.faults import Fabrication, Faults
 from device_models.iv import Conduction, SinhConduction
+from device_models.outer_product import OuterProduct
 from device_models.programming import Programming
+from device_models.pulsed import Refresh
+from device_models.pulsed_update import PulsedUpdate
 from device_models.read_noise import ReadNoise
 from device_models.registry import (
     EFFECTS,
     DriftDescription,
     ProgrammingDescription,
     ReadNoiseDescription,
+    RelaxationDescription,
     UnitNoiseDescription,
+    UpdateDescription,
 )
 from device_models.slices import Slices
 from device_models.unit_noise import UnitNoise
-from device_models.units import UNION_TAGS, Conductance
+from device_models.units import UNION_TAGS, Conductance, PerChip, Temperature, values
 from device_models.wires import IRDrop, Wires
+from device_models.write_verify import Verified, WriteVerify
 
 
 def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -47,7 +55,7 @@ def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 def _holds(part: str | int | None) -> bool:
     """Whether an effect stands here: a place in a list of effects, or a field for one."""
-    return isinstance(part, int) or part in ("programming", "drift", "unit_noise")
+    return isinstance(part, int) or part in ("programming", "drift", "law", "update", "unit_noise")
 
 
 _KINDS = {kind for effect in EFFECTS for kind in get_args(effect.model_fields["kind"].annotation)}
@@ -83,15 +91,31 @@ class DeviceProfile(Description):
     """Range of a device; a weight is the difference of two devices."""
     programming: ProgrammingDescription | None = None
     """How far a write ends from its target."""
+    write_verify: WriteVerify | None = None
+    """Repeat a write until a read of the device confirms it."""
     granularity: Conductance = 0.0
     """A device is written only where its target moved by at least half of this conductance since its last write."""
+    update: UpdateDescription | None = None
+    """How far pulses move a device; without it there are absolute writes only."""
+    outer_product: OuterProduct = OuterProduct()
+    """How an update in factors becomes pulses."""
+    refresh: Refresh = Refresh()
+    """When a pair whose devices step up only is programmed anew."""
+    endurance: Endurance | None = None
+    """How long devices can be written."""
+    half_select: HalfSelect | None = None
+    """What pulses do to the other devices of their lines."""
+    read_disturb: ReadDisturb | None = None
+    """What reads do to a device."""
     cell: Literal["pair", "reference"] = "pair"
-    """`pair`: a weight is the difference of two devices; `reference`: one device against a fixed one in the middle of
-    its range, of which each device has one of its own."""
+    """`pair`: a weight is the difference of two devices, which pulses move up only; `reference`: one device against a
+    fixed one in the middle of its range, of which each has one of its own; pulses move it both ways."""
     slices: Slices | None = None
     """Several device pairs for each weight, read one by one; without them one pair holds it."""
     drift: DriftDescription | None = None
     """How conductances fall with the time since their last write."""
+    relaxation: tuple[RelaxationDescription, ...] = ()
+    """What else they do after a write, after the drift. One effect, or a list of effects, one after the other."""
     read_noise: tuple[ReadNoiseDescription, ...] = ()
     """Noise of one device in one read. One effect, or a list of effects whose variances add."""
     column_noise: ColumnNoise | None = None
@@ -110,6 +134,8 @@ class DeviceProfile(Description):
     """Noise of the units themselves, once per pass, after the digital sum."""
     timing: Timing = Timing()
     """When the chip reads."""
+    temperature: PerChip[Temperature] = 300.0
+    """Of the chip, for what depends on it: thermal noise, retention failure. 300 K unless given."""
     references: tuple[str, ...] = ()
     """Where the figures come from."""
 
@@ -118,6 +144,19 @@ class DeviceProfile(Description):
     def _one_or_many(cls, value: Any) -> Any:
         entries = value if isinstance(value, list | tuple) else [] if value is None else [value]
         return [{"kind": "additive", **entry} if isinstance(entry, Mapping) else entry for entry in entries]
+
+    @field_validator("relaxation", mode="before")
+    @classmethod
+    def _one_or_many_in_turn(cls, value: Any) -> Any:
+        return value if isinstance(value, list | tuple) else [] if value is None else [value]
+
+    @model_validator(mode="after")
+    def _verifies_what_errs(self) -> Self:
+        if self.write_verify is not None and self.programming is None:
+            raise ValueError("write_verify: there is no programming noise to verify; give `programming` too")
+        if self.slices is not None and self.update is not None:
+            raise ValueError("slices: digits are programmed, pulses cannot carry over; leave out `update` or `slices`")
+        return self
 
     @model_validator(mode="after")
     def _every_digit_is_written(self) -> Self:
@@ -141,15 +180,28 @@ class DeviceProfile(Description):
         Raises:
             ProfileError: a per-chip parameter has another number of values than C.
         """
-        site = Site(chips, self.conductance.min, self.conductance.max, device, dtype, self.timing)
+        site = Site(chips, self.conductance.min, self.conductance.max, device, dtype, self.timing, self.temperature)
+        programming = None if self.programming is None else self.programming.build(site)
+        verified = None
+        if self.write_verify is not None and programming is not None:
+            verified = self.write_verify.build(site, programming)
         return Device(
             g_min=self.conductance.min,
             g_max=self.conductance.max,
-            programming=None if self.programming is None else self.programming.build(site),
+            programming=programming,
+            write_verify=verified,
             granularity=self.granularity,
             cell=self.cell,
+            site=site,
+            update=self.update,
+            outer_product=self.outer_product,
+            refresh=self.refresh,
+            endurance=self.endurance,
+            half_select=None if self.half_select is None else self.half_select.build(site),
+            read_disturb=None if self.read_disturb is None else self.read_disturb.build(site),
             slices=self.slices,
             drift=None if self.drift is None else self.drift.build(site),
+            relaxation=tuple(effect.build(site) for effect in self.relaxation),
             read_noise=tuple(noise.build(site) for noise in self.read_noise),
             column_noise=None if self.column_noise is None else self.column_noise.build(site),
             faults=None if self.faults is None else self.faults.build(site),
@@ -185,11 +237,17 @@ class Device:
 
     Attributes:
         g_min, g_max: conductance range, siemens.
-        programming: noise of a write.
+        programming: noise of a write, or of one attempt of it.
+        write_verify: `programming` in attempts.
         granularity: siemens, twice the smallest change of a target that is written.
         cell: what a weight is.
+        site: where descriptions of single devices become tensors.
+        update, outer_product, refresh: of incremental writes.
+        endurance: of devices.
+        half_select, read_disturb: what devices suffer that nobody meant to write.
         slices: how many pairs hold a weight; None: one.
         drift: of what was written.
+        relaxation: what else happens to it, in order.
         read_noise: effects whose variances add.
         column_noise: share of a fully-on device's full-scale current, (C, 1, 1).
         faults: how chips are fabricated with them.
@@ -202,10 +260,19 @@ class Device:
     g_min: float
     g_max: float
     programming: Programming | None
+    write_verify: Verified | None
     granularity: float
     cell: Literal["pair", "reference"]
+    site: Site
+    update: PulsedUpdate | None
+    outer_product: OuterProduct
+    refresh: Refresh
+    endurance: Endurance | None
+    half_select: HalfSelected | None
+    read_disturb: ReadDisturbed | None
     slices: Slices | None
     drift: Drift | None
+    relaxation: tuple[ConductanceEffect, ...]
     read_noise: tuple[ReadNoise, ...]
     column_noise: Tensor | None
     faults: Fabrication | None
@@ -228,7 +295,7 @@ class Device:
     @cached_property
     def levels(self) -> tuple[ConductanceEffect, ...]:
         """What a device does to its conductance after a write, slow noise aside, in order."""
-        return () if self.drift is None else (self.drift,)
+        return (*(() if self.drift is None else (self.drift,)), *self.relaxation)
 
     @cached_property
     def effects(self) -> tuple[ConductanceEffect, ...]:
@@ -243,13 +310,17 @@ class Device:
     @property
     def numbers(self) -> int:
         """Standard normal numbers that the write of a device takes."""
-        programming = 0 if self.programming is None else self.programming.numbers
-        return programming + sum(effect.written for effect in self.effects)
+        programming = self.write_verify or self.programming
+        noisy = self.update is not None and max(values(self.update.write_noise)) > 0
+        written = sum(effect.written for effect in self.effects)
+        return (0 if programming is None else programming.numbers) + written + noisy
 
     @property
     def fabricated(self) -> int:
         """Standard normal numbers that a device takes at fabrication."""
-        return sum(effect.fabricated for effect in self.effects)
+        pulsed = 0 if self.update is None else self.update.fabricated
+        lives = 0 if self.endurance is None else self.endurance.fabricated
+        return sum(effect.fabricated for effect in self.effects) + pulsed + lives
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

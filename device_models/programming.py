@@ -9,8 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -69,6 +70,20 @@ class _Constant(Programming):
         return self.value
 
 
+@dataclass(frozen=True)
+class _Saturating(Programming):
+    value: Tensor  # siemens, (chips, 1, 1)
+    knee: float  # siemens
+
+    def sigma(self, target: Tensor) -> Tensor:
+        return saturating(target, self.knee).mul_(self.value)
+
+
+def saturating(g: Tensor, knee: float) -> Tensor:
+    """1 - exp(-G / knee), to full precision at small conductances too."""
+    return torch.expm1(g / -knee).neg_()
+
+
 class PolynomialProgramming(Description):
     """sigma = scale (G_max / reference) max(0, c0 + c1 r + c2 r^2 + ...), r = G_target / G_max."""
 
@@ -80,8 +95,8 @@ class PolynomialProgramming(Description):
     scale: PerChip[Factor] = 1.0
     """Factor on the spread, no unit; 1 is the published device."""
 
-    def build(self, site: Site) -> Programming:
-        scale = site.per_chip(self.scale, 2, "programming.scale") * (site.g_max / self.reference)
+    def build(self, site: Site, where: str = "programming") -> Programming:
+        scale = site.per_chip(self.scale, 2, f"{where}.scale") * (site.g_max / self.reference)
         return _Polynomial(self.coefficients, site.g_max, scale)
 
 
@@ -92,5 +107,22 @@ class ConstantProgramming(Description):
     sigma: PerChip[Conductance]
     """Standard deviation, a conductance."""
 
-    def build(self, site: Site) -> Programming:
-        return _Constant(site.per_chip(self.sigma, 2, "programming.sigma"))
+    def build(self, site: Site, where: str = "programming") -> Programming:
+        return _Constant(site.per_chip(self.sigma, 2, f"{where}.sigma"))
+
+
+class SaturatingProgramming(Description):
+    """sigma (1 - exp(-G_target / knee)): as measured on charge-trap memory (Agrawal et al., IEDM 2022)."""
+
+    kind: Literal["saturating"]
+    sigma: PerChip[Conductance]
+    """Standard deviation far above the knee, a conductance."""
+    knee: Conductance = Field(gt=0)
+    """Where the spread has reached 1 - 1/e of `sigma`, a conductance."""
+
+    def build(self, site: Site, where: str = "programming") -> Programming:
+        return _Saturating(site.per_chip(self.sigma, 2, f"{where}.sigma"), self.knee)
+
+
+Spread = Annotated[PolynomialProgramming | ConstantProgramming | SaturatingProgramming, Field(discriminator="kind")]
+"""A law of the spread about a target: that of a write, or that some time after one."""

@@ -9,6 +9,7 @@ Bounds are normal about the nominal ones, folded at the origin of the range, whi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from device_models.effect import Description, Site
-from device_models.pulse_response import Devices
+from device_models.pulse_response import Devices, PulseResponse
 from device_models.units import Factor, PerChip, Share, SignedFactor, values
 
 BASE_NUMBERS = 6
@@ -58,7 +59,7 @@ class Bounds(Description):
         return self.low + (g - site.g_min) * ((self.high - self.low) / (site.g_max - site.g_min))
 
 
-class PulsedUpdate(Description):
+class PulsedUpdate(Description, ABC):
     """What all families of pulse responses have in common; spreads are over devices, noise is over pulses."""
 
     dw_min: PerChip[Factor]
@@ -94,6 +95,10 @@ class PulsedUpdate(Description):
     def fabricated(self) -> int:
         """Standard normal numbers that the fabrication of a device takes."""
         return BASE_NUMBERS
+
+    @abstractmethod
+    def build(self, site: Site, numbers: Tensor) -> PulseResponse:
+        """Fabricate devices; numbers: standard normal, (C, `fabricated`, out, rows)."""
 
     def devices(self, site: Site, numbers: Tensor) -> Devices:
         """Fabricate.

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
+from device_models.programming import saturating
 from device_models.spectrum import Relaxation
-from device_models.units import PerChip, Share, SignedFactor
+from device_models.units import Conductance, PerChip, Share, SignedFactor
 
 
 class ReadNoise(ABC):
@@ -29,12 +30,15 @@ class ReadNoise(ABC):
 
     Attributes:
         uniform: whether the variance does not depend on the conductance; a product for it is then not needed.
+        power: of the input's magnitude, in full scales, with which the variance of a device's current grows: 2 where a
+            conductance fluctuates, 1 where the carriers of the current do, 0 where there is noise without a current.
         white: share of `variance` that is drawn anew in every pass.
         passing: what changes between passes and remembers; weights are shares of `variance`.
         slow: what outlives a step, or None.
     """
 
     uniform: bool = False
+    power: int = 2
     white: float = 1.0
     passing: tuple[Relaxation, ...] = ()
     slow: ConductanceEffect | None = None
@@ -88,6 +92,15 @@ class _Polynomial(ReadNoise):
         return total.clamp_(min=0).mul_(self.sigma).square_()
 
 
+@dataclass(frozen=True)
+class _Saturating(ReadNoise):
+    sigma: Tensor  # siemens, (chips, 1, 1)
+    knee: float  # siemens
+
+    def variance(self, g: Tensor, programmed: Tensor | None = None, state: State | None = None) -> Tensor:
+        return saturating(g, self.knee).mul_(self.sigma).square_()
+
+
 class AdditiveReadNoise(Description):
     """G_read = G + sigma G_max xi, xi ~ N(0, 1): the same for every conductance."""
 
@@ -121,3 +134,16 @@ class PolynomialReadNoise(Description):
 
     def build(self, site: Site) -> ReadNoise:
         return _Polynomial(self.coefficients, site.g_max, site.per_chip(self.sigma, 2, "read_noise.sigma") * site.g_max)
+
+
+class SaturatingReadNoise(Description):
+    """G_read = G + sigma (1 - exp(-G / knee)) xi, xi ~ N(0, 1)."""
+
+    kind: Literal["saturating"]
+    sigma: PerChip[Conductance]
+    """Standard deviation of one device's read far above the knee, a conductance."""
+    knee: Conductance = Field(gt=0)
+    """Where the spread has reached 1 - 1/e of `sigma`, a conductance."""
+
+    def build(self, site: Site) -> ReadNoise:
+        return _Saturating(site.per_chip(self.sigma, 2, "read_noise.sigma"), self.knee)

@@ -7,6 +7,9 @@
 | `Share`       | `1 %`              | float, 0.01                                 |
 | `Time`        | `20 s`, `250 ns`, `1 h`, `1 day` | float, seconds                |
 | `Resistance`  | `1 ohm`, `2.2 kohm`| float, ohms                                 |
+| `Temperature` | `300 K`, `85 degC` | float, kelvin                               |
+| `Energy`      | `1.1 eV`           | float, joules                               |
+| `Voltage`     | `0.2 V`            | float, volts                                |
 | `Factor`      | `1.5`              | float, not negative, no unit                |
 | `SignedFactor` | `-0.5`            | float, of either sign, no unit              |
 
@@ -142,6 +145,26 @@ def format_quantity(value: float, si: str, nice: str) -> str:
     return f"{number:f} {nice}" if 1e-4 <= abs(number) < 1e6 else f"{number:e} {nice}"
 
 
+def _parse_temperature(value: Any) -> float:
+    """Kelvin, or degrees Celsius: a scale with a zero of its own, which no factor converts."""
+    example = "300 K"
+    if not isinstance(value, str):
+        raise ValueError(f"needs a number and its unit as text (got {value!r}); for example {example!r}")
+    number, unit = split_quantity(value)
+    if not unit:
+        raise ValueError(f"the unit is missing (got {value!r}); for example {example!r}")
+    if unit not in ("K", "degC"):
+        raise ValueError(f"{unit!r} is no unit of temperature: K or degC (got {value!r}); for example {example!r}")
+    kelvin = float(number if unit == "K" else number + Decimal("273.15"))
+    if not 0 < kelvin < math.inf:
+        raise ValueError(f"must lie above absolute zero and be finite (got {value!r}); for example {example!r}")
+    return kelvin
+
+
+def _format_kelvin(value: float) -> str:
+    return format_quantity(float(value), "K", "K")
+
+
 def _quantity(si: str, nice: str, example: str, low: float | None, high: float | None, description: str) -> Any:
     def check(value: Any) -> float:
         result = parse_quantity(value, si, example)
@@ -165,6 +188,9 @@ if TYPE_CHECKING:
     Share = float
     Time = float
     Resistance = float
+    Temperature = float
+    Energy = float
+    Voltage = float
     Factor = float
     SignedFactor = float
 else:
@@ -173,5 +199,13 @@ else:
     Share = _quantity("%", "%", "1 %", 0.0, 1.0, "a share in percent")
     Time = _quantity("s", "s", "20 s", 0.0, None, "a time with its unit")
     Resistance = _quantity("ohm", "ohm", "1 ohm", 0.0, None, "a resistance with its unit")
+    Temperature = Annotated[
+        float,
+        BeforeValidator(_parse_temperature),
+        PlainSerializer(_format_kelvin, return_type=str),
+        WithJsonSchema({"type": "string", "description": "a temperature in K or degC", "examples": ["300 K"]}),
+    ]
+    Energy = _quantity("J", "eV", "1.1 eV", 0.0, None, "an energy with its unit")
+    Voltage = _quantity("V", "V", "0.2 V", 0.0, None, "a voltage with its unit")
     Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
     SignedFactor = Annotated[float, Field(allow_inf_nan=False)]

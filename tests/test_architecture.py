@@ -53,6 +53,7 @@ def test_public_names_are_these() -> None:
         "Slices",
         "UnitNoise",
         "load_profile",
+        "per_chip_uniform",
         "preset_names",
         "vector_gain",
     ]

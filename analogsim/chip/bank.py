@@ -53,6 +53,11 @@ class Bank:
         """Set the ranges by currents, by slice and block (C, reads, columns), in units of the pre-activations."""
         self.bounds = self.adc.ranges(currents)
 
+    @property
+    def smallest_bound(self) -> float | Tensor | None:
+        """The smallest range, for all chips or of each, (C, 1, 1); None before a calibration."""
+        return self.adc.bound if self.bounds is None else self.bounds.amin(dim=(1, 2, 3))[:, None, None]
+
     def state_dict(self) -> dict[str, Any]:
         """Errors and ranges, for a checkpoint; the tensors are live."""
         return {"errors": self.errors, "bounds": self.bounds}

@@ -11,14 +11,15 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from analogsim.chip.compensation import VECTORS
 from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping
 from analogsim.chip.units import STREAMS, Order, unit_noise
 from analogsim.network import Network
-from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerWrite, Limits, Pass, Periphery
+from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerPulses, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
-from device_models import Cells, DeviceProfile
+from device_models import Cells, DeviceProfile, per_chip_uniform
 
 
 class Trace(NamedTuple):
@@ -109,6 +110,8 @@ class Chip:
         self._unit_noise = built.unit_noise
         self._fixed_range = (mapping or Mapping()).range == "fixed"
         self._last_write = 0.0
+        self.reference_reads = 0
+        """Reads of each layer that compensation has cost so far."""
 
     def program(self, weights: Sequence[Tensor], *, now: float = 0.0) -> None:
         """Fix each layer's range by initial weights and write them.
@@ -126,23 +129,63 @@ class Chip:
             numbers, fabrication = self._programming_numbers(index), self._fabrication_numbers(index)
             crossbar.program(w.to(self.device, self.dtype), numbers, now, fabrication, self._fault_numbers(index))
 
-    def write(self, writes: Sequence[LayerWrite], *, now: float = 0.0) -> None:
-        """Write every layer towards its target.
+    def write(self, writes: Sequence[LayerWrite | LayerPulses], *, now: float = 0.0) -> None:
+        """Write every layer: towards its target, or by pulses.
 
         Args:
             writes: per layer.
             now: seconds; not before the last write.
+
+        Raises:
+            ValueError: pulses for devices whose profile has no update model.
         """
         self._check_time(now)
         self._last_write = now
         for index, (crossbar, write) in enumerate(zip(self._layers, writes, strict=True)):
-            crossbar.write(write.target, self._programming_numbers(index), now)
+            if isinstance(write, LayerPulses):
+                generators = self.streams.generators(Purpose.PULSES, index)
+                uniform = per_chip_uniform(generators, self.dtype, self.device)
+                normal = (
+                    partial(self._for_devices, purpose, index) for purpose in (Purpose.PULSES, Purpose.PROGRAMMING)
+                )
+                crossbar.pulse(write, uniform, next(normal), now, next(normal))
+            else:
+                crossbar.write(write.target, self._programming_numbers(index), now)
 
     def settle(self, now: float) -> None:
         """Let time pass until `now`, seconds, without a read: what the oracle shows is as of then."""
         self._check_time(now)
         for crossbar in self._layers:
             crossbar.settle(now)
+
+    def take_reference(self, now: float) -> None:
+        """Read known vectors at the time `now`, seconds: what layers give now is what `compensate` restores."""
+        for crossbar, level in self._reference_levels(now):
+            crossbar.compensation.take_reference(level)
+
+    def compensate(self, now: float) -> Tensor:
+        """Compensate drift: one digital factor per layer and chip from a read of known vectors at `now`, seconds.
+
+        Returns:
+            The factors, (C, layers). They hold for all reads until the next call.
+
+        Raises:
+            RuntimeError: there is no reference yet.
+        """
+        factors = []
+        for crossbar, level in self._reference_levels(now):
+            crossbar.compensation.compensate(level)
+            factors.append(crossbar.compensation.factor)
+        return torch.stack(factors, dim=1)
+
+    def _reference_levels(self, now: float) -> list[tuple[Crossbar, Tensor]]:
+        self._check_time(now)
+        self.reference_reads += VECTORS
+        levels = []
+        for index, crossbar in enumerate(self._layers):
+            draws = Draws(self.streams, Purpose.REFERENCE, index, 1, (True,))
+            levels.append((crossbar, crossbar.reference_level(draws, now)))
+        return levels
 
     def _check_time(self, now: float) -> None:
         if not self._last_write <= _finite(now):
@@ -217,12 +260,29 @@ class Chip:
             weights=tuple(crossbar.w_max.clone() if self._fixed_range else None for crossbar in self._layers),
             inputs=tuple(crossbar.input_limit for crossbar in self._layers),
             outputs=tuple(crossbar.output_limit for crossbar in self._layers),
+            steps=tuple(crossbar.weight_per_step for crossbar in self._layers),
         )
 
     @property
     def device_writes(self) -> Tensor:
         """Device pairs of which one or both were written since the first programming, (C,)."""
         return torch.stack([crossbar.device_writes for crossbar in self._layers]).sum(0)
+
+    @property
+    def pulses(self) -> Tensor:
+        """Pulses that incremental writes have given, (C,)."""
+        return torch.stack([crossbar.pulses for crossbar in self._layers]).sum(0)
+
+    @property
+    def attempts(self) -> Tensor:
+        """Mean number of programming attempts of a device in a write, the first programming included, (C,)."""
+        attempts, writes = torch.zeros(2, self.chips, dtype=torch.float64, device=self.device)
+        for cells in (cells for crossbar in self._layers for cells in crossbar.pair.sides):
+            if cells.attempts is None or cells.writes is None:
+                return torch.ones_like(attempts)
+            attempts += cells.attempts.sum(dim=(1, 2))
+            writes += cells.writes
+        return attempts / writes
 
     @property
     def saturated(self) -> Tensor:
@@ -240,12 +300,14 @@ class Chip:
             "streams": self.streams.state_dict(),
             "layers": [crossbar.state_dict() for crossbar in self._layers],
             "last_write": self._last_write,
+            "reference_reads": self.reference_reads,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on an equal chip that has been programmed."""
         self.streams.load_state_dict(state["streams"])
         self._last_write = state["last_write"]
+        self.reference_reads = state["reference_reads"]
         for crossbar, saved in zip(self._layers, state["layers"], strict=True):
             crossbar.load_state_dict(saved)
 

@@ -13,16 +13,20 @@ import torch
 from torch import Tensor
 
 from analogsim.chip.bank import Bank
+from analogsim.chip.compensation import Compensation, reference_vectors
 from analogsim.chip.draws import Draws
 from analogsim.chip.mapping import Mapping, to_conductances
 from analogsim.chip.operand import Operand
 from analogsim.chip.pair import Pair
 from analogsim.chip.product import Current, Reader
+from analogsim.chip.pulses import Uniform, pulse_counts, weight_per_step, worn_out_pairs
+from analogsim.port import LayerPulses
+from analogsim.randomness import Purpose
 from device_models import Cells, Device, vector_gain
 
 Sampling = Literal["column", "device"]
 
-_STATE = ("w_max", "target", "device_writes")
+_STATE = ("w_max", "target", "device_writes", "pulses")
 """Attributes that a checkpoint holds beside the devices' own state; what follows from these alone is recomputed."""
 
 Normal = Callable[[int], Tensor]
@@ -57,8 +61,10 @@ class Crossbar:
     Attributes:
         w_max: the weight that G_max stands for, (C, 1, 1) or (C, out, 1).
         pairs: the devices, by slice, the most significant first.
+        compensation: of their drift.
         device_writes: number of device pairs of which one or both were written since the first programming, (C,),
             int64.
+        pulses: given to pairs by incremental writes, (C,), int64.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Crossbar:
         self.pairs = [Pair(device, geometry.blocks) for _ in self._shares]
         self._banks = None if device.adc is None else (Bank(device.adc), Bank(device.adc))  # of either direction
         self._forward: list[Operand] | None = None
+        self.compensation = Compensation()
         self._now = 0.0
 
     @property
@@ -131,7 +138,10 @@ class Crossbar:
             pair.fabricate(numbers_of_faults, *weights.shape[1:])
         self.w_max = self._mapping.initial_range(weights)
         self.target = weights.clone()
+        self.compensation = Compensation()
         self.device_writes = torch.zeros(weights.shape[0], dtype=torch.int64, device=weights.device)
+        self.pulses = torch.zeros_like(self.device_writes)
+        self._activity: Tensor | None = None
         for sides, made in zip(self._sides(numbers), self._by_slice(fabrication), strict=True):
             both = (None, None) if made is None else made.unbind(2)
             for (cells, target, xi), own in zip(sides, both, strict=True):
@@ -170,6 +180,77 @@ class Crossbar:
             self.device_writes += written.sum(dim=(1, 2))
         self._settle(now)
 
+    @property
+    def pulse_numbers(self) -> int:
+        """Random numbers that an incremental write of a device takes."""
+        return self.pair.plus.pulse_numbers
+
+    def pulse(
+        self, write: LayerPulses, uniform: Uniform, normal: Normal, now: float = 0.0, programming: Normal | None = None
+    ) -> None:
+        """Incremental write: move the devices by pulses.
+
+        A pair steps up only: pulses that raise a weight go to G+, those that lower it to G-; where both have grown, the
+        pair is programmed anew, with `Device.numbers` more random numbers for each device. One device against a
+        reference steps both ways.
+
+        Args:
+            write: what is wanted.
+            uniform, normal: random numbers.
+            now: seconds.
+            programming: those of absolute writes.
+        """
+        d = self._device
+        step = self.weight_per_step
+        if step is None:
+            raise ValueError("these devices take no pulses: their profile has no `update`")
+        self.settle(now)
+        raising, lowering = pulse_counts(write, step, d, uniform)
+        numbers = normal(self.pulse_numbers) if self.pulse_numbers else None
+        plus, minus = (None, None) if numbers is None else numbers.unbind(2)
+        nothing = torch.zeros_like(raising)
+        if d.cell == "pair":
+            written = self.pair.plus.pulse(raising, nothing, plus, now)
+            written = written | self.pair.minus.pulse(lowering, nothing, minus, now)
+        else:
+            written = self.pair.plus.pulse(raising, lowering, plus, now)
+        self._settle(now)
+        if d.cell == "pair":
+            written = written | self._refresh(normal if programming is None else programming, now)
+        self.device_writes += written.sum(dim=(1, 2))
+        self.pulses += (raising + lowering).sum(dim=(1, 2), dtype=torch.float64).to(torch.int64)
+
+    def _refresh(self, normal: Normal, now: float) -> Tensor:
+        """Program pairs anew whose devices have both grown; their difference stays. Which, (C, out, rows)."""
+        d = self._device
+        worn = worn_out_pairs(self.pair.plus.drifted, self.pair.minus.drifted, d)
+        difference = self.pair.plus.drifted - self.pair.minus.drifted
+        numbers = normal(d.numbers) if d.numbers else None
+        xi = (None, None) if numbers is None else numbers.unbind(2)
+        for cells, sign, own in zip(self.pair.sides, (1, -1), xi, strict=True):
+            target = (sign * difference).clamp(min=0).add_(d.g_min).clamp_(max=d.g_max)
+            cells.write(torch.where(worn, target, cells.target), own, now)
+        self._settle(now)
+        return worn
+
+    @property
+    def weight_per_step(self) -> Tensor | None:
+        """Mean change of a weight by one pulse, (C, 1, 1) or (C, out, 1), or None."""
+        return weight_per_step(self._device, self.w_max)
+
+    def _expose(self, levels: Tensor, gain: Tensor | None, draws: Draws) -> None:
+        """Remember what a read does to the devices, for what comes next."""
+        share = levels.abs() if gain is None else (levels / gain).abs()
+        reads = draws.samples * len(draws.noisy) / (levels.shape[1] * levels.shape[2])
+        activity = share.sum(dim=(1, 2, 3)).mul_(reads / self._device.full_scale)
+        self._activity = activity if self._activity is None else self._activity + activity
+
+    def _disturb(self) -> None:
+        if self._activity is not None:
+            for cells in (cells for pair in self.pairs for cells in pair.sides):
+                cells.expose(self._activity)
+            self._activity = None
+
     def _sides(self, numbers: Tensor | None) -> Iterator[list[tuple[Cells, Tensor, Tensor | None]]]:
         """Both devices of the pairs of each slice, each with its target and its numbers."""
         d = self._device
@@ -186,8 +267,8 @@ class Crossbar:
         return None if dac is None or dac.scaling == "per_vector" else dac.range
 
     @property
-    def output_limit(self) -> float | None:
-        """Largest digitised result, or None where there is none, or none for all columns.
+    def output_limit(self) -> float | Tensor | None:
+        """Largest digitised result; (C,) where it is compensated or calibrated; None: there is none, or none for all.
 
         That is where several conversions add up to a result (tiles, phases, bits, slices), where vectors are scaled,
         where each column has a range or a digital correction of its own, and where units add noise afterwards.
@@ -199,7 +280,13 @@ class Crossbar:
         if d.dac is not None:
             conversions *= d.dac.reads
         per_vector = d.dac is not None and d.dac.scaling == "per_vector"
-        return None if conversions > 1 or per_vector else d.adc.bound
+        bound: float | Tensor | None = d.adc.bound
+        if d.adc.calibration is not None and d.adc.calibration.per == "layer" and self._banks is not None:
+            bound = None if self._banks[0].bounds is None else self._banks[0].bounds.flatten()
+        if conversions > 1 or per_vector or bound is None:
+            return None
+        factor = self.compensation.factor
+        return bound if factor is None else bound * factor
 
     def saturated(self) -> Tensor:
         """Share of weights that rest at the end of the range, (C,)."""
@@ -209,7 +296,14 @@ class Crossbar:
         """What the devices hold, for a checkpoint; the tensors are live."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _STATE}
         banks = [bank.state_dict() for bank in self._banks or ()]
-        return {**state, "pairs": [pair.state_dict() for pair in self.pairs], "banks": banks, "now": self._now}
+        return {
+            **state,
+            "pairs": [pair.state_dict() for pair in self.pairs],
+            "banks": banks,
+            "now": self._now,
+            "activity": self._activity,
+            "compensation": self.compensation.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on a crossbar that has been programmed."""
@@ -219,11 +313,14 @@ class Crossbar:
             pair.load_state_dict(saved)
         for bank, saved in zip(self._banks or (), state["banks"], strict=True):
             bank.load_state_dict(saved, self.target)
+        activity = state["activity"]
+        self._activity = None if activity is None else activity.to(self.target.device, copy=True)
+        self.compensation.load_state_dict(state["compensation"], self.target.device)
         self._settle(state["now"], wander=False)
 
     def settle(self, now: float) -> None:
-        """Let time pass until `now`, seconds: nothing to do unless devices age and time has passed."""
-        if self._device.ages and now != self._now:
+        """Let time pass until `now`, seconds: nothing to do unless devices age, or reads have disturbed them."""
+        if self._activity is not None or (self._device.ages and now != self._now):
             self._settle(now)
 
     def _settle(self, now: float, wander: bool = True) -> None:
@@ -232,6 +329,7 @@ class Crossbar:
         drawn = self._wander(sum(counts)) if self._wander is not None and sum(counts) else None
         each = [None] * len(self.pairs) if drawn is None else drawn.split(counts, dim=1)
         self._now, self._forward = now, None
+        self._disturb()
         for pair, numbers in zip(self.pairs, each, strict=True):
             pair.settle(now, numbers, self.w_max)
 
@@ -243,7 +341,8 @@ class Crossbar:
         Args:
             x: (C, S or 1, P or 1, B, rows); a 1 says that all samples, or passes, share the vectors.
             draws: noise for S samples and P passes.
-            analog_injection: (C, S, P, B, out), added to the column currents before the ADC.
+            analog_injection: (C, S, P, B, out), added to the column currents before the ADC, as large as the result
+                is to show it.
             now: seconds.
             calibrate: set the ranges of the ADCs by this read's currents, where they are calibrated.
 
@@ -254,6 +353,8 @@ class Crossbar:
         self.settle(now)
         dac = self._device.dac
         levels, gain = (x, None) if dac is None else dac.encode(x)
+        if self._device.read_disturb is not None and draws.purpose is Purpose.READ:
+            self._expose(levels, gain, draws)
         if self._forward is None:
             self._forward = self._merged(
                 [
@@ -262,7 +363,19 @@ class Crossbar:
                 ]
             )
         w_max = self.w_max.transpose(1, 2)
-        return levels, self._read(levels, gain, self._forward, draws, w_max, analog_injection, calibrate)
+        injected = None if analog_injection is None else self.compensation.undo(analog_injection)
+        y = self._read(levels, gain, self._forward, draws, w_max, injected, calibrate)
+        return levels, self.compensation.apply(y)
+
+    def reference_level(self, draws: Draws, now: float) -> Tensor:
+        """Sum of the absolute outputs under the reference vectors, without compensation, (C,)."""
+        d = self._device
+        bound = None if self._banks is None else self._banks[0].smallest_bound
+        x = reference_vectors(self.target, d.full_scale, bound)[:, None, None]
+        compensation, self.compensation = self.compensation, Compensation()
+        _, y = self.read(x, draws, None, now)
+        self.compensation = compensation
+        return y.abs().sum(dim=(1, 2, 3, 4))
 
     def read_transposed(
         self, vector: Tensor, inputs: int, draws: Draws, now: float = 0.0, calibrate: bool = False
@@ -297,7 +410,8 @@ class Crossbar:
                 for pair, share in zip(self.pairs, self._shares, strict=True)
             ]
         )
-        return self._read(levels, gain, operands, draws, largest, calibrate=calibrate)
+        y = self._read(levels, gain, operands, draws, largest, calibrate=calibrate)
+        return self.compensation.apply(y)
 
     def _merged(self, operands: list[Operand]) -> list[Operand]:
         """Slices as one where no ADC comes between them and their sum."""

@@ -83,6 +83,7 @@ class _Variances:
         self._fast = squares if exposure.white is None else exposure.white[..., block]
         alike = exposure.white is exposure.still
         self._still = self._fast if alike else squares if exposure.still is None else exposure.still[..., block]
+        self._exposure = exposure
 
     def of(self, source: Source) -> tuple[Tensor | None, Tensor | None]:
         """Of white noise, and of what stands still during a read; None where the source has none.
@@ -90,11 +91,21 @@ class _Variances:
         Each broadcastable to (C, S or 1, P or 1, B, columns).
         """
         fast = still = None
+        if source.power != 2:  # white, and of the current or of the line itself
+            return self._of_power(source), None
         if source.white:
             fast = self._product(self._fast, source)
         if source.still or source.passing:
             still = fast if fast is not None and self._still is self._fast else self._product(self._still, source)
         return fast, still
+
+    def _of_power(self, source: Source) -> Tensor:
+        exposure, block = self._exposure, self._block
+        if source.power == 0:
+            whole = source.variance[:, :, block].sum(2)[:, None, None, None]
+            return whole * (exposure.floor * exposure.full**2)
+        drive = exposure.levels[..., block].abs() * exposure.full
+        return self._product(drive if exposure.linear is None else exposure.linear[..., block], source)
 
     def _product(self, power: Tensor | None, source: Source) -> Tensor:
         assert power is not None
@@ -140,14 +151,24 @@ def device_by_device(exposure: Exposure, block: slice, operand: Operand, draws: 
         sd = sd if operand.scale is None else sd / operand.scale[:, None]
         return sd[:, :, block, :columns].transpose(2, 3)
 
-    sources = [(oriented(sd), passing, white) for sd, passing, white in operand.pair.deviations(operand.transposed)]
-    anew = [(fast, [sd.square() * white for sd, _, white in sources if white])]
+    seen = operand.pair.deviations(operand.transposed)
+    sources = [(oriented(sd), passing, white, power) for sd, passing, white, power in seen]
+
+    def variances(wanted: int) -> list[Tensor]:
+        return [sd.square() * white for sd, _, white, power in sources if white and power == wanted]
+
+    full = exposure.full
+    if isinstance(full, Tensor):
+        full = per_vector(full.expand_as(exposure.levels))
+    anew = [(fast, variances(2))]
+    for power, drive in ((1, (x.abs() * full).sqrt()), (0, torch.ones_like(x) * full)):
+        anew.append((drive, variances(power)))
     if operand.transposed:  # see Operand.backward
-        whole = [sd.square() * part.weight for sd, parts, _ in sources for part in parts]
-        anew = [(fast, anew[0][1] + whole)] if fast is still else [*anew, (still, whole)]
-        sources = [(sd, (), white) for sd, _, white in sources]
-    fresh = [(drive, torch.stack(variances).sum(0).sqrt()) for drive, variances in anew if variances]
-    remembering = [(sd * part.weight**0.5, part) for sd, parts, _ in sources for part in parts]
+        whole = [sd.square() * part.weight for sd, parts, _, _ in sources for part in parts]
+        anew.append((still, whole))
+        sources = [(sd, (), white, power) for sd, _, white, power in sources]
+    fresh = [(drive, torch.stack(each).sum(0).sqrt()) for drive, each in anew if each]
+    remembering = [(sd * part.weight**0.5, part) for sd, parts, _, _ in sources for part in parts]
     for chip, generator in enumerate(draws.streams.generators(draws.purpose, draws.layer)):
         for drive, sd in fresh:
             vectors, out = drive[chip].flatten(0, 2), noise[chip].flatten(0, 2)

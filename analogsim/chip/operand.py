@@ -49,7 +49,7 @@ class Operand:
             variance = variance if source.uniform else variance[:, :, :inputs]
             # Backward reads come one by one: from one to the next, what remembers is as good as white.
             still = sum(part.weight for part in source.passing)
-            sources.append(Source(variance.transpose(1, 2), source.white, (), still))
+            sources.append(Source(variance.transpose(1, 2), source.white, (), still, source.power))
         return cls(pair, weights[:, :, :inputs].transpose(1, 2), sources, share, scale, True)
 
     @classmethod

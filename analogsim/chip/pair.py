@@ -20,6 +20,7 @@ class Source(NamedTuple):
         variance: in weight units squared, (C, out, rows), or with ones where it is uniform.
         white: share of it that is drawn anew in every pass.
         passing: what changes between passes and remembers; weights are shares of the variance.
+        power: of the input with which it grows; see `ReadNoise`.
         still: share that is drawn anew in every read, but stands still while it lasts.
     """
 
@@ -27,6 +28,7 @@ class Source(NamedTuple):
     white: float = 1.0
     passing: tuple[Relaxation, ...] = ()
     still: float = 0.0
+    power: int = 2
 
     @property
     def uniform(self) -> bool:
@@ -121,15 +123,15 @@ class Pair:
             g = [self._by_tile(partial(wires.effective, backward=backward), each) for each in g]
             attenuation = (attenuation[0], attenuation[1])
         weights = (g[0] - g[1]).mul_(self._unit)
-        white: Tensor | None = None
+        white: dict[int, Tensor] = {}
         remembering = []
         for noise, (plus, minus) in self._variances(attenuation):
             variance = (plus + minus) * self._unit.square()
             if noise.passing:
-                remembering.append(Source(variance, noise.white, noise.passing))
+                remembering.append(Source(variance, noise.white, noise.passing, power=noise.power))
             else:
-                white = variance * noise.white + (0.0 if white is None else white)
-        return View(weights, [*([] if white is None else [Source(white)]), *remembering], attenuation)
+                white[noise.power] = variance * noise.white + white.get(noise.power, 0.0)
+        return View(weights, [*(Source(each, power=power) for power, each in white.items()), *remembering], attenuation)
 
     def _by_tile(self, law: Callable[[Tensor], Tensor], g: Tensor) -> Tensor:
         result = torch.empty_like(g)
@@ -153,11 +155,11 @@ class Pair:
                     both = [variance * a.square() for variance, a in zip(both, attenuation, strict=True)]
                 yield noise, both
 
-    def deviations(self, backward: bool) -> Iterator[tuple[Tensor, tuple[Relaxation, ...], float]]:
-        """(standard deviations of both devices (C, 2, out, rows), memory, white share) of each read noise."""
+    def deviations(self, backward: bool) -> Iterator[tuple[Tensor, tuple[Relaxation, ...], float, int]]:
+        """(standard deviations of both devices (C, 2, out, rows), memory, white share, power) of each read noise."""
         for noise, both in self._variances(self.view(backward).attenuation):
             sides = torch.stack([v.sqrt() * self._unit for v in both], 1)
-            yield sides.expand(-1, 2, *self.weights.shape[1:]), noise.passing, noise.white
+            yield sides.expand(-1, 2, *self.weights.shape[1:]), noise.passing, noise.white, noise.power
 
     def state_dict(self) -> dict[str, Any]:
         """What the devices hold, for a checkpoint; the tensors are live."""

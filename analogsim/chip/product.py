@@ -93,15 +93,17 @@ class Reader:
             injection: (C, S, P, B, columns), added to the currents before the ADC: of the first row-block, in all bits
                 and slices (their weights add up to 1), and in the first of two phases.
         """
-        blocks = self.blocks
+        blocks, full = self.blocks, 1.0 if gain is None else gain
         if self.bank is None and self.by_column:  # results are added unrounded: one current stands for all of them
-            exposure, amplifiers = (Exposure(levels), 1.0) if self.dac is None else self.dac.together(levels, gain)
+            exposure, amplifiers = (
+                (Exposure(levels, full=full), 1.0) if self.dac is None else self.dac.together(levels, gain)
+            )
             exposures, operands = [exposure], [Operand.together(operands)]
             amplifiers *= operands[0].amplifiers * len(blocks)
             column_sd = None if column_sd is None else column_sd * amplifiers**0.5
             blocks = [slice(None)]
         else:
-            exposures = [Exposure(levels)] if self.dac is None else self.dac.expose(levels, gain)
+            exposures = [Exposure(levels, full=full)] if self.dac is None else self.dac.expose(levels, gain)
         noisy = draws.any and (column_sd is not None or any(noise.in_a_read for noise in self.device.read_noise))
         places = list(product(exposures, enumerate(operands), enumerate(blocks)))
         noise = ByColumn(levels, operands[0], draws, column_sd, len(places)) if noisy and self.by_column else None

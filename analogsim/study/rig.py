@@ -11,7 +11,7 @@ from torch import Tensor
 from analogsim.chip import Chip, Trace
 from analogsim.clock import Clock
 from analogsim.network import Network, unclipped
-from analogsim.port import Access, AccessError, LayerWrite, Limits, Observation, Pass, Periphery
+from analogsim.port import Access, AccessError, LayerPulses, LayerWrite, Limits, Observation, Pass, Periphery
 from analogsim.randomness import Purpose
 from analogsim.tasks import Task
 
@@ -90,7 +90,7 @@ class Rig:
         self._require(Access.TRANSPOSED_READ)
         return self.chip.backward(output_vector, inputs, pre_activations, self._periphery, now=self.clock.now)
 
-    def write(self, writes: tuple[LayerWrite, ...]) -> None:
+    def write(self, writes: tuple[LayerWrite | LayerPulses, ...]) -> None:
         """Write every layer."""
         self.chip.write(writes, now=self.clock.now)
 

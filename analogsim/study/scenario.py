@@ -98,10 +98,26 @@ def resolve(data: Mapping[str, Any], where: str) -> Scenario:
         except ProfileError as error:
             first, *more = str(error).split("\n")  # a title and its faults, or a single sentence
             found += [f"chip.profile.{line.removeprefix('  - ')}" for line in more] or [f"chip.profile: {first}"]
+    if scenario is not None and profile:
+        found += dict.fromkeys(_impossible_writes(scenario, takes_pulses=profile.get("update") is not None))
     if found or scenario is None:
         raise ScenarioError(bulleted(f"{where} cannot be used:", found))
     section = scenario.chip.model_copy(update={"profile": profile, "overrides": {}})
     return scenario.model_copy(update={"chip": section, "quick": {}})
+
+
+def _impossible_writes(scenario: Scenario, takes_pulses: bool) -> Iterator[str]:
+    """Faults of arms whose optimiser writes by pulses."""
+    for name, arm in scenario.arms.items():
+        where, optimizer = (f"arms.{name}.optimizer", arm.optimizer) if arm.optimizer else ("train.optimizer", None)
+        writing = (optimizer or scenario.train.optimizer).writing
+        if writing != "absolute" and not takes_pulses:
+            yield (
+                f"{where}: {writing} writes by pulses, but the device profile has no `update`; take a profile with "
+                "one, or an optimiser such as adam, whose writes are absolute"
+            )
+        if writing == "in_memory" and arm.weight_normalisation is not None:
+            yield f"arms.{name}.weight_normalisation: cannot be kept by pulses; leave it out, or take mixed_precision"
 
 
 def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:

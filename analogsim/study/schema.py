@@ -172,6 +172,9 @@ class Train(Section):
     """Time that passes from one step to the next, such as `1 ms`: drift goes on meanwhile. 0 s: the clock stands."""
     later: tuple[Time, ...] = ()
     """Times after the end of training at which the chips are evaluated again, in rising order: `[1 s, 1 h, 1 day]`."""
+    drift_compensation: bool = Field(default=False, strict=True)
+    """Compensate the drift at these times: one digital factor per layer, from reads of known vectors then and at the
+    end of training."""
     chunk: PositiveInt | None = None
     """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no result."""
 
@@ -181,6 +184,12 @@ class Train(Section):
         if list(value) != sorted(set(value)):
             raise ValueError("must rise from each time to the next")
         return value
+
+    @model_validator(mode="after")
+    def _something_to_compensate(self) -> Self:
+        if self.drift_compensation and not self.later:
+            raise ValueError("drift_compensation acts at the times under `later`, and there are none; add some")
+        return self
 
     @field_validator("evaluate_every", "checkpoint_every")
     @classmethod

@@ -134,9 +134,22 @@ def test_limits_are_known_where_one_conversion_gives_the_result(chip_of: Any, pr
     assert limit() == limit(dac=dac) == limit(dac={**dac, "encoding": "pulse_width"}) == 3.0
     assert limit(adc={**adc, "gain_error": "5 %", "offset_error": 1.0, "nonlinearity": 2.0}) == 3.0
     assert limit(adc={**adc, "correction": {}}) is None
-    assert limit(adc=CALIBRATED | {"calibration": {"inputs": 5}}) is None
+    assert limit(adc=CALIBRATED) is None, "before it is calibrated"
     assert limit(dac={**dac, "polarity": "two_phase"}) is limit(dac={**dac, "encoding": "bit_serial"}) is None
     assert limit(slices={"count": 2, "bits": 3}) is limit(unit_noise={"kind": "gaussian", "sigma": 0.1}) is None
+
+
+@pytest.mark.parametrize("per", ["layer", "column"])
+def test_a_calibrated_limit_is_each_chips_own(chip_of: Any, profile_of: Any, inputs_of: Any, per: str) -> None:
+    chip = _calibrated(chip_of, profile_of, per)
+    chip.calibrate(inputs_of(3, 50, 6))
+    limit = chip.limits.outputs[0]
+    a = chip.forward(5 * inputs_of(3, 50, 6)).pre_activations[0]
+    if per == "column":
+        assert limit is None
+    else:
+        torch.testing.assert_close(limit, a.abs().amax((1, 2, 3, 4)), rtol=1e-12, atol=0)
+        assert len(limit.unique()) == 3
 
 
 # Calibrated ranges

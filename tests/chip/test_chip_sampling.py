@@ -74,6 +74,9 @@ BEFORE_ADC = {
         merge(preset_data("pcm"), {"adc": None, "dac": {"bits": 4, "range": 4, "encoding": "pulse_width"}})
     ),
     "bit-serial": Case(_driven("bit_serial", 4), tile=5),
+    "bit-serial-column": Case(
+        {"column_noise": {"sigma": "2 %"}, "dac": {"bits": 4, "range": 2, "encoding": "bit_serial"}}, tile=4
+    ),
     "two-phase-slices": Case({**_driven("voltage", 6, "two_phase"), "slices": {"count": 2, "bits": 2}}, tile=5),
     "reference": Case({**_driven("voltage", 7), "cell": "reference"}, mapping=Mapping("follow", "column")),
 }
