@@ -92,7 +92,8 @@ def together(levels: Tensor, full: float | Tensor, top: int, encoding: Encoding,
     for plane in _phase(levels, 1.0, full, top, encoding):
         power.add_(plane.levels.square(), alpha=plane.weight**2)
         amplifiers += plane.weight**2
-    return Together(Exposure(levels, 1.0, power, power), phases * amplifiers)
+    amplifiers *= phases
+    return Together(Exposure(levels, 1.0, power, power, full, power, amplifiers), amplifiers)
 
 
 def _phase(levels: Tensor, sign: float, full: float | Tensor, top: int, encoding: Encoding) -> Iterator[Exposure]:

@@ -273,7 +273,7 @@ class Crossbar:
 
     @property
     def output_limit(self) -> float | Tensor | None:
-        """Largest digitised result, (C,) where it is compensated; None where there is none, or none for all columns.
+        """Largest digitised result; (C,) where it is compensated or calibrated; None: there is none, or none for all.
 
         That is where several conversions add up to a result (tiles, phases, bits, slices), where vectors are scaled,
         where each column has a range or a digital correction of its own, and where units add noise afterwards.
@@ -285,10 +285,13 @@ class Crossbar:
         if d.dac is not None:
             conversions *= d.dac.reads
         per_vector = d.dac is not None and d.dac.scaling == "per_vector"
-        if conversions > 1 or per_vector or d.adc.bound is None:
+        bound: float | Tensor | None = d.adc.bound
+        if d.adc.calibration is not None and d.adc.calibration.per == "layer" and self._banks is not None:
+            bound = None if self._banks[0].bounds is None else self._banks[0].bounds.flatten()
+        if conversions > 1 or per_vector or bound is None:
             return None
         factor = self.compensation.factor
-        return d.adc.bound if factor is None else d.adc.bound * factor
+        return bound if factor is None else bound * factor
 
     def saturated(self) -> Tensor:
         """Share of weights that rest at the end of the range, (C,): of the targets, or of what pulses have made."""

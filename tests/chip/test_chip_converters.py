@@ -134,9 +134,22 @@ def test_limits_are_known_where_one_conversion_gives_the_result(chip_of: Any, pr
     assert limit() == limit(dac=dac) == limit(dac={**dac, "encoding": "pulse_width"}) == 3.0
     assert limit(adc={**adc, "gain_error": "5 %", "offset_error": 1.0, "nonlinearity": 2.0}) == 3.0
     assert limit(adc={**adc, "correction": {}}) is None
-    assert limit(adc=CALIBRATED | {"calibration": {"inputs": 5}}) is None
+    assert limit(adc=CALIBRATED) is None, "before it is calibrated"
     assert limit(dac={**dac, "polarity": "two_phase"}) is limit(dac={**dac, "encoding": "bit_serial"}) is None
     assert limit(slices={"count": 2, "bits": 3}) is limit(unit_noise={"kind": "gaussian", "sigma": 0.1}) is None
+
+
+@pytest.mark.parametrize("per", ["layer", "column"])
+def test_a_calibrated_limit_is_each_chips_own(chip_of: Any, profile_of: Any, inputs_of: Any, per: str) -> None:
+    chip = _calibrated(chip_of, profile_of, per)
+    chip.calibrate(inputs_of(3, 50, 6))
+    limit = chip.limits.outputs[0]
+    a = chip.forward(5 * inputs_of(3, 50, 6)).pre_activations[0]
+    if per == "column":
+        assert limit is None
+    else:
+        torch.testing.assert_close(limit, a.abs().amax((1, 2, 3, 4)), rtol=1e-12, atol=0)
+        assert len(limit.unique()) == 3
 
 
 # Calibrated ranges
@@ -180,6 +193,30 @@ def test_a_share_of_the_currents_lies_within_the_range(
     expected = currents.quantile(0.95, dim=1)
     # Noise of 1 % of G_max widens the law of the currents a little.
     torch.testing.assert_close(bounds.flatten(), expected, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("scaling", ["fixed", "per_vector"])
+def test_ranges_are_of_currents_behind_the_layers_before_and_of_vectors_at_full_scale(
+    chip_of: Any, profile_of: Any, inputs_of: Any, scaling: str
+) -> None:
+    adc = {"bits": 16, "range": "calibrated", "calibration": {"quantile": "100 %", "headroom": 1.0}}
+    dac = {"bits": 16, "range": 6, "scaling": scaling}
+    profile = profile_of(dac=dac, adc=adc, unit_noise={"kind": "bernoulli", "low": 2, "high": 2, "probability": "50 %"})
+    chip, x = chip_of(NETWORK, profile, 2), 0.1 * inputs_of(2, 300, 6)
+    chip.calibrate(x)
+    w = chip.oracle.weights
+    for index in range(2):
+        x = torch.nn.functional.pad(x, (0, 1), value=1.0)
+        a = torch.einsum("cbi,coi->cbo", x, w[index])
+        gain = x.abs().amax(2, keepdim=True) / 6 if scaling == "per_vector" else 1.0
+        bounds = [bank["bounds"].flatten() for bank in chip._layers[index].state_dict()["banks"]]
+        # Converters of 16 bits: their rounding is some 10^-4 of the largest current.
+        torch.testing.assert_close(bounds[0], (a / gain).abs().amax((1, 2)), rtol=1e-3, atol=0)
+        # Backward, a vector at full scale drives 6 times the largest weight at least, all columns together at most.
+        largest = w[index][:, :, :-1].abs()
+        assert (bounds[1] > 0.5 * 6 * largest.amax((1, 2))).all()
+        assert (bounds[1] <= 6 * largest.sum(1).amax(1) * 1.001).all()
+        x = torch.nn.functional.leaky_relu(a + 2, 0.01)
 
 
 def test_ranges_follow_the_calibrated_layers_before_and_repeat(

@@ -257,6 +257,20 @@ def test_a_reference_lies_in_the_middle_and_is_written_once(linear: Any, profile
         torch.testing.assert_close(chip.oracle.weights[0], w / 2, rtol=0, atol=1e-12)
 
 
+def test_a_change_of_range_leaves_references_alone(linear: Any, profile_of: Any) -> None:
+    programming = {"kind": "constant", "sigma": "0.5 uS"}
+    profile = profile_of(conductance={"min": "5 uS", "max": "25 uS"}, cell="reference", programming=programming)
+    chip = Chip(linear(INPUTS, OUTPUTS, bias=False), profile, CHIPS, dtype=torch.float64, mapping=Mapping("follow"))
+    w = _whole(CHIPS, OUTPUTS, INPUTS, seed=1)
+    chip.program([w])
+    g, reference = (cells.programmed for cells in chip.oracle.cells[0])
+    chip.write([LayerWrite(w / 2)])
+    plus, minus = chip.oracle.cells[0]
+    assert (plus.programmed != g).all(), "every weight's device is written anew"
+    assert torch.equal(minus.programmed, reference)
+    assert (chip.device_writes == OUTPUTS * INPUTS).all()
+
+
 def test_both_devices_of_a_weight_drift(linear: Any, profile_of: Any) -> None:
     drift = {"kind": "constant", "t0": "1 s", "mean": 0.1, "sd": 0.0}
     profile = profile_of(conductance={"min": "5 uS", "max": "25 uS"}, cell="reference", drift=drift)

@@ -50,12 +50,21 @@ def test_undriven_rows_have_thermal_noise_and_no_shot_noise(
     assert (_noise(shot, 0 * x) == 0).all()
 
 
-def _law(chip: Chip, layer: int, x: np.ndarray, full: np.ndarray | float, w_max: float, backward: bool) -> np.ndarray:
+def _law(
+    chip: Chip, layer: int, x: np.ndarray, full: np.ndarray | float, w_max: float, backward: bool, dac: Any
+) -> np.ndarray:
     """Variance of results (B, columns) from the currents: lines at x (B, lines) draw G V x / full."""
     plus, minus = (g[0].numpy() for g in chip.oracle.conductances[layer])
     g = (plus + minus)[:, : chip.network.layers[layer].inputs]
     g = g if backward else g.T
-    current = 4 * K_B * T * DF * g.sum(0) + 2 * Q * DF * V * (np.abs(x / full) @ g)
+    shares, reads = np.abs(x / full), 1.0  # of full scale, that carry a current; how often there is a floor
+    if dac is not None and dac.get("encoding") == "bit_serial":  # bits of codes up to 7, weighing 1/7, 2/7 and 4/7
+        codes, bits = np.rint(shares * 7).astype(int), 2.0 ** np.arange(3)
+        shares = ((codes[..., None] // bits % 2) * (bits / 7) ** 2).sum(-1)
+        reads = ((bits / 7) ** 2).sum()
+    if dac is not None and dac.get("polarity") == "two_phase":
+        reads = 2 * reads
+    current = 4 * K_B * T * DF * reads * g.sum(0) + 2 * Q * DF * V * (shares @ g)
     return current * (full / V) ** 2 * (w_max / 25e-6) ** 2
 
 
@@ -64,7 +73,17 @@ DAC = {"bits": 8, "range": 3.0}
 
 @pytest.mark.parametrize("sampling", ["column", "device"])
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-@pytest.mark.parametrize("dac", [None, DAC, {**DAC, "scaling": "per_vector"}])
+@pytest.mark.parametrize(
+    "dac",
+    [
+        None,
+        DAC,
+        {**DAC, "scaling": "per_vector"},
+        {**DAC, "encoding": "pulse_width", "polarity": "two_phase"},
+        {"bits": 4, "range": 3.0, "scaling": "per_vector", "encoding": "bit_serial"},
+        {"bits": 4, "range": 3.0, "encoding": "bit_serial", "polarity": "two_phase"},
+    ],
+)
 def test_variance_has_the_closed_form(
     profile_of: Any, weights_of: Any, sampling: Any, direction: str, dac: Any
 ) -> None:
@@ -89,7 +108,7 @@ def test_variance_has_the_closed_form(
     full: np.ndarray | float = 1.0 if dac is None else 3.0
     if backward or (dac is not None and "scaling" in dac):
         full = vectors.abs().amax(dim=1, keepdim=True).numpy()
-    law = _law(chip, layer, levels.numpy(), full, 2 * weights[layer].abs().max().item(), backward)
+    law = _law(chip, layer, levels.numpy(), full, 2 * weights[layer].abs().max().item(), backward, dac)
     # (n - 1) s^2 / sigma^2 is chi-square; at most 12 comparisons.
     ratio = y.reshape(n, 2, -1).numpy().var(axis=0, ddof=1) / law
     low, high = stats.chi2.isf([1 - 1e-7, 1e-7], n - 1) / (n - 1)
