@@ -20,7 +20,7 @@ from typing_extensions import Self
 from device_models.effect import Description, Site
 from device_models.limits import Limit
 from device_models.pulse_response import Devices, PulseResponse
-from device_models.units import Factor, PerChip, Share, SignedFactor
+from device_models.units import Factor, PerChip, Share, SignedFactor, values
 
 STEP = Limit(0, 1000, "it is a step within a range of order 1, and a device whose steps are 0 cannot learn", above=True)
 SPREAD = Limit(0, 10, "published spreads are below 1; beyond 10 devices have nothing in common")
