@@ -16,6 +16,7 @@ from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
 from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
+from analogsim.chip.pair import Pair
 from analogsim.chip.units import STREAMS, Order, unit_noise
 from analogsim.network import Network
 from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerPulses, LayerWrite, Limits, Pass, Periphery
@@ -471,4 +472,9 @@ class Oracle:
 
         With slices those of each, the most significant first.
         """
-        return tuple(tuple(cells for pair in crossbar.pairs for cells in pair.sides) for crossbar in self._layers)
+        return tuple(tuple(cells for pair in layer for cells in pair.sides) for layer in self.pairs)
+
+    @property
+    def pairs(self) -> tuple[tuple[Pair, ...], ...]:
+        """Per layer its device pairs, by slice; live."""
+        return tuple(tuple(crossbar.pairs) for crossbar in self._layers)

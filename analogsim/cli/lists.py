@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -92,6 +95,42 @@ def _print_profile(profile: DeviceProfile) -> None:
         if found:
             typer.echo(f"\n{title}")
             write(found)
+
+
+@profiles.command("plot")
+def plot_profile(
+    name: Annotated[str, typer.Argument(help="Name of a packaged profile, or path of a .yaml file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the page.")] = Path("."),
+    devices: Annotated[int, typer.Option("--devices", help="Devices to simulate at each point.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="Of all random numbers.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """A page of curves, measured on simulated devices: PNG and SVG; with --json the numbers, too."""
+    from analogsim.characterize import characterize, draw_page
+    from device_models import load_profile
+
+    for option, value, least in (("--devices", devices, 1), ("--seed", seed, 0)):
+        if value < least:
+            raise AnalogsimError(f"{option}: must not be below {least} (got {value})")
+    profile = load_profile(name)
+    stem = re.sub(r"[^\w.-]+", "-", profile.name)
+    files = [out / f"{stem}.{kind}" for kind in ("png", "svg")]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):  # before the work, not after it
+            pass
+        page = characterize(profile, devices, seed)
+        draw_page(page, files)
+    except OSError as error:
+        raise AnalogsimError(f"{out}: cannot be written: {error.strerror}; choose another folder with -o") from None
+    if as_json:
+        typer.echo(json.dumps({**page.to_data(), "files": [str(file) for file in files]}, indent=1))
+        return
+    for figure, value in page.figures:
+        typer.echo(f"{figure}: {value}")
+    for sentence in page.absent.values():
+        typer.echo(sentence)
+    typer.echo(f"page: {files[0]}, {files[1]}")
 
 
 @scenarios.command("list")
