@@ -89,9 +89,7 @@ AFTER_ADC = {
     "clipped": Case({"read_noise": {"sigma": "5 %"}, "adc": {"bits": 5, "range": 1.5}}, tile=5),
     "bit-serial": Case({**_driven("bit_serial", 4), "adc": {"bits": 5, "range": 5}}),
     "two-phase-pulse-width": Case({**_driven("pulse_width", 6, "two_phase"), "adc": {"bits": 6, "range": 4}}, tile=5),
-    "slices": Case(
-        {**_driven("voltage", 7), "slices": {"count": 2, "bits": 2}, "adc": {"bits": 6, "range": 6}}, tile=5
-    ),
+    "slices": Case({**_driven("voltage", 7), "slices": {"count": 2, "bits": 2}, "adc": {"bits": 6, "range": 6}}),
 }
 DIRECTIONS = ["forward", "backward"]
 SAMPLINGS = ["column", "device"]
