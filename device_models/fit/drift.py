@@ -1,0 +1,499 @@
+"""Drift exponents from conductances at several times after the write.
+
+A series of reads G_j at times t_j follows ln G_j = a - nu x_j + e_j, x_j = ln max(1, t_j / t0). Generalised least
+squares on contrasts (which know nothing of a) gives nu^ with variance v^2 h, and a residual sum of squares of n - 2
+degrees of freedom. Read noise e is white, or 1/f as in `device_models.fit.read_noise`; v = exp(k0 + k1 ln r) is its
+size in ln G.
+
+Exponents differ from device to device: nu = |m + s xi|. With u = m + s xi and a Gaussian error of variance w = v^2 h,
+nu^ has the density
+
+    p(nu^) = phi(nu^; m, s^2 + w) Phi(c+) + phi(nu^; -m, s^2 + w) Phi(c-)
+    c+-    = (+-m w + nu^ s^2) / sqrt(s^2 w (s^2 + w))
+
+So read noise is not mistaken for a spread of exponents, and the fold at zero is in the likelihood. All parameters are
+fitted together; a unit is a device. m and s are constant, or clip(slope ln r + offset, min, max): lines and bounds are
+added step by step while AIC falls, with ln(devices) in the place of 2 for each bound: where it sets in is a choice of its
+own, which costs more. Intervals of such laws are those of the profile likelihood, which has kinks and skews. A bound that no
+data reach is not fitted: there the law is held at its value at the end of the measured range.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import log_ndtr, ndtr, ndtri
+
+from device_models.errors import MeasurementError
+from device_models.fit.likelihood import Array, Maximum, Terms, climb, maximise, profile_interval
+from device_models.fit.read_noise import T_R, contrasts, flicker_factor
+from device_models.fit.result import (
+    ASSUMED,
+    AT_BOUND,
+    GIVEN,
+    NOT_DETERMINED,
+    Candidate,
+    Check,
+    Estimate,
+    Fit,
+    Picture,
+    estimate,
+    kolmogorov,
+    mean_by_group,
+    seconds,
+    spread_by_group,
+)
+from device_models.fit.tables import Series, Table, series
+
+SPAN = 3.0
+"""Conductances must span this factor before nu is fitted as a law in ln r."""
+REACH = 5
+"""Devices that must lie beyond a bound before it counts as determined."""
+SLOPED = 0.1
+"""Share of the devices that must lie on a line between two bounds."""
+FEW_DEVICES = 10
+_TINY = 1e-5
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """What the series tell of exponents and read noise: (n,) each."""
+
+    device: np.ndarray
+    r: Array
+    nu: Array
+    h: Array
+    degrees: Array
+    squares: Array
+    constant: Array
+    curvature: Array
+
+
+@dataclass(frozen=True)
+class _Law:
+    """Which parameters describe the mean and the spread of nu, before the two of the read noise."""
+
+    mean: tuple[str, ...]
+    sd: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.mean) + len(self.sd)
+
+    @property
+    def name(self) -> str:
+        return f"mean {_named(self.mean)}, spread {_named(self.sd)}"
+
+    def values(self, theta: Array, log_r: Array) -> tuple[Array, Array]:
+        """(m, s) at ln r."""
+        k = len(self.mean)
+        return _clipped(self.mean, theta[:k], log_r), _clipped(self.sd, theta[k : self.size], log_r)
+
+
+def _named(parameters: tuple[str, ...]) -> str:
+    if parameters == ("value",):
+        return "constant"
+    return " and ".join(["a line in ln r", *parameters[2:]]) if len(parameters) > 2 else "a line in ln r"
+
+
+def _clipped(parameters: tuple[str, ...], theta: Array, log_r: Array) -> Array:
+    named = dict(zip(parameters, theta, strict=True))
+    if "value" in named:
+        return np.full_like(log_r, named["value"])
+    line = named["slope"] * log_r + named["offset"]
+    return np.clip(line, named.get("min", 0.0), named.get("max", np.inf))
+
+
+def fit_drift(
+    tables: Sequence[Table], g_max: float, *, t0: float | None = None, t_r: float | None = None, law: str | None = None
+) -> Fit:
+    """Fit drift.
+
+    Args:
+        tables: of kind `drift`.
+        g_max: siemens.
+        t0: begin of the law, seconds; None: the earliest time measured.
+        t_r: duration of a read, seconds, for the correlation of 1/f noise; None: assumed.
+        law: `constant` or `logarithmic`; None: by AIC.
+
+    Raises:
+        MeasurementError: no series spans a time.
+    """
+    files = tuple(table.file for table in tables)
+    warnings: list[str] = []
+    every = series(tables)
+    start = t0 if t0 is not None else min(float(each.numbers["elapsed"][0]) for each in every)
+    usable = [each for each in every if (each.numbers["conductance"] > 0).all() and _span(each, start) > 0]
+    zero = sum(not (each.numbers["conductance"] > 0).all() for each in every)
+    if zero:
+        warnings.append(f"{zero} series with a conductance of zero left out: it has no logarithm")
+    if len(every) - zero > len(usable):
+        warnings.append(f"{len(every) - zero - len(usable)} series without two times after t0 left out")
+    if not usable:
+        raise MeasurementError(
+            f"{', '.join(files)}: no device has two conductances above zero at different times after t0 = {start:g} s"
+        )
+    early = sum(int((each.numbers["elapsed"] < start).sum()) for each in usable)
+    if early:
+        warnings.append(f"{early} reads before t0 = {start:g} s count as of t0, as in the profile's law")
+    duration = t_r if t_r is not None else min(T_R, *(float(np.diff(each.numbers["elapsed"]).min()) for each in usable))
+    kinds = {kind: _gather(usable, start, duration, g_max, kind) for kind in ("white", "flicker")}
+    spans = bool(kinds["white"].r.max() > SPAN * kinds["white"].r.min())
+    if law == "logarithmic" and not spans:
+        raise MeasurementError(f"--drift logarithmic: needs conductances that span a factor {SPAN:g}")
+    first = {kind: _first(lines) for kind, lines in kinds.items()}
+    noise = max(first, key=lambda kind: first[kind].loglik)
+    lines, steps = kinds[noise], [(_Law(("value",), ("value",)), first[noise])]
+    if spans and law != "constant":
+        steps += _climb(lines, steps[0], force=law == "logarithmic")
+    devices = len(np.unique(lines.device))
+    best, maximum = (
+        steps[-1] if law == "logarithmic" else min(steps, key=lambda step: _score(step[0], step[1].loglik, devices))
+    )
+    warnings += _warnings(lines, devices, spans, best, maximum, law)
+    part, estimates = _describe(best, maximum, lines, start, t0)
+    return Fit(
+        part="drift",
+        model=f"{'constant' if best.mean == best.sd == ('value',) else best.name}; reads: {noise} noise",
+        rule="law given, bounds by AIC" if law is not None else "least AIC, lines and bounds added step by step",
+        data=part,
+        estimates=tuple(estimates),
+        checks=_checks(lines, best, maximum),
+        warnings=tuple(warnings),
+        candidates=tuple(
+            Candidate(each.name, each.size + 2, _score(each, found.loglik, devices)) for each, found in steps
+        ),
+        devices=devices,
+        points=int(sum(len(each.numbers["elapsed"]) for each in usable)),
+        files=files,
+        picture=_picture(lines, best, maximum, g_max),
+    )
+
+
+def _score(law: _Law, loglik: float, devices: int) -> float:
+    """AIC with ln(devices) in the place of 2 for each bound."""
+    bounds = sum(name in ("min", "max") for name in law.mean + law.sd)
+    return 2 * (law.size + 2 - bounds) + math.log(devices) * bounds - 2 * loglik
+
+
+def _sloped(law: _Law, theta: Array, log_r: Array) -> bool:
+    """Whether a line between two bounds has enough devices on it; with fewer it is a step, which fits noise."""
+    k = len(law.mean)
+    for parameters, own in ((law.mean, theta[:k]), (law.sd, theta[k : law.size])):
+        if {"min", "max"} <= set(parameters):
+            named = dict(zip(parameters, own, strict=True))
+            line = named["slope"] * log_r + named["offset"]
+            if ((line > named["min"]) & (line < named["max"])).mean() < SLOPED:
+                return False
+    return True
+
+
+def _span(each: Series, t0: float) -> float:
+    x = np.log(np.maximum(each.numbers["elapsed"] / t0, 1))
+    return float(x.max() - x.min())
+
+
+def _gather(usable: Sequence[Series], t0: float, t_r: float, g_max: float, kind: str) -> _Lines:
+    """Generalised least squares of every series."""
+    _, device = np.unique(np.array([each.device for each in usable]), return_inverse=True)
+    factors: dict[bytes, Array] = {}
+    rows = []
+    for each in usable:
+        time, y = each.numbers["elapsed"], np.log(each.numbers["conductance"])
+        x, c = np.log(np.maximum(time / t0, 1)), contrasts(len(time))
+        key = time.tobytes()
+        if key not in factors:
+            factors[key] = flicker_factor(time, t_r) if kind == "flicker" else np.eye(len(time) - 1)
+        factor = factors[key]
+        zx, zy = np.linalg.solve(factor, np.stack([c @ x, c @ y], axis=1)).T
+        h = 1 / float(zx @ zx)
+        nu = -h * float(zx @ zy)
+        rest = zy + nu * zx
+        bend = np.linalg.solve(factor, c @ x**2)
+        bend = bend - zx * (h * float(zx @ bend))
+        size = math.sqrt(float(bend @ bend))
+        curvature = float(bend @ rest) / size if len(time) > 2 and size > 1e-9 else math.nan
+        target = each.numbers.get("target")
+        g = float(target[0]) if target is not None and target[0] > 0 else math.exp(float((y + nu * x).mean()))
+        constant = -float(np.log(np.diag(factor)).sum()) + 0.5 * math.log(h)
+        rows.append((g / g_max, nu, h, len(time) - 2, float(rest @ rest), constant, curvature))
+    columns = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
+    return _Lines(device, *columns)
+
+
+def _error(theta: Array, law: _Law, lines: _Lines) -> Array:
+    """Variance v^2 of the read noise in ln G."""
+    return np.exp(2 * (theta[law.size] + theta[law.size + 1] * np.log(lines.r)))
+
+
+def _terms(lines: _Lines, law: _Law) -> Terms:
+    """Log-likelihood of every device."""
+    log_r, noisy = np.log(lines.r), bool(lines.degrees.sum() > 0)
+
+    def terms(theta: Array) -> Array:
+        units = int(lines.device.max()) + 1
+        m, s = law.values(theta, log_r)
+        bounds = dict(zip(law.mean + law.sd, theta, strict=False))
+        if (s <= _TINY / 10).any() or (m < 0).any() or bounds.get("value", 0.0) < 0:
+            return np.full(units, -np.inf)
+        v2 = _error(theta, law, lines) if noisy else np.full_like(m, _TINY**2)
+        rest = -0.5 * lines.degrees * np.log(2 * math.pi * v2) - 0.5 * lines.squares / v2 + lines.constant
+        return np.bincount(lines.device, rest + _folded(lines.nu, m, s, v2 * lines.h), minlength=units)
+
+    return terms
+
+
+def _sizes(lines: _Lines, law: _Law) -> Array:
+    scale = max(float(np.median(np.abs(lines.nu))), float(np.std(lines.nu)), 1e-3)
+    return np.array([*(0.3 * scale for _ in range(law.size)), 0.3, 0.3])
+
+
+def _first(lines: _Lines) -> Maximum:
+    """The constant law."""
+    law = _Law(("value",), ("value",))
+    v = math.sqrt(max(float(lines.squares.sum()) / max(float(lines.degrees.sum()), 1.0), 1e-12))
+    typical, spread = float(np.median(np.abs(lines.nu))), max(float(np.std(lines.nu)), 1e-3)
+    starts = [np.array([typical, share * spread, math.log(v), 0.0]) for share in (1.0, 0.5)]
+    return maximise(_terms(lines, law), starts, _sizes(lines, law), sandwich=True)
+
+
+def _folded(nu: Array, m: Array, s: Array, w: Array) -> Array:
+    """Log density of |m + s xi| + sqrt(w) eta at nu."""
+    total, below = s**2 + w, np.sqrt(s**2 * w * (s**2 + w))
+    plus = -0.5 * (nu - m) ** 2 / total + log_ndtr((m * w + nu * s**2) / below)
+    minus = -0.5 * (nu + m) ** 2 / total + log_ndtr((-m * w + nu * s**2) / below)
+    return np.logaddexp(plus, minus) - 0.5 * np.log(2 * math.pi * total)
+
+
+def _climb(lines: _Lines, start: tuple[_Law, Maximum], *, force: bool) -> list[tuple[_Law, Maximum]]:
+    """Add lines and bounds step by step while the score falls."""
+    steps, here, devices = [], start, len(np.unique(lines.device))
+    log_r = np.log(lines.r)
+    while True:
+        tried = []
+        for law, starts in _larger(here, log_r):
+            theta, loglik = climb(_terms(lines, law), starts, _sizes(lines, law))
+            if _sloped(law, theta, log_r):
+                tried.append((_score(law, loglik, devices), law, theta))
+        if not tried:
+            return steps
+        _, law, theta = min(tried, key=lambda one: one[0])
+        best = (law, maximise(_terms(lines, law), [theta], _sizes(lines, law), sandwich=False))
+        needs_line = force and here[0].mean == ("value",)
+        if _score(law, best[1].loglik, devices) > _score(here[0], here[1].loglik, devices) - 1e-9 and not needs_line:
+            return steps
+        steps.append(best)
+        here = best
+
+
+def _larger(here: tuple[_Law, Maximum], log_r: Array) -> list[tuple[_Law, list[Array]]]:
+    """Laws with one feature more, and where to start them."""
+    law, theta, found = here[0], here[1].theta, []
+    k = len(law.mean)
+    ends = np.quantile(log_r, [0.2, 0.4, 0.6, 0.8])
+    for which, parameters, own in (("mean", law.mean, theta[:k]), ("sd", law.sd, theta[k : law.size])):
+        options: list[tuple[tuple[str, ...], list[Array]]] = []
+        if parameters == ("value",):
+            centre = float(np.mean(log_r))
+            tilts = (-0.15 * own[0], 0.15 * own[0])
+            options.append((("slope", "offset"), [np.array([b, own[0] - b * centre]) for b in tilts]))
+            for bound in ("min", "max"):  # flat on one side, a line on the other
+                bent = [np.array([2 * b, own[0] - 2 * b * at, own[0]]) for at in ends[::2] for b in tilts]
+                options.append((("slope", "offset", bound), bent))
+        else:
+            for bound in ("min", "max"):
+                if bound in parameters:
+                    continue
+                names = (*parameters, bound)
+                order = tuple(name for name in ("slope", "offset", "min", "max") if name in names)
+                options.append((order, [_bent(parameters, own, order, bound, at) for at in ends]))
+        for names, starts in options:
+            other = _Law(names, law.sd) if which == "mean" else _Law(law.mean, names)
+            rest = (theta[k:],) if which == "mean" else (theta[law.size :],)
+            head = () if which == "mean" else (theta[:k],)
+            found.append((other, [np.concatenate([*head, each, *rest]) for each in starts]))
+    return found
+
+
+def _bent(parameters: tuple[str, ...], own: Array, order: tuple[str, ...], bound: str, at: float) -> Array:
+    """A start where the line meets the new bound at ln r = at, steeper than before on the other side."""
+    named = dict(zip(parameters, own, strict=True))
+    value = named["slope"] * at + named["offset"]
+    named["slope"] *= 1.4
+    named["offset"] = value - named["slope"] * at
+    named[bound] = max(value, 2 * _TINY)
+    return np.array([named[name] for name in order])
+
+
+def _warnings(lines: _Lines, devices: int, spans: bool, best: _Law, maximum: Maximum, law: str | None) -> list[str]:
+    warnings = []
+    if devices < FEW_DEVICES:
+        warnings.append(f"{devices} device(s): the spread of nu over devices, and the error of its mean, are rough")
+    if lines.degrees.max() < 1:
+        warnings.append("two times a device: read noise cannot be told from the spread of nu, which holds both")
+    if not spans and law != "constant":
+        low, high = lines.r.min(), lines.r.max()
+        warnings.append(
+            f"conductances span r = {low:.3g} to {high:.3g} only: nu is taken as independent of conductance"
+        )
+    m, s = best.values(maximum.theta, np.log(lines.r))
+    error = np.sqrt(_error(maximum.theta, best, lines) * lines.h)
+    if np.median(error / s) > 2:
+        warnings.append("read noise hides the spread of nu: measure longer, or average more reads")
+    if (m < s).mean() > 0.5:
+        warnings.append(
+            "the mean of nu lies within its spread: mean and spread of |mean + sd xi| can hardly be told apart"
+        )
+    return warnings
+
+
+def _describe(
+    best: _Law, maximum: Maximum, lines: _Lines, start: float, t0: float | None
+) -> tuple[dict[str, Any], list[Estimate]]:
+    """The part as plain data, and its numbers."""
+    flag = ASSUMED if t0 is None else GIVEN
+    note = "the earliest time measured" if t0 is None else ""
+    estimates = [Estimate("drift.t0", start, unit="s", flag=flag, note=note)]
+    part: dict[str, Any] = {"kind": "constant", "t0": seconds(start)}
+    if best.mean == best.sd == ("value",):
+        for index, name in enumerate(("mean", "sd")):
+            part[name] = float(maximum.theta[index])
+            each = estimate(f"drift.{name}", maximum, index, low=0.0)
+            estimates.append(_at_zero(each))
+        return part, estimates
+    part["kind"] = "logarithmic"
+    at = 0
+    for name, parameters in (("mean", best.mean), ("sd", best.sd)):
+        own = [
+            _profiled(f"drift.{name}.{key}", lines, best, maximum, at + index) for index, key in enumerate(parameters)
+        ]
+        part[name], told = _clip(name, parameters, maximum.theta[at : at + len(parameters)], own, lines.r)
+        estimates += told
+        at += len(parameters)
+    return part, estimates
+
+
+def _profiled(path: str, lines: _Lines, law: _Law, maximum: Maximum, index: int) -> Estimate:
+    """The estimate of a parameter with the interval of its profile likelihood."""
+    plain = estimate(path, maximum, index)
+    low, high = profile_interval(_terms(lines, law), maximum, _sizes(lines, law), index)
+    if math.isinf(low) or math.isinf(high):
+        return Estimate(path, plain.value, flag=NOT_DETERMINED, note="the likelihood is flat along it")
+    return Estimate(path, plain.value, (high - low) / (2 * 1.959964), low, high)
+
+
+def _at_zero(each: Estimate) -> Estimate:
+    if each.value > 20 * _TINY:
+        return each
+    return Estimate(each.path, each.value, flag=AT_BOUND, note="no spread beyond read noise was found")
+
+
+def _clip(
+    name: str, parameters: tuple[str, ...], theta: Array, own: list[Estimate], r: Array
+) -> tuple[dict[str, float], list[Estimate]]:
+    """A clipped law as plain data; bounds that no data reach are held at the law's ends."""
+    log_r = np.log(r)
+    if parameters == ("value",):
+        value = float(theta[0])
+        note = "constant: AIC asks for no law in ln r"
+        fixed = Estimate(f"drift.{name}.slope", 0.0, note=note)
+        (fitted,) = own
+        plain = Estimate(**{**vars(fitted), "path": f"drift.{name}.offset", "note": note})
+        return {"slope": 0.0, "offset": value, "min": 0.0, "max": max(1.0, value)}, [fixed, plain]
+    named = dict(zip(parameters, (float(value) for value in theta), strict=True))
+    line = named["slope"] * log_r + named["offset"]
+    told = dict(zip(parameters, own, strict=True))
+    ends = _clipped(parameters, theta, np.array([log_r.min(), log_r.max()]))
+    for bound, default, beyond in (
+        ("min", float(ends.min()), line < named.get("min", -np.inf)),
+        ("max", float(ends.max()), line > named.get("max", np.inf)),
+    ):
+        if bound in named and beyond.sum() >= REACH:
+            continue
+        note = "no data reach it: held at the law's value at the end of the measured range"
+        if bound in named:
+            note = f"only {int(beyond.sum())} device(s) beyond it"
+        value = named.get(bound, max(default, 0.0))
+        named[bound] = value
+        told[bound] = Estimate(f"drift.{name}.{bound}", value, flag=NOT_DETERMINED, note=note)
+    return {key: named[key] for key in ("slope", "offset", "min", "max")}, [
+        told[key] for key in ("slope", "offset", "min", "max")
+    ]
+
+
+def _uniform(lines: _Lines, law: _Law, theta: Array) -> Array:
+    """Where each exponent lies in its distribution; uniform under the model."""
+    m, s = law.values(theta, np.log(lines.r))
+    error = np.sqrt(_error(theta, law, lines) * lines.h)
+    nodes, weights = np.polynomial.legendre.leggauss(80)
+    top = (np.abs(m) + 8 * s)[:, None]
+    nu = 0.5 * top * (nodes + 1)
+    density = np.exp(-0.5 * ((nu - m[:, None]) / s[:, None]) ** 2) + np.exp(
+        -0.5 * ((nu + m[:, None]) / s[:, None]) ** 2
+    )
+    density = density * weights
+    u = (density * ndtr((lines.nu[:, None] - nu) / error[:, None])).sum(1) / density.sum(1)
+    return np.clip(u, 1e-12, 1 - 1e-12)
+
+
+def _checks(lines: _Lines, law: _Law, maximum: Maximum) -> tuple[Check, ...]:
+    from scipy.stats import norm
+
+    checks: list[Check] = []
+    u = _uniform(lines, law, maximum.theta)
+    if len(u) >= 5:
+        checks.append(
+            kolmogorov(u, "exponents as modelled (KS)", "exponents have another distribution than |mean + sd xi|")
+        )
+    z = ndtri(u)
+    groups = np.searchsorted(np.quantile(lines.r, np.linspace(0, 1, 9)[1:-1]), lines.r).astype(np.float64)
+    checks += filter(
+        None,
+        (
+            mean_by_group(
+                z, groups, len(law.mean), "mean at each conductance (chi-square)", "the mean of nu misses the data"
+            ),
+            spread_by_group(
+                z**2,
+                np.ones(len(z)),
+                groups,
+                len(law.sd),
+                "spread at each conductance (chi-square)",
+                "the spread of nu misses the data",
+            ),
+        ),
+    )
+    bend = (lines.curvature / np.sqrt(_error(maximum.theta, law, lines)))[np.isfinite(lines.curvature)]
+    if len(bend) >= 5:
+        statistic = float(bend.mean() * math.sqrt(len(bend)) / max(1.0, float(bend.std())))
+        checks.append(
+            Check(
+                "decay is a power law (z)",
+                statistic,
+                float(2 * norm.sf(abs(statistic))),
+                "ln G bends in ln t: the decay is no power law from t0 on",
+            )
+        )
+    return tuple(checks)
+
+
+def _picture(lines: _Lines, law: _Law, maximum: Maximum, g_max: float) -> Picture:
+    line = np.geomspace(lines.r.min(), lines.r.max(), 200) if lines.r.max() > lines.r.min() else lines.r[:1].repeat(2)
+    m, s = law.values(maximum.theta, np.log(line))
+    return Picture(
+        x=lines.r * g_max * 1e6,
+        y=lines.nu,
+        line=line * g_max * 1e6,
+        centre=m,
+        low=np.maximum(m - 2 * s, 0),
+        high=m + 2 * s,
+        residuals=ndtri(_uniform(lines, law, maximum.theta)),
+        x_label="conductance, uS",
+        y_label="drift exponent",
+        band="two standard deviations over devices, read noise aside",
+        log_x=True,
+    )
