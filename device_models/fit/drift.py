@@ -13,9 +13,9 @@ nu^ has the density
 
 So read noise is not mistaken for a spread of exponents, and the fold at zero is in the likelihood. All parameters are
 fitted together; a unit is a device. m and s are constant, or clip(slope ln r + offset, min, max): lines and bounds are
-added step by step while AIC falls, with ln(devices) in the place of 2 for each bound: where it sets in is a choice of its
-own, which costs more. Intervals of such laws are those of the profile likelihood, which has kinks and skews. A bound that no
-data reach is not fitted: there the law is held at its value at the end of the measured range.
+added step by step while AIC falls, with ln(devices) in the place of 2 for each bound: where it sets in is a choice of
+its own, which costs more. Intervals of such laws are those of the profile likelihood, which has kinks and skews. A
+bound that no data reach is not fitted: there the law is held at its value at the end of the measured range.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from device_models.fit.result import (
     estimate,
     kolmogorov,
     mean_by_group,
+    quantile_groups,
     seconds,
     spread_by_group,
 )
@@ -226,8 +227,8 @@ def _gather(usable: Sequence[Series], t0: float, t_r: float, g_max: float, kind:
 
 
 def _error(theta: Array, law: _Law, lines: _Lines) -> Array:
-    """Variance v^2 of the read noise in ln G."""
-    return np.exp(2 * (theta[law.size] + theta[law.size + 1] * np.log(lines.r)))
+    """Variance v^2 of the read noise in ln G; never quite zero, as tables have digits."""
+    return _TINY**2 + np.exp(2 * (theta[law.size] + theta[law.size + 1] * np.log(lines.r)))
 
 
 def _terms(lines: _Lines, law: _Law) -> Terms:
@@ -242,7 +243,9 @@ def _terms(lines: _Lines, law: _Law) -> Terms:
             return np.full(units, -np.inf)
         v2 = _error(theta, law, lines) if noisy else np.full_like(m, _TINY**2)
         rest = -0.5 * lines.degrees * np.log(2 * math.pi * v2) - 0.5 * lines.squares / v2 + lines.constant
-        return np.bincount(lines.device, rest + _folded(lines.nu, m, s, v2 * lines.h), minlength=units)
+        return np.asarray(
+            np.bincount(lines.device, rest + _folded(lines.nu, m, s, v2 * lines.h), minlength=units), dtype=np.float64
+        )
 
     return terms
 
@@ -450,7 +453,7 @@ def _checks(lines: _Lines, law: _Law, maximum: Maximum) -> tuple[Check, ...]:
             kolmogorov(u, "exponents as modelled (KS)", "exponents have another distribution than |mean + sd xi|")
         )
     z = ndtri(u)
-    groups = np.searchsorted(np.quantile(lines.r, np.linspace(0, 1, 9)[1:-1]), lines.r).astype(np.float64)
+    groups = quantile_groups(lines.r, 8)
     checks += filter(
         None,
         (

@@ -8,7 +8,8 @@ With H the Hessian of -sum l_u at the maximum and s_u the gradient of l_u there,
 
 (D. A. Freedman, The American Statistician 60:299, 2006). The sandwich holds also where devices differ by more than the
 model says: the number of units, not that of points, sets the error. Of the two the larger is taken, as the sandwich
-scatters where units are few. Intervals then use Student's t of U - p degrees of freedom. Derivatives are central differences, with steps that follow the standard errors.
+scatters where units are few. Intervals then use Student's t of U - p degrees of freedom. Derivatives are central
+differences, with steps that follow the standard errors.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from device_models.fit.result import (
     estimate,
     kolmogorov,
     micro,
+    quantile_groups,
     spread_by_group,
 )
 from device_models.fit.tables import Table
@@ -145,7 +146,7 @@ def _maximise(target: Array, g: Array, device: np.ndarray, g_max: float, degree:
 
     def terms(theta: Array) -> Array:
         rows = _log_likelihood(theta, target, g, g_max)
-        return np.bincount(device, rows) if repeated else rows
+        return np.asarray(np.bincount(device, rows), dtype=np.float64) if repeated else rows
 
     return maximise(terms, starts, np.full(degree + 1, scale), sandwich=repeated)
 
@@ -178,7 +179,7 @@ def _checks(target: Array, g: Array, theta: Array, g_max: float) -> tuple[Check,
 
     u, above = _uniform(target, g, theta, g_max), g > 0
     checks = [kolmogorov(u, "errors are Gaussian (KS)", "errors have another distribution than a Gaussian")]
-    groups = _groups(target[above])
+    groups = quantile_groups(target[above], 10)
     z = ndtri(u)
     spread = spread_by_group(
         z**2,
@@ -212,13 +213,6 @@ def _checks(target: Array, g: Array, theta: Array, g_max: float) -> tuple[Check,
             )
         )
     return tuple(checks)
-
-
-def _groups(x: Array, most: int = 10) -> Array:
-    """Distinct values as groups, or, where there are many, tenths of the data."""
-    if len(np.unique(x)) <= 2 * most:
-        return x
-    return np.searchsorted(np.quantile(x, np.linspace(0, 1, most + 1)[1:-1]), x).astype(np.float64)
 
 
 def _picture(target: Array, g: Array, theta: Array, g_max: float) -> Picture:

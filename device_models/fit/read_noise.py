@@ -41,6 +41,7 @@ from device_models.fit.result import (
     estimate,
     kolmogorov,
     percent,
+    quantile_groups,
     seconds,
     spread_by_group,
 )
@@ -248,7 +249,7 @@ def _maximise(data: _Contrasts, model: _Model) -> Maximum:
             return np.full(int(data.device.max()) + 1, -np.inf)
         variance = model.law(data.g, theta) ** 2
         rows = -0.5 * (data.degrees * np.log(2 * math.pi * variance) + log_det + squares / variance)
-        return np.bincount(data.device, rows)
+        return np.asarray(np.bincount(data.device, rows), dtype=np.float64)
 
     start = np.array(model.start)
     starts = [start]
@@ -352,7 +353,7 @@ def _checks(data: _Contrasts, model: _Model, maximum: Maximum, found: Sequence[S
     spread = spread_by_group(
         squares,
         data.degrees,
-        _tenths(data.g),
+        quantile_groups(data.g, 10),
         len(model.parameters),
         "spread at each conductance (chi-square)",
         "the law in g misses the data, or devices differ",
@@ -376,10 +377,6 @@ def _checks(data: _Contrasts, model: _Model, maximum: Maximum, found: Sequence[S
             )
         )
     return tuple(checks)
-
-
-def _tenths(g: Array) -> Array:
-    return np.searchsorted(np.quantile(g, np.linspace(0, 1, 11)[1:-1]), g).astype(np.float64)
 
 
 def _picture(data: _Contrasts, model: _Model, maximum: Maximum) -> Picture:

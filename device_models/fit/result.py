@@ -168,6 +168,13 @@ def kolmogorov(uniform: Array, name: str, means: str) -> Check:
     return Check(name, float(found.statistic), float(found.pvalue), means)
 
 
+def quantile_groups(x: Array, most: int) -> Array:
+    """Groups for a test: distinct values where there are few, else quantiles of the data."""
+    if len(np.unique(x)) <= 2 * most:
+        return x
+    return np.asarray(np.searchsorted(np.quantile(x, np.linspace(0, 1, most + 1)[1:-1]), x), dtype=np.float64)
+
+
 def spread_by_group(
     squares: Array, degrees: Array, groups: Array, parameters: int, name: str, means: str
 ) -> Check | None:
