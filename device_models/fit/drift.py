@@ -54,8 +54,8 @@ SPAN = 3.0
 """Conductances must span this factor before nu is fitted as a law in ln r."""
 REACH = 5
 """Devices that must lie beyond a bound before it counts as determined."""
-SLOPED = 0.1
-"""Share of the devices that must lie on a line between two bounds."""
+TRIMMED = 0.15
+"""Share of the devices that must lie on either side of the place where a bound sets in."""
 FEW_DEVICES = 10
 _TINY = 1e-5
 
@@ -181,14 +181,16 @@ def _score(law: _Law, loglik: float, devices: int) -> float:
     return 2 * (law.size + 2 - bounds) + math.log(devices) * bounds - 2 * loglik
 
 
-def _sloped(law: _Law, theta: Array, log_r: Array) -> bool:
-    """Whether a line between two bounds has enough devices on it; with fewer it is a step, which fits noise."""
+def _inner(law: _Law, theta: Array, log_r: Array) -> bool:
+    """Whether bounds set in away from the ends of the data, where they fit noise (Andrews, Econometrica 61:821, 1993)."""
     k = len(law.mean)
     for parameters, own in ((law.mean, theta[:k]), (law.sd, theta[k : law.size])):
-        if {"min", "max"} <= set(parameters):
+        if len(parameters) > 2:
             named = dict(zip(parameters, own, strict=True))
             line = named["slope"] * log_r + named["offset"]
-            if ((line > named["min"]) & (line < named["max"])).mean() < SLOPED:
+            below, above = line < named.get("min", -np.inf), line > named.get("max", np.inf)
+            shares = [below.mean()] * ("min" in named) + [above.mean()] * ("max" in named)
+            if min(*shares, (~below & ~above).mean()) < TRIMMED:
                 return False
     return True
 
@@ -280,7 +282,7 @@ def _climb(lines: _Lines, start: tuple[_Law, Maximum], *, force: bool) -> list[t
         tried = []
         for law, starts in _larger(here, log_r):
             theta, loglik = climb(_terms(lines, law), starts, _sizes(lines, law))
-            if _sloped(law, theta, log_r):
+            if _inner(law, theta, log_r):
                 tried.append((_score(law, loglik, devices), law, theta))
         if not tried:
             return steps
