@@ -8,6 +8,8 @@ from pydantic import Field
 
 from device_models.drift import ConstantDrift, LogarithmicDrift
 from device_models.flicker_noise import FlickerNoise
+from device_models.linear_steps import ConstantStep, IdealUpdate, LinearStep, SoftBounds
+from device_models.nonlinear_steps import ExponentialStep, PowerStep
 from device_models.programming import ConstantProgramming, PolynomialProgramming
 from device_models.read_noise import AdditiveReadNoise, ProportionalReadNoise
 
@@ -25,3 +27,6 @@ EFFECTS = (
 ReadNoiseDescription = Annotated[AdditiveReadNoise | ProportionalReadNoise | FlickerNoise, Field(discriminator="kind")]
 ProgrammingDescription = Annotated[PolynomialProgramming | ConstantProgramming, Field(discriminator="kind")]
 DriftDescription = Annotated[LogarithmicDrift | ConstantDrift, Field(discriminator="kind")]
+UpdateDescription = Annotated[
+    IdealUpdate | ConstantStep | LinearStep | SoftBounds | ExponentialStep | PowerStep, Field(discriminator="kind")
+]

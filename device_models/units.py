@@ -7,6 +7,7 @@
 | `Share`       | `1 %`              | float, 0.01                                 |
 | `Time`        | `20 s`, `250 ns`, `1 h`, `1 day` | float, seconds                |
 | `Factor`      | `1.5`              | float, not negative, no unit                |
+| `SignedFactor` | `-0.5`            | float, of either sign, no unit              |
 
 `PerChip[T]` additionally admits `{each: [a, b, ...]}`: one value for each chip of a population.
 A value is written back so that reading it again gives the same float, bit for bit.
@@ -73,6 +74,11 @@ class _PerChipSchema:
         values = {"type": "array", "items": item, "minItems": 1}
         each = {"type": "object", "properties": {"each": values}, "required": ["each"], "additionalProperties": False}
         return {"anyOf": [item, each]}
+
+
+def values(value: T | Each[T]) -> tuple[T, ...]:
+    """All values that a per-chip parameter takes."""
+    return value.values if isinstance(value, Each) else (value,)
 
 
 UNION_TAGS = ("one", "per-chip")
@@ -163,9 +169,11 @@ if TYPE_CHECKING:
     Share = float
     Time = float
     Factor = float
+    SignedFactor = float
 else:
     Conductance = _quantity("S", "uS", "25 uS", 0.0, 1.0, "a conductance with its unit")
     SignedConductance = _quantity("S", "uS", "-1.2 uS", -1.0, 1.0, "a conductance with its unit, of either sign")
     Share = _quantity("%", "%", "1 %", 0.0, 1.0, "a share in percent")
     Time = _quantity("s", "s", "20 s", 0.0, None, "a time with its unit")
     Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    SignedFactor = Annotated[float, Field(allow_inf_nan=False)]
