@@ -21,7 +21,13 @@ from device_models.effect import Description, Site
 from device_models.errors import ProfileError, bulleted, faults
 from device_models.programming import Programming
 from device_models.read_noise import ReadNoise
-from device_models.registry import EFFECTS, DriftDescription, ProgrammingDescription, ReadNoiseDescription
+from device_models.registry import (
+    EFFECTS,
+    DriftDescription,
+    ProgrammingDescription,
+    ReadNoiseDescription,
+    UpdateDescription,
+)
 from device_models.slow_noise import SlowNoise
 from device_models.units import UNION_TAGS, Conductance
 
@@ -34,7 +40,7 @@ def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 def _holds(part: str | int | None) -> bool:
     """Whether an effect stands here: a place in a list of effects, or a field for one."""
-    return isinstance(part, int) or part in ("programming", "drift")
+    return isinstance(part, int) or part in ("programming", "drift", "update")
 
 
 _KINDS = {kind for effect in EFFECTS for kind in get_args(effect.model_fields["kind"].annotation)}
@@ -74,6 +80,8 @@ class DeviceProfile(Description):
     """A device is written only where its target moved by at least half of this conductance since its last write."""
     drift: DriftDescription | None = None
     """How conductances fall with the time since their last write."""
+    update: UpdateDescription | None = None
+    """How pulses move a device in an incremental write; absolute writes do not look at it."""
     read_noise: tuple[ReadNoiseDescription, ...] = ()
     """Noise of one device in one read. One effect, or a list of effects whose variances add."""
     column_noise: ColumnNoise | None = None

@@ -21,6 +21,12 @@ EFFECTS = (
     ConstantProgramming,
     LogarithmicDrift,
     ConstantDrift,
+    IdealUpdate,
+    ConstantStep,
+    LinearStep,
+    SoftBounds,
+    ExponentialStep,
+    PowerStep,
 )
 """All that have a `kind`."""
 

@@ -37,7 +37,7 @@ def fit(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Fit a device profile to measurements: programming spread, drift, read noise."""
+    """Fit a device profile to measurements: programming spread, drift, read noise, pulse response."""
     files = _files(out, force)
     from device_models.fit import fit_profile
     from device_models.fit.measured import Settings

@@ -182,7 +182,7 @@ def _score(law: _Law, loglik: float, devices: int) -> float:
 
 
 def _inner(law: _Law, theta: Array, log_r: Array) -> bool:
-    """Whether bounds set in away from the ends of the data, where they fit noise (Andrews, Econometrica 61:821, 1993)."""
+    """Whether bounds set in away from the ends of the data, where they fit noise (Andrews, Econometrica 1993)."""
     k = len(law.mean)
     for parameters, own in ((law.mean, theta[:k]), (law.sd, theta[k : law.size])):
         if len(parameters) > 2:

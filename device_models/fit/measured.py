@@ -10,6 +10,7 @@ from typing import Any
 from device_models.errors import MeasurementError
 from device_models.fit.drift import fit_drift
 from device_models.fit.programming import fit_programming
+from device_models.fit.pulses import bounds_of, fit_pulses
 from device_models.fit.read_noise import fit_read_noise
 from device_models.fit.result import ASSUMED, GIVEN, NOT_DETERMINED, Estimate, Fit, micro
 from device_models.fit.tables import Table, read_table
@@ -70,7 +71,7 @@ def fit_profile(
     origin = None if base is None else load_profile(base)
     found = _range(tables, origin, base, given.g_max)
     g_max = found[1].value / 1e6
-    fits = _fits(tables, g_max, given)
+    fits = _fits(tables, found[0].value / 1e6, g_max, given)
     data: dict[str, Any] = {} if origin is None else origin.to_data()
     parts = {fit.part: fit.data for fit in fits}
     data.update(
@@ -90,12 +91,10 @@ def fit_profile(
     return Measured(DeviceProfile.from_data(data, "the fitted profile"), tuple(fits), found, tuple(warnings))
 
 
-def _fits(tables: Sequence[Table], g_max: float, given: Settings) -> list[Fit]:
+def _fits(tables: Sequence[Table], g_min: float, g_max: float, given: Settings) -> list[Fit]:
     kinds = {
         kind: [table for table in tables if table.kind == kind] for kind in ("programmed", "drift", "reads", "pulses")
     }
-    if kinds["pulses"]:
-        raise MeasurementError(f"{kinds['pulses'][0].file}: tables of pulses cannot be fitted yet")
     fits = []
     if kinds["programmed"]:
         fits.append(fit_programming(kinds["programmed"], g_max, given.degree))
@@ -105,6 +104,8 @@ def _fits(tables: Sequence[Table], g_max: float, given: Settings) -> list[Fit]:
         t0 = t0 if t0 is not None else next(each.value for each in fits[-1].estimates if each.path == "drift.t0")
     if kinds["reads"]:
         fits.append(fit_read_noise(kinds["reads"], g_max, t_r=given.t_r, t0=t0, model=given.read_noise))
+    if kinds["pulses"]:
+        fits.append(fit_pulses(kinds["pulses"], g_min, g_max))
     return fits
 
 
@@ -123,6 +124,13 @@ def _range(
         return low, Estimate("conductance.max", g_max * 1e6, unit="uS", flag=GIVEN)
     if origin is not None:
         return low, Estimate("conductance.max", origin.conductance.max * 1e6, unit="uS", flag=GIVEN, note=f"of {base}")
+    vanish = bounds_of(tables) if all(table.kind == "pulses" for table in tables) else None
+    if vanish is not None:
+        note = "where steps vanish, on average over devices; taken as known by the errors of the other numbers"
+        return (
+            Estimate("conductance.min", vanish[0] * 1e6, unit="uS", note=note),
+            Estimate("conductance.max", vanish[1] * 1e6, unit="uS", note=note),
+        )
     for column, note in (
         ("target", "the largest target; --g-max says it"),
         ("conductance", "the largest conductance seen; --g-max says it"),

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from scipy.special import sici
 
+from device_models.effect import Site
 from device_models.fit.likelihood import Array
 from device_models.flicker_noise import FlickerNoise
 from device_models.profile import DeviceProfile
@@ -25,6 +26,8 @@ _HEADERS = {
     "time": "time [s]",
     "elapsed": "elapsed [s]",
     "target": "target [uS]",
+    "pulse": "pulse",
+    "direction": "direction",
     "conductance": "conductance [uS]",
 }
 
@@ -57,6 +60,26 @@ def drift(profile: DeviceProfile, targets: Array, elapsed: Array, rng: np.random
     return {"device": table["device"], "target": np.repeat(targets, len(elapsed)), **table}
 
 
+def pulses(profile: DeviceProfile, devices: int, directions: Array, rng: np.random.Generator) -> dict[str, Array]:
+    """Conductances before and after each of a train of pulses (n,), 1 up or -1 down, from the middle of the range."""
+    assert profile.update is not None
+    site = Site(1, profile.conductance.min, profile.conductance.max, torch.device("cpu"), torch.float64)
+    response = profile.update.build(site, _numbers((profile.update.fabricated, 1, devices), rng))
+    u = response.start(torch.full((1, 1, devices), profile.update.bounds.origin, dtype=torch.float64)).hidden
+    states = [u]
+    for direction in directions:
+        xi = _numbers((1, devices), rng)
+        states.append(response.pulse(states[-1], torch.full_like(u, float(direction)), xi))
+    g = torch.stack([profile.update.bounds.to_conductance(state, site) for state in states]).numpy()[:, 0, 0]
+    train = np.concatenate([directions[:1], directions])
+    return {
+        "device": np.repeat(np.arange(devices, dtype=np.float64), len(train)),
+        "pulse": np.tile(np.arange(len(train), dtype=np.float64), devices),
+        "direction": np.tile(train, devices),
+        "conductance": g.T.ravel(),
+    }
+
+
 def write_table(path: Path, columns: dict[str, Array], comments: Sequence[str] = ()) -> None:
     """Write a table as CSV, conductances in microsiemens."""
     names = list(columns)
@@ -66,6 +89,8 @@ def write_table(path: Path, columns: dict[str, Array], comments: Sequence[str] =
         for name, value in zip(names, row, strict=True):
             if name == "device":
                 cells.append(f"d{int(value)}")
+            elif name == "direction":
+                cells.append("up" if value > 0 else "down")
             else:
                 cells.append(f"{value * 1e6:.6g}" if name in ("target", "conductance") else f"{value:.9g}")
         lines.append(",".join(cells))
@@ -80,6 +105,10 @@ def _tidy(n: int, axis: dict[str, Array], y: Array) -> dict[str, Array]:
 
 def _normal(shape: tuple[int, ...], rng: np.random.Generator) -> torch.Tensor:
     return torch.from_numpy(rng.standard_normal(shape))[None, None]
+
+
+def _numbers(shape: tuple[int, ...], rng: np.random.Generator) -> torch.Tensor:
+    return torch.from_numpy(rng.standard_normal(shape))[None]
 
 
 def _noise(

@@ -12,6 +12,7 @@ from device_models import DeviceProfile, load_profile
 from device_models.fit import Fit, Table, synthetic
 from device_models.fit.drift import fit_drift
 from device_models.fit.programming import fit_programming
+from device_models.fit.pulses import fit_pulses
 from device_models.fit.read_noise import fit_read_noise
 
 US = 1e-6
@@ -73,6 +74,24 @@ def plain_drift_case(rng: np.random.Generator, devices: int) -> tuple[Fit, dict[
     return found, {"drift.mean": 0.1, "drift.sd": 0.05}
 
 
+def pulses_case(rng: np.random.Generator, devices: int) -> tuple[Fit, dict[str, float]]:
+    """Soft bounds: three rounds of 40 pulses up and 40 down."""
+    truth = {
+        "dw_min": 0.02,
+        "device_to_device": 0.2,
+        "asymmetry": 0.05,
+        "asymmetry_spread": 0.03,
+        "cycle_to_cycle": 0.3,
+    }
+    bounds = {"low_spread": 0.1, "high_spread": 0.1}
+    known = profile(update={"kind": "soft_bounds", **truth, "bounds": bounds})
+    train = synthetic.pulses(known, devices, np.tile(np.repeat([1.0, -1.0], 40), 3), rng)
+    found = fit_pulses([table("pulses", train)], known.conductance.min, known.conductance.max)
+    return found, {
+        f"update.{name}": value for name, value in {**truth, **{f"bounds.{k}": v for k, v in bounds.items()}}.items()
+    }
+
+
 @pytest.fixture(scope="session")
 def lab() -> SimpleNamespace:
     """Tables in memory, and cases whose truth is known: each returns (fit, truth by path)."""
@@ -83,4 +102,5 @@ def lab() -> SimpleNamespace:
         read_noise=read_noise_case,
         drift=drift_case,
         plain_drift=plain_drift_case,
+        pulses=pulses_case,
     )

@@ -39,6 +39,7 @@ CASES = {
     "read noise, reram": lambda lab: lambda rng: lab.read_noise("reram", rng, 60),
     "read noise, pcm": lambda lab: lambda rng: lab.read_noise("pcm", rng, 60),
     "drift, constant law": lambda lab: lambda rng: lab.plain_drift(rng, 100),
+    "pulses, soft bounds": lambda lab: lambda rng: lab.pulses(rng, 50),
 }
 SLOW = {**CASES, "drift, pcm": lambda lab: lambda rng: lab.drift(rng, 1600)}
 
