@@ -92,16 +92,17 @@ def maximise(terms: Terms, starts: list[Array], sizes: Array, *, sandwich: bool)
     return Maximum(theta, loglik, covariance * larger[:, None] * larger, left_open, float(units - p))
 
 
-def climb(terms: Terms, starts: list[Array], sizes: Array) -> tuple[Array, float]:
-    """The highest point reached from several starts, and the log-likelihood there; see `maximise`."""
-    return max((_ascend(terms, start, sizes) for start in starts), key=lambda found: found[1])
+def climb(terms: Terms, starts: list[Array], sizes: Array, most: int = 3) -> tuple[Array, float]:
+    """The highest point reached from the `most` best of several starts, and the log-likelihood there; see `maximise`."""
+    ranked = sorted(starts, key=lambda start: -_total(terms, start))[:most]
+    return max((_ascend(terms, start, sizes) for start in ranked), key=lambda found: found[1])
 
 
 def lost(terms: Terms, top: Maximum, sizes: Array, index: int, value: float, near: Array) -> tuple[float, Array]:
     """Twice the log-likelihood lost when a parameter is held at `value` and the others give way.
 
     Args:
-        near: where to begin (p,), beside the maximum itself.
+        near: where to begin (p,); where that loses much, once more from the maximum itself.
 
     Returns:
         What is lost, and the parameters (p,) that lose the least.
@@ -113,7 +114,10 @@ def lost(terms: Terms, top: Maximum, sizes: Array, index: int, value: float, nea
         theta[free] = inner
         return terms(theta)
 
-    inner, loglik = climb(held, [near[free], top.theta[free]], sizes[free])
+    inner, loglik = climb(held, [near[free]], sizes[free])
+    if 2 * (top.loglik - loglik) >= _CHI2 and near is not top.theta:  # more than would be believed without a second try
+        again, better = climb(held, [top.theta[free]], sizes[free])
+        inner, loglik = (again, better) if better > loglik else (inner, loglik)
     theta = np.full(len(sizes), value)
     theta[free] = inner
     return 2 * (top.loglik - loglik), theta

@@ -36,17 +36,21 @@ CASES = {
     "programming, pcm": lambda lab: lambda rng: lab.programming("pcm", rng, 40),
     "programming, reram": lambda lab: lambda rng: lab.programming("reram", rng, 40),
     "read noise, noisy": lambda lab: lambda rng: lab.read_noise("noisy", rng, 60),
-    "read noise, reram": lambda lab: lambda rng: lab.read_noise("reram", rng, 60),
     "read noise, pcm": lambda lab: lambda rng: lab.read_noise("pcm", rng, 60),
     "drift, constant law": lambda lab: lambda rng: lab.plain_drift(rng, 100),
-    "pulses, soft bounds": lambda lab: lambda rng: lab.pulses(rng, 50),
+    "pulses, soft bounds": lambda lab: lambda rng: lab.pulses(rng, 25),
 }
-SLOW = {**CASES, "drift, pcm": lambda lab: lambda rng: lab.drift(rng, 1600)}
+SLOW = {
+    **CASES,
+    "read noise, reram": lambda lab: lambda rng: lab.read_noise("reram", rng, 60),
+    "pulses, soft bounds": lambda lab: lambda rng: lab.pulses(rng, 50),
+    "drift, pcm": lambda lab: lambda rng: lab.drift(rng, 1600),
+}
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_intervals_cover_the_truth(name: str, lab: SimpleNamespace) -> None:
-    n = 40
+    n = 25
     counts = _covered(CASES[name](lab), n, 1)
     assert counts
     for path, (hit, fitted) in counts.items():
