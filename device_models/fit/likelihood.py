@@ -93,7 +93,7 @@ def maximise(terms: Terms, starts: list[Array], sizes: Array, *, sandwich: bool)
 
 
 def climb(terms: Terms, starts: list[Array], sizes: Array, most: int = 3) -> tuple[Array, float]:
-    """The highest point reached from the `most` best of several starts, and the log-likelihood there; see `maximise`."""
+    """The highest point reached from the `most` best starts, and the log-likelihood there; see `maximise`."""
     ranked = sorted(starts, key=lambda start: -_total(terms, start))[:most]
     return max((_ascend(terms, start, sizes) for start in ranked), key=lambda found: found[1])
 

@@ -75,7 +75,7 @@ def plain_drift_case(rng: np.random.Generator, devices: int) -> tuple[Fit, dict[
 
 
 def pulses_case(rng: np.random.Generator, devices: int) -> tuple[Fit, dict[str, float]]:
-    """Soft bounds: three rounds of 40 pulses up and 40 down."""
+    """Soft bounds: 40 pulses up, 80 down, 80 up, 40 down."""
     truth = {
         "dw_min": 0.02,
         "device_to_device": 0.2,
@@ -85,7 +85,7 @@ def pulses_case(rng: np.random.Generator, devices: int) -> tuple[Fit, dict[str, 
     }
     bounds = {"low_spread": 0.1, "high_spread": 0.1}
     known = profile(update={"kind": "soft_bounds", **truth, "bounds": bounds})
-    train = synthetic.pulses(known, devices, np.tile(np.repeat([1.0, -1.0], 40), 3), rng)
+    train = synthetic.pulses(known, devices, np.repeat([1.0, -1.0, 1.0, -1.0], [40, 80, 80, 40]), rng)
     found = fit_pulses([table("pulses", train)], known.conductance.min, known.conductance.max)
     return found, {
         f"update.{name}": value for name, value in {**truth, **{f"bounds.{k}": v for k, v in bounds.items()}}.items()

@@ -44,7 +44,7 @@ SLOW = {
     **CASES,
     "read noise, reram": lambda lab: lambda rng: lab.read_noise("reram", rng, 60),
     "pulses, soft bounds": lambda lab: lambda rng: lab.pulses(rng, 50),
-    "drift, pcm": lambda lab: lambda rng: lab.drift(rng, 1600),
+    "drift, pcm": lambda lab: lambda rng: lab.drift(rng, 1000),
 }
 
 
