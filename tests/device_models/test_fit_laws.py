@@ -13,10 +13,11 @@ import pytest
 from scipy import integrate, special, stats
 
 from device_models.fit import Fit, synthetic
-from device_models.fit.drift import _folded, fit_drift
+from device_models.fit.drift import _clip, _folded, fit_drift
 from device_models.fit.likelihood import maximise, profile_interval
 from device_models.fit.programming import fit_programming
 from device_models.fit.read_noise import contrasts, fit_read_noise, flicker_factor
+from device_models.fit.result import Estimate
 
 Z, US = 5.0, 1e-6
 
@@ -343,3 +344,13 @@ def test_a_decay_that_is_no_power_law_is_found_out(lab: SimpleNamespace) -> None
     assert {check.name: check.p for check in fit.checks}["decay is a power law (z)"] < 1e-6
     fit, _ = lab.plain_drift(rng, 40)
     assert {check.name: check.p for check in fit.checks}["decay is a power law (z)"] > 1e-4
+
+
+def test_a_bound_that_few_devices_reach_is_not_determined() -> None:
+    theta, r = np.array([-0.02, 0.02, 0.05]), np.concatenate([np.full(20, 0.1), np.full(4, 0.5)])
+    told = [Estimate(f"drift.mean.{key}", value) for key, value in zip(("slope", "offset", "min"), theta, strict=True)]
+    for few, flag in ((r, "not determined"), (np.append(r, 0.5), "")):  # 4 devices lie beyond min, then 5
+        part, found = _clip("mean", ("slope", "offset", "min"), theta, told, few)
+        assert {each.path: each.flag for each in found}["drift.mean.min"] == flag
+        assert part["min"] == 0.05
+        assert part["max"] == pytest.approx(-0.02 * math.log(0.1) + 0.02)

@@ -119,3 +119,12 @@ def test_too_few_devices_or_pulses_are_refused_or_warned_of(lab: SimpleNamespace
         _fit(lab, known, 5, TRAIN[:20], 8)
     fit = _fit(lab, known, 3, TRAIN, 8)
     assert any("3 moving devices" in warning for warning in fit.warnings)
+
+
+def test_the_error_of_single_devices_is_no_spread_over_devices(lab: SimpleNamespace) -> None:
+    # 100 equal devices, 12 pulses each way: their own steps scatter by 0.3 / sqrt(24) = 6 % about the same mean.
+    known = _profile(kind="constant_step", dw_min=0.02, cycle_to_cycle=0.3)
+    fit = _fit(lab, known, 100, np.tile(np.repeat([1.0, -1.0], 6), 2), 9)
+    assert fit.data["device_to_device"] < 0.04
+    assert fit.data["asymmetry_spread"] < 0.04
+    assert {check.name: check.p for check in fit.checks}["successive errors are independent (z)"] > 1e-4
