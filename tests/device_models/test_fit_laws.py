@@ -13,7 +13,7 @@ import pytest
 from scipy import integrate, special, stats
 
 from device_models.fit import Fit, synthetic
-from device_models.fit.drift import _clip, _folded, fit_drift
+from device_models.fit.drift import _clip, _folded, _inner, _Law, _score, fit_drift
 from device_models.fit.likelihood import maximise, profile_interval
 from device_models.fit.programming import fit_programming
 from device_models.fit.read_noise import contrasts, fit_read_noise, flicker_factor
@@ -354,3 +354,12 @@ def test_a_bound_that_few_devices_reach_is_not_determined() -> None:
         assert {each.path: each.flag for each in found}["drift.mean.min"] == flag
         assert part["min"] == 0.05
         assert part["max"] == pytest.approx(-0.02 * math.log(0.1) + 0.02)
+
+
+def test_a_bound_costs_ln_devices_and_sets_in_away_from_the_ends() -> None:
+    line, bent = _Law(("slope", "offset"), ("value",)), _Law(("slope", "offset", "min"), ("value",))
+    assert _score(bent, -7.0, 500) - _score(line, -7.0, 500) == pytest.approx(math.log(500))
+    assert _score(line, -7.0, 500) == 2 * 5 + 14  # slope, offset, spread, and two of the read noise
+    log_r = np.linspace(-2, 0, 100)
+    for at, inner in ((-1.9, False), (-1.0, True), (-0.1, False)):  # min sets in at ln r = at
+        assert _inner(bent, np.array([-0.02, 0.05 - 0.02 * -at, 0.05, 0.01]), log_r) is inner

@@ -122,9 +122,10 @@ def test_too_few_devices_or_pulses_are_refused_or_warned_of(lab: SimpleNamespace
 
 
 def test_the_error_of_single_devices_is_no_spread_over_devices(lab: SimpleNamespace) -> None:
-    # 100 equal devices, 12 pulses each way: their own steps scatter by 0.3 / sqrt(24) = 6 % about the same mean.
+    # 200 equal devices, 12 pulses each way: their own steps scatter by 0.3 / sqrt(24) = 6 % about the same mean.
     known = _profile(kind="constant_step", dw_min=0.02, cycle_to_cycle=0.3)
-    fit = _fit(lab, known, 100, np.tile(np.repeat([1.0, -1.0], 6), 2), 9)
+    fit = _fit(lab, known, 200, np.tile(np.repeat([1.0, -1.0], 6), 2), 9)
     assert fit.data["device_to_device"] < 0.04
     assert fit.data["asymmetry_spread"] < 0.04
-    assert {check.name: check.p for check in fit.checks}["successive errors are independent (z)"] > 1e-4
+    # The fit of a mean to 12 pulses makes successive residuals correlate by -1 / 12: z = -5 if that were not known.
+    assert {check.name: check.p for check in fit.checks}["successive errors are independent (z)"] > 1e-3
