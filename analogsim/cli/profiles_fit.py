@@ -157,8 +157,10 @@ def _line(console: Any, text: str) -> None:
 
 def _digits(each: Estimate) -> tuple[str, str]:
     """An estimate with as many digits as its error allows, and its interval."""
-    if each.se is None or each.low is None or each.high is None or not each.se > 0:
+    if each.low is None or each.high is None:
         return f"{each.value:.4g}", ""
+    if not each.se:
+        return f"{each.value:.4g}", f"{each.low:.3g} to {each.high:.3g}"
     import math
 
     places = max(0, 1 - math.floor(math.log10(each.se)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,8 @@ class Fit:
     def reference(self) -> str:
         """One line for the profile's `references`."""
         devices = "devices not named" if self.devices is None else f"{self.devices} devices"
-        return f"{self.part}: fitted to {', '.join(self.files)} ({devices}, {self.points} points)"
+        files = ", ".join(Path(file).name for file in self.files)
+        return f"{self.part}: fitted to {files} ({devices}, {self.points} points)"
 
 
 def estimate(
