@@ -22,15 +22,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
 from device_models.errors import MeasurementError
-from device_models.fit.likelihood import Array, Maximum, Terms, climb, maximise, profile_interval
-from device_models.fit.read_noise import T_R, contrasts, flicker_factor
+from device_models.fit.contrasts import contrasts, flicker_factor
+from device_models.fit.drift_law import (
+    TINY,
+    Law,
+    Lines,
+    add_features,
+    clipped,
+    device_terms,
+    fit_constant,
+    read_variance,
+    score,
+    typical_sizes,
+)
+from device_models.fit.likelihood import Array, Maximum, profile_interval
+from device_models.fit.read_noise import T_R
 from device_models.fit.result import (
     ASSUMED,
     AT_BOUND,
@@ -54,59 +66,7 @@ SPAN = 3.0
 """Conductances must span this factor before nu is fitted as a law in ln r."""
 REACH = 5
 """Devices that must lie beyond a bound before it counts as determined."""
-TRIMMED = 0.15
-"""Share of the devices that must lie on either side of the place where a bound sets in."""
 FEW_DEVICES = 10
-_TINY = 1e-5
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """What the series tell of exponents and read noise: (n,) each."""
-
-    device: np.ndarray
-    r: Array
-    nu: Array
-    h: Array
-    degrees: Array
-    squares: Array
-    constant: Array
-    curvature: Array
-
-
-@dataclass(frozen=True)
-class _Law:
-    """Which parameters describe the mean and the spread of nu, before the two of the read noise."""
-
-    mean: tuple[str, ...]
-    sd: tuple[str, ...]
-
-    @property
-    def size(self) -> int:
-        return len(self.mean) + len(self.sd)
-
-    @property
-    def name(self) -> str:
-        return f"mean {_named(self.mean)}, spread {_named(self.sd)}"
-
-    def values(self, theta: Array, log_r: Array) -> tuple[Array, Array]:
-        """(m, s) at ln r."""
-        k = len(self.mean)
-        return _clipped(self.mean, theta[:k], log_r), _clipped(self.sd, theta[k : self.size], log_r)
-
-
-def _named(parameters: tuple[str, ...]) -> str:
-    if parameters == ("value",):
-        return "constant"
-    return " and ".join(["a line in ln r", *parameters[2:]]) if len(parameters) > 2 else "a line in ln r"
-
-
-def _clipped(parameters: tuple[str, ...], theta: Array, log_r: Array) -> Array:
-    named = dict(zip(parameters, theta, strict=True))
-    if "value" in named:
-        return np.full_like(log_r, named["value"])
-    line = named["slope"] * log_r + named["offset"]
-    return np.clip(line, named.get("min", 0.0), named.get("max", np.inf))
 
 
 def fit_drift(
@@ -146,14 +106,14 @@ def fit_drift(
     spans = bool(kinds["white"].r.max() > SPAN * kinds["white"].r.min())
     if law == "logarithmic" and not spans:
         raise MeasurementError(f"--drift logarithmic: needs conductances that span a factor {SPAN:g}")
-    first = {kind: _first(lines) for kind, lines in kinds.items()}
+    first = {kind: fit_constant(lines) for kind, lines in kinds.items()}
     noise = max(first, key=lambda kind: first[kind].loglik)
-    lines, steps = kinds[noise], [(_Law(("value",), ("value",)), first[noise])]
+    lines, steps = kinds[noise], [(Law(("value",), ("value",)), first[noise])]
     if spans and law != "constant":
-        steps += _climb(lines, steps[0], force=law == "logarithmic")
+        steps += add_features(lines, steps[0], force=law == "logarithmic")
     devices = len(np.unique(lines.device))
     best, maximum = (
-        steps[-1] if law == "logarithmic" else min(steps, key=lambda step: _score(step[0], step[1].loglik, devices))
+        steps[-1] if law == "logarithmic" else min(steps, key=lambda step: score(step[0], step[1].loglik, devices))
     )
     warnings += _warnings(lines, devices, spans, best, maximum, law)
     part, estimates = _describe(best, maximum, lines, start, t0)
@@ -166,7 +126,7 @@ def fit_drift(
         checks=_checks(lines, best, maximum),
         warnings=tuple(warnings),
         candidates=tuple(
-            Candidate(each.name, each.size + 2, _score(each, found.loglik, devices)) for each, found in steps
+            Candidate(each.name, each.size + 2, score(each, found.loglik, devices)) for each, found in steps
         ),
         devices=devices,
         points=int(sum(len(each.numbers["elapsed"]) for each in usable)),
@@ -175,32 +135,12 @@ def fit_drift(
     )
 
 
-def _score(law: _Law, loglik: float, devices: int) -> float:
-    """AIC with ln(devices) in the place of 2 for each bound."""
-    bounds = sum(name in ("min", "max") for name in law.mean + law.sd)
-    return 2 * (law.size + 2 - bounds) + math.log(devices) * bounds - 2 * loglik
-
-
-def _inner(law: _Law, theta: Array, log_r: Array) -> bool:
-    """Whether bounds set in away from the ends of the data, where they fit noise (Andrews, Econometrica 1993)."""
-    k = len(law.mean)
-    for parameters, own in ((law.mean, theta[:k]), (law.sd, theta[k : law.size])):
-        if len(parameters) > 2:
-            named = dict(zip(parameters, own, strict=True))
-            line = named["slope"] * log_r + named["offset"]
-            below, above = line < named.get("min", -np.inf), line > named.get("max", np.inf)
-            shares = [below.mean()] * ("min" in named) + [above.mean()] * ("max" in named)
-            if min(*shares, (~below & ~above).mean()) < TRIMMED:
-                return False
-    return True
-
-
 def _span(each: Series, t0: float) -> float:
     x = np.log(np.maximum(each.numbers["elapsed"] / t0, 1))
     return float(x.max() - x.min())
 
 
-def _gather(usable: Sequence[Series], t0: float, t_r: float, g_max: float, kind: str) -> _Lines:
+def _gather(usable: Sequence[Series], t0: float, t_r: float, g_max: float, kind: str) -> Lines:
     """Generalised least squares of every series."""
     _, device = np.unique(np.array([each.device for each in usable]), return_inverse=True)
     factors: dict[bytes, Array] = {}
@@ -225,120 +165,10 @@ def _gather(usable: Sequence[Series], t0: float, t_r: float, g_max: float, kind:
         constant = -float(np.log(np.diag(factor)).sum()) + 0.5 * math.log(h)
         rows.append((g / g_max, nu, h, len(time) - 2, float(rest @ rest), constant, curvature))
     columns = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
-    return _Lines(device, *columns)
+    return Lines(device, *columns)
 
 
-def _error(theta: Array, law: _Law, lines: _Lines) -> Array:
-    """Variance v^2 of the read noise in ln G; never quite zero, as tables have digits."""
-    return _TINY**2 + np.exp(2 * (theta[law.size] + theta[law.size + 1] * np.log(lines.r)))
-
-
-def _terms(lines: _Lines, law: _Law) -> Terms:
-    """Log-likelihood of every device."""
-    log_r, noisy = np.log(lines.r), bool(lines.degrees.sum() > 0)
-
-    def terms(theta: Array) -> Array:
-        units = int(lines.device.max()) + 1
-        m, s = law.values(theta, log_r)
-        bounds = dict(zip(law.mean + law.sd, theta, strict=False))
-        if (s <= _TINY / 10).any() or (m < 0).any() or bounds.get("value", 0.0) < 0:
-            return np.full(units, -np.inf)
-        v2 = _error(theta, law, lines) if noisy else np.full_like(m, _TINY**2)
-        rest = -0.5 * lines.degrees * np.log(2 * math.pi * v2) - 0.5 * lines.squares / v2 + lines.constant
-        return np.asarray(
-            np.bincount(lines.device, rest + _folded(lines.nu, m, s, v2 * lines.h), minlength=units), dtype=np.float64
-        )
-
-    return terms
-
-
-def _sizes(lines: _Lines, law: _Law) -> Array:
-    scale = max(float(np.median(np.abs(lines.nu))), float(np.std(lines.nu)), 1e-3)
-    return np.array([*(0.3 * scale for _ in range(law.size)), 0.3, 0.3])
-
-
-def _first(lines: _Lines) -> Maximum:
-    """The constant law."""
-    law = _Law(("value",), ("value",))
-    v = math.sqrt(max(float(lines.squares.sum()) / max(float(lines.degrees.sum()), 1.0), 1e-12))
-    typical, spread = float(np.median(np.abs(lines.nu))), max(float(np.std(lines.nu)), 1e-3)
-    starts = [np.array([typical, share * spread, math.log(v), 0.0]) for share in (1.0, 0.5)]
-    return maximise(_terms(lines, law), starts, _sizes(lines, law), sandwich=True)
-
-
-def _folded(nu: Array, m: Array, s: Array, w: Array) -> Array:
-    """Log density of |m + s xi| + sqrt(w) eta at nu."""
-    total = s**2 + w
-    found = -0.5 * (nu - m) ** 2 / total
-    below = np.sqrt(s**2 * w * total)
-    above, under = (m * w + nu * s**2) / below, (-m * w + nu * s**2) / below
-    near = (above < 7) | (m * nu < 12 * total)  # elsewhere the fold adds less than 1e-10
-    folded = -0.5 * (nu[near] + m[near]) ** 2 / total[near] + log_ndtr(under[near])
-    found[near] = np.logaddexp(found[near] + log_ndtr(above[near]), folded)
-    return found - 0.5 * np.log(2 * math.pi * total)
-
-
-def _climb(lines: _Lines, start: tuple[_Law, Maximum], *, force: bool) -> list[tuple[_Law, Maximum]]:
-    """Add lines and bounds step by step while the score falls."""
-    steps, here, devices = [], start, len(np.unique(lines.device))
-    log_r = np.log(lines.r)
-    while True:
-        tried = []
-        for law, starts in _larger(here, log_r):
-            theta, loglik = climb(_terms(lines, law), starts, _sizes(lines, law))
-            if _inner(law, theta, log_r):
-                tried.append((_score(law, loglik, devices), law, theta))
-        if not tried:
-            return steps
-        _, law, theta = min(tried, key=lambda one: one[0])
-        best = (law, maximise(_terms(lines, law), [theta], _sizes(lines, law), sandwich=False))
-        needs_line = force and here[0].mean == ("value",)
-        if _score(law, best[1].loglik, devices) > _score(here[0], here[1].loglik, devices) - 1e-9 and not needs_line:
-            return steps
-        steps.append(best)
-        here = best
-
-
-def _larger(here: tuple[_Law, Maximum], log_r: Array) -> list[tuple[_Law, list[Array]]]:
-    """Laws with one feature more, and where to start them."""
-    law, theta, found = here[0], here[1].theta, []
-    k = len(law.mean)
-    ends = np.quantile(log_r, [0.2, 0.4, 0.6, 0.8])
-    for which, parameters, own in (("mean", law.mean, theta[:k]), ("sd", law.sd, theta[k : law.size])):
-        options: list[tuple[tuple[str, ...], list[Array]]] = []
-        if parameters == ("value",):
-            centre = float(np.mean(log_r))
-            tilts = (-0.15 * own[0], 0.15 * own[0])
-            options.append((("slope", "offset"), [np.array([b, own[0] - b * centre]) for b in tilts]))
-            for bound in ("min", "max"):  # flat on one side, a line on the other
-                bent = [np.array([2 * b, own[0] - 2 * b * at, own[0]]) for at in ends[::2] for b in tilts]
-                options.append((("slope", "offset", bound), bent))
-        else:
-            for bound in ("min", "max"):
-                if bound in parameters:
-                    continue
-                names = (*parameters, bound)
-                order = tuple(name for name in ("slope", "offset", "min", "max") if name in names)
-                options.append((order, [_bent(parameters, own, order, bound, at) for at in ends]))
-        for names, starts in options:
-            other = _Law(names, law.sd) if which == "mean" else _Law(law.mean, names)
-            rest = (theta[k:],) if which == "mean" else (theta[law.size :],)
-            head = () if which == "mean" else (theta[:k],)
-            found.append((other, [np.concatenate([*head, each, *rest]) for each in starts]))
-    return found
-
-
-def _bent(parameters: tuple[str, ...], own: Array, order: tuple[str, ...], bound: str, at: float) -> Array:
-    """A start where the line meets the new bound at ln r = at, steeper than before on the other side."""
-    named = dict(zip(parameters, own, strict=True))
-    value = named["slope"] * at + named["offset"]
-    named["slope"] *= 1.4
-    named["offset"] = value - named["slope"] * at
-    named[bound] = max(value, 2 * _TINY)
-    return np.array([named[name] for name in order])
-
-
-def _warnings(lines: _Lines, devices: int, spans: bool, best: _Law, maximum: Maximum, law: str | None) -> list[str]:
+def _warnings(lines: Lines, devices: int, spans: bool, best: Law, maximum: Maximum, law: str | None) -> list[str]:
     warnings = []
     if devices < FEW_DEVICES:
         warnings.append(f"{devices} device(s): the spread of nu over devices, and the error of its mean, are rough")
@@ -350,7 +180,7 @@ def _warnings(lines: _Lines, devices: int, spans: bool, best: _Law, maximum: Max
             f"conductances span r = {low:.3g} to {high:.3g} only: nu is taken as independent of conductance"
         )
     m, s = best.values(maximum.theta, np.log(lines.r))
-    error = np.sqrt(_error(maximum.theta, best, lines) * lines.h)
+    error = np.sqrt(read_variance(maximum.theta, best, lines) * lines.h)
     if np.median(error / s) > 2:
         warnings.append("read noise hides the spread of nu: measure longer, or average more reads")
     if (m < s).mean() > 0.5:
@@ -361,7 +191,7 @@ def _warnings(lines: _Lines, devices: int, spans: bool, best: _Law, maximum: Max
 
 
 def _describe(
-    best: _Law, maximum: Maximum, lines: _Lines, start: float, t0: float | None
+    best: Law, maximum: Maximum, lines: Lines, start: float, t0: float | None
 ) -> tuple[dict[str, Any], list[Estimate]]:
     """The part as plain data, and its numbers."""
     flag = ASSUMED if t0 is None else GIVEN
@@ -386,17 +216,17 @@ def _describe(
     return part, estimates
 
 
-def _profiled(path: str, lines: _Lines, law: _Law, maximum: Maximum, index: int) -> Estimate:
+def _profiled(path: str, lines: Lines, law: Law, maximum: Maximum, index: int) -> Estimate:
     """The estimate of a parameter with the interval of its profile likelihood."""
     plain = estimate(path, maximum, index)
-    low, high = profile_interval(_terms(lines, law), maximum, _sizes(lines, law), index)
+    low, high = profile_interval(device_terms(lines, law), maximum, typical_sizes(lines, law), index)
     if math.isinf(low) or math.isinf(high):
         return Estimate(path, plain.value, flag=NOT_DETERMINED, note="the likelihood is flat along it")
     return Estimate(path, plain.value, (high - low) / (2 * 1.959964), low, high)
 
 
 def _at_zero(each: Estimate) -> Estimate:
-    if each.value > 20 * _TINY:
+    if each.value > 20 * TINY:
         return each
     return Estimate(each.path, each.value, flag=AT_BOUND, note="no spread beyond read noise was found")
 
@@ -416,7 +246,7 @@ def _clip(
     named = dict(zip(parameters, (float(value) for value in theta), strict=True))
     line = named["slope"] * log_r + named["offset"]
     told = dict(zip(parameters, own, strict=True))
-    ends = _clipped(parameters, theta, np.array([log_r.min(), log_r.max()]))
+    ends = clipped(parameters, theta, np.array([log_r.min(), log_r.max()]))
     for bound, default, beyond in (
         ("min", float(ends.min()), line < named.get("min", -np.inf)),
         ("max", float(ends.max()), line > named.get("max", np.inf)),
@@ -434,10 +264,10 @@ def _clip(
     ]
 
 
-def _uniform(lines: _Lines, law: _Law, theta: Array) -> Array:
+def _uniform(lines: Lines, law: Law, theta: Array) -> Array:
     """Where each exponent lies in its distribution; uniform under the model."""
     m, s = law.values(theta, np.log(lines.r))
-    error = np.sqrt(_error(theta, law, lines) * lines.h)
+    error = np.sqrt(read_variance(theta, law, lines) * lines.h)
     nodes, weights = np.polynomial.legendre.leggauss(80)
     top = (np.abs(m) + 8 * s)[:, None]
     nu = 0.5 * top * (nodes + 1)
@@ -449,7 +279,7 @@ def _uniform(lines: _Lines, law: _Law, theta: Array) -> Array:
     return np.clip(u, 1e-12, 1 - 1e-12)
 
 
-def _checks(lines: _Lines, law: _Law, maximum: Maximum) -> tuple[Check, ...]:
+def _checks(lines: Lines, law: Law, maximum: Maximum) -> tuple[Check, ...]:
     from scipy.stats import norm
 
     checks: list[Check] = []
@@ -476,7 +306,7 @@ def _checks(lines: _Lines, law: _Law, maximum: Maximum) -> tuple[Check, ...]:
             ),
         ),
     )
-    bend = (lines.curvature / np.sqrt(_error(maximum.theta, law, lines)))[np.isfinite(lines.curvature)]
+    bend = (lines.curvature / np.sqrt(read_variance(maximum.theta, law, lines)))[np.isfinite(lines.curvature)]
     if len(bend) >= 5:
         statistic = float(bend.mean() * math.sqrt(len(bend)) / max(1.0, float(bend.std())))
         checks.append(
@@ -490,7 +320,7 @@ def _checks(lines: _Lines, law: _Law, maximum: Maximum) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def _picture(lines: _Lines, law: _Law, maximum: Maximum, g_max: float) -> Picture:
+def _picture(lines: Lines, law: Law, maximum: Maximum, g_max: float) -> Picture:
     line = np.geomspace(lines.r.min(), lines.r.max(), 200) if lines.r.max() > lines.r.min() else lines.r[:1].repeat(2)
     m, s = law.values(maximum.theta, np.log(line))
     return Picture(

@@ -23,14 +23,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
 
 from device_models.errors import MeasurementError
 from device_models.fit.likelihood import Array
+from device_models.fit.pulse_lines import Increments, Line, Noise, fit_line, gamma_of, increments, moves, ratio_error
 from device_models.fit.result import (
     ASSUMED,
     AT_BOUND,
@@ -49,34 +49,7 @@ from device_models.fit.tables import Table, series
 FEW_DEVICES = 10
 FEW_PULSES = 8
 """Pulses of a device in one direction under which it cannot be fitted."""
-_FLOOR = 0.05  # smallest step, relative to a, that proportional noise is weighted by
 _REACHED = 0.5  # steps must have shrunk to half before their end is taken from where they lead
-Noise = Literal["proportional", "additive"]
-
-
-@dataclass(frozen=True)
-class _Increments:
-    """Increments of one device and direction: state before, change towards the pulse's direction, (n,) each."""
-
-    u: Array
-    change: Array
-    place: Array
-
-
-@dataclass(frozen=True)
-class _Line:
-    """a - b u of one device and direction, with the covariance of (a, b), residuals and log-likelihood.
-
-    `shared` is what the fit makes successive residuals share, (n - 1,): minus the hat matrix beside its diagonal.
-    """
-
-    a: float
-    b: float
-    covariance: Array
-    z: Array
-    shared: Array
-    sigma: float
-    loglik: float
 
 
 def fit_pulses(tables: Sequence[Table], g_min: float, g_max: float) -> Fit:
@@ -91,11 +64,9 @@ def fit_pulses(tables: Sequence[Table], g_min: float, g_max: float) -> Fit:
     """
     files = tuple(table.file for table in tables)
     every = series(tables)
-    pairs = [
-        (_increments(each.numbers, 1, g_min, g_max), _increments(each.numbers, -1, g_min, g_max)) for each in every
-    ]
+    pairs = [(increments(each.numbers, 1, g_min, g_max), increments(each.numbers, -1, g_min, g_max)) for each in every]
     usable = [pair for pair in pairs if min(len(pair[0].u), len(pair[1].u)) >= FEW_PULSES]
-    moving = [pair for pair in usable if _moves(pair)]
+    moving = [pair for pair in usable if moves(pair)]
     warnings: list[str] = []
     if len(usable) < len(pairs):
         warnings.append(f"{len(pairs) - len(usable)} device(s) with fewer than {FEW_PULSES} pulses up or down left out")
@@ -105,8 +76,8 @@ def fit_pulses(tables: Sequence[Table], g_min: float, g_max: float) -> Fit:
             f"{FEW_PULSES} down each (got {len(moving)})"
         )
     noises: tuple[Noise, ...] = ("proportional", "additive")
-    fits: dict[tuple[bool, Noise], list[tuple[_Line, ...]]] = {
-        (sloped, noise): [tuple(_line(each, sloped, noise) for each in pair) for pair in moving]
+    fits: dict[tuple[bool, Noise], list[tuple[Line, ...]]] = {
+        (sloped, noise): [tuple(fit_line(each, sloped, noise) for each in pair) for pair in moving]
         for sloped in (False, True)
         for noise in noises
     }
@@ -152,72 +123,30 @@ def bounds_of(tables: Sequence[Table]) -> tuple[float, float] | None:
     if fit.data["kind"] == "constant_step":
         return None
     every = [
-        (_increments(each.numbers, 1, g.min(), g.max()), _increments(each.numbers, -1, g.min(), g.max()))
+        (increments(each.numbers, 1, g.min(), g.max()), increments(each.numbers, -1, g.min(), g.max()))
         for each in series(tables)
     ]
-    usable = [pair for pair in every if min(len(pair[0].u), len(pair[1].u)) >= FEW_PULSES and _moves(pair)]
-    lines = [tuple(_line(each, True, fit.data["step_noise"]) for each in pair) for pair in usable]
-    gamma = [float(np.median([_gamma(pair, which) for pair in lines])) for which in (0, 1)]
+    usable = [pair for pair in every if min(len(pair[0].u), len(pair[1].u)) >= FEW_PULSES and moves(pair)]
+    lines = [tuple(fit_line(each, True, fit.data["step_noise"]) for each in pair) for pair in usable]
+    gamma = [float(np.median([gamma_of(pair, which) for pair in lines])) for which in (0, 1)]
     if min(gamma) < _REACHED:
         return None
-    ends = [np.mean([1 / _gamma(pair, which) for pair in lines]) for which in (0, 1)]
+    ends = [np.mean([1 / gamma_of(pair, which) for pair in lines]) for which in (0, 1)]
     low, high = (g.min() + (x + 1) / 2 * (g.max() - g.min()) for x in (-ends[1], ends[0]))
     return (float(max(low, 0.0)), float(high)) if high > max(low, 0.0) else None
 
 
-def _increments(numbers: dict[str, Array], direction: int, g_min: float, g_max: float) -> _Increments:
-    """Changes by single pulses; a gap in the numbers of pulses makes none."""
-    u = 2 * (numbers["conductance"] - g_min) / (g_max - g_min) - 1
-    single = (np.diff(numbers["pulse"]) == 1) & (np.sign(numbers["direction"][1:]) == direction)
-    return _Increments(u[:-1][single], direction * np.diff(u)[single], np.flatnonzero(single).astype(np.float64))
-
-
-def _moves(pair: tuple[_Increments, _Increments]) -> bool:
-    """Whether pulses move a device at all: t of its mean steps, against a standard normal's 4."""
-    for each in pair:
-        sd = each.change.std(ddof=1)
-        if sd == 0 and each.change.mean() == 0:
-            continue
-        if sd == 0 or each.change.mean() > 4 * sd / math.sqrt(len(each.u)):
-            return True
-    return False
-
-
-def _line(each: _Increments, sloped: bool, noise: Noise) -> _Line:
-    x = np.stack([np.ones_like(each.u), -each.u], axis=1)[:, : 1 + sloped]
-    weight = np.ones_like(each.u)
-    theta = np.zeros(x.shape[1])
-    for _ in range(1 if noise == "additive" else 8):
-        theta = np.linalg.lstsq(x * weight[:, None], each.change * weight, rcond=None)[0]
-        if noise == "proportional":
-            weight = 1 / np.maximum(x @ theta, _FLOOR * max(float(np.abs(theta[0])), 1e-12))
-    size = 1 / weight if noise == "proportional" else np.full_like(each.u, max(abs(float(theta[0])), 1e-12))
-    rest = (each.change - x @ theta) / size
-    n, p = x.shape
-    sigma = max(math.sqrt(float(rest @ rest) / (n - p)), 1e-9)
-    scaled, covariance = x / size[:, None], np.zeros((2, 2))
-    inverse = np.linalg.pinv(scaled.T @ scaled)
-    covariance[:p, :p] = inverse * sigma**2
-    shared = -np.einsum("ij,jk,ik->i", scaled[:-1], inverse, scaled[1:])
-    loglik = float(-0.5 * n * math.log(2 * math.pi * sigma**2 * (n - p) / n) - np.log(size).sum() - 0.5 * n)
-    return _Line(float(theta[0]), float(theta[1]) if sloped else 0.0, covariance, rest / sigma, shared, sigma, loglik)
-
-
-def _kind(lines: Sequence[tuple[_Line, ...]]) -> str:
+def _kind(lines: Sequence[tuple[Line, ...]]) -> str:
     """Soft bounds where mean steps vanish at the ends of the range (gamma = 1), else linear steps."""
     for which in (0, 1):
-        gamma = np.array([_gamma(pair, which) for pair in lines])
+        gamma = np.array([gamma_of(pair, which) for pair in lines])
         error = gamma.std(ddof=1) / math.sqrt(len(gamma))
         if abs(float(np.mean(gamma)) - 1) > max(4 * error, 0.1):
             return "linear_step"
     return "soft_bounds"
 
 
-def _gamma(pair: tuple[_Line, ...], which: int) -> float:
-    return (1 - 2 * which) * pair[which].b / pair[which].a
-
-
-def _numbers(kind: str, lines: Sequence[tuple[_Line, ...]]) -> dict[str, float]:
+def _numbers(kind: str, lines: Sequence[tuple[Line, ...]]) -> dict[str, float]:
     """The parameters of a set of devices; spreads without the error of each device's own numbers."""
     a = np.array([[line.a for line in pair] for pair in lines])
     error = np.array([[line.covariance[0, 0] for line in pair] for pair in lines])
@@ -233,23 +162,17 @@ def _numbers(kind: str, lines: Sequence[tuple[_Line, ...]]) -> dict[str, float]:
         ),
         "cycle_to_cycle": math.sqrt(float(sigma2.mean())),
     }
-    ratio = np.array([[_gamma(pair, which) for which in (0, 1)] for pair in lines])
+    ratio = np.array([[gamma_of(pair, which) for which in (0, 1)] for pair in lines])
     if kind == "linear_step":
-        noise = np.array([[_ratio_error(line) for line in pair] for pair in lines])
+        noise = np.array([[ratio_error(line) for line in pair] for pair in lines])
         for which, name in enumerate(("gamma_up", "gamma_down")):
             found[name] = float(ratio[:, which].mean())
             found[f"{name}_spread"] = _spread(ratio[:, which], noise[:, which])
     if kind == "soft_bounds":
-        noise = np.array([[_ratio_error(line) for line in pair] for pair in lines]) / ratio**4
+        noise = np.array([[ratio_error(line) for line in pair] for pair in lines]) / ratio**4
         for which, name in enumerate(("bounds.high_spread", "bounds.low_spread")):
             found[name] = _spread(1 / ratio[:, which], noise[:, which])
     return found
-
-
-def _ratio_error(line: _Line) -> float:
-    """Variance of b / a."""
-    step = np.array([-line.b / line.a**2, 1 / line.a])
-    return float(step @ line.covariance @ step)
 
 
 def _spread(values: Array, errors: Array) -> float:
@@ -257,7 +180,7 @@ def _spread(values: Array, errors: Array) -> float:
 
 
 def _describe(
-    kind: str, lines: list[tuple[_Line, ...]], noise: Noise, usable: int, moving: int, warnings: list[str]
+    kind: str, lines: list[tuple[Line, ...]], noise: Noise, usable: int, moving: int, warnings: list[str]
 ) -> tuple[dict[str, Any], list[Estimate]]:
     from scipy.stats import t
 
@@ -303,7 +226,7 @@ def _wilson(count: int, n: int) -> tuple[float, float]:
     return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
 
 
-def _checks(pairs: Sequence[tuple[_Increments, ...]], lines: Sequence[tuple[_Line, ...]]) -> tuple[Check, ...]:
+def _checks(pairs: Sequence[tuple[Increments, ...]], lines: Sequence[tuple[Line, ...]]) -> tuple[Check, ...]:
     from scipy.stats import norm
 
     z = np.concatenate([line.z for pair in lines for line in pair])
@@ -330,7 +253,7 @@ def _checks(pairs: Sequence[tuple[_Increments, ...]], lines: Sequence[tuple[_Lin
 
 
 def _picture(
-    pairs: Sequence[tuple[_Increments, ...]], lines: Sequence[tuple[_Line, ...]], g_min: float, g_max: float
+    pairs: Sequence[tuple[Increments, ...]], lines: Sequence[tuple[Line, ...]], g_min: float, g_max: float
 ) -> Picture:
     u = np.concatenate([each.u for pair in pairs for each in pair])
     change = np.concatenate([sign * each.change for pair in pairs for sign, each in zip((1, -1), pair, strict=True)])

@@ -19,15 +19,14 @@ correlation of reads, additive and proportional noise by their growth with g; th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import sici
 
 from device_models.errors import MeasurementError
-from device_models.fit.likelihood import Array, Maximum, maximise
+from device_models.fit.likelihood import Array, Maximum
+from device_models.fit.read_models import Contrasts, Model, candidates, fit_model, gather_contrasts
 from device_models.fit.result import (
     ASSUMED,
     AT_BOUND,
@@ -53,51 +52,6 @@ SPAN = 1.5
 """Conductances must span this factor before a law in g is fitted."""
 FEW_DEVICES = 10
 MODELS = ("additive", "proportional", "both", "flicker")
-_EULER = 0.5772156649015329
-
-
-@dataclass(frozen=True)
-class _Contrasts:
-    """What the series tell of the noise: (n,) each, `white` and `flicker` as sums of squares and log-determinants."""
-
-    device: np.ndarray
-    g: Array
-    degrees: Array
-    squares: dict[str, Array]
-    log_det: dict[str, Array]
-
-
-@dataclass(frozen=True)
-class _Model:
-    """A law s(g; theta) of positive parameters, fitted as logarithms."""
-
-    name: str
-    kind: str
-    correlation: str
-    law: Callable[[Array, Array], Array]
-    start: tuple[float, ...]
-    parameters: tuple[str, ...]
-
-
-def cin(x: Array) -> Array:
-    """Cin(x) = gamma + ln x - Ci(x), the integral of (1 - cos u) / u from 0 to x; 0 at 0."""
-    safe = np.maximum(x, 1e-300)
-    return np.where(x < 1e-4, x * x / 4, _EULER + np.log(safe) - sici(safe)[1])
-
-
-def contrasts(n: int) -> Array:
-    """Helmert's contrasts (n - 1, n): orthonormal rows, each orthogonal to 1."""
-    rows = np.tril(np.ones((n - 1, n)), 0)
-    k = np.arange(1, n)
-    rows[np.arange(n - 1), k] = -k
-    return rows / np.sqrt(k * (k + 1))[:, None]
-
-
-def flicker_factor(time: Array, t_r: float) -> Array:
-    """Cholesky factor of the contrasts' covariance under 1/f noise of Q G = 1, (n - 1, n - 1)."""
-    k = -cin(math.pi * np.abs(time[:, None] - time) / t_r)
-    c = contrasts(len(time))
-    return np.linalg.cholesky(c @ k @ c.T)
 
 
 def fit_read_noise(
@@ -139,19 +93,19 @@ def fit_read_noise(
             f"{', '.join(files)}: a read of {t_r:g} s does not fit between reads {spacing:g} s apart; "
             "check --t-r and the unit of time"
         )
-    data = _gather(found, duration)
+    data = gather_contrasts(found, duration)
     if not any((squares > 0).any() for squares in data.squares.values()):
         raise MeasurementError(
             f"{', '.join(files)}: all reads of a device are equal; the noise is below the table's digits"
         )
     spans = bool(data.g.max() > SPAN * data.g.min())
-    models = _models(data, g_max, spans)
+    models = candidates(data, g_max, spans)
     chosen = [each for each in models if model is None or each.name.startswith(model)]
     if not chosen:
         raise MeasurementError(
             f"--read-noise {model}: needs conductances that span a factor {SPAN:g} (or choose {', '.join(MODELS)})"
         )
-    fits = [(each, _maximise(data, each)) for each in chosen]
+    fits = [(each, fit_model(data, each)) for each in chosen]
     best, maximum = min(fits, key=lambda pair: pair[1].aic)
     devices = len(np.unique(data.device))
     warnings += _warnings(data, devices, spans, best, duration, t_r, spacing)
@@ -173,97 +127,8 @@ def fit_read_noise(
     )
 
 
-def _gather(found: Sequence[Series], t_r: float) -> _Contrasts:
-    labels = np.array([each.device for each in found])
-    _, device = np.unique(labels, return_inverse=True)
-    factors: dict[bytes, Array] = {}
-    white, flicker, log_det = [], [], []
-    for each in found:
-        time, y = each.numbers["time"], each.numbers["conductance"]
-        steps = np.round((time - time[0]) / t_r * 1e6) / 1e6
-        key = steps.tobytes()
-        if key not in factors:
-            factors[key] = flicker_factor(time - time[0], t_r)
-        z = contrasts(len(y)) @ y
-        white.append(float(z @ z))
-        solved = np.linalg.solve(factors[key], z)
-        flicker.append(float(solved @ solved))
-        log_det.append(2 * float(np.log(np.diag(factors[key])).sum()))
-    degrees = np.array([len(each.numbers["time"]) - 1 for each in found], dtype=np.float64)
-    return _Contrasts(
-        device,
-        np.array([each.numbers["conductance"].mean() for each in found]),
-        degrees,
-        {"white": np.array(white), "flicker": np.array(flicker)},
-        {"white": np.zeros(len(found)), "flicker": np.array(log_det)},
-    )
-
-
-def _models(data: _Contrasts, g_max: float, spans: bool) -> list[_Model]:
-    """Candidates; laws in g only where conductances span enough."""
-    white = math.sqrt(float(data.squares["white"].sum() / data.degrees.sum()))
-    share = math.sqrt(float((data.squares["white"] / data.g**2).sum() / data.degrees.sum()))
-    q = math.sqrt(float((data.squares["flicker"] / data.g**2).sum() / data.degrees.sum()))
-    a, b = white / g_max, share
-    additive = _Model("additive", "additive", "white", lambda g, p: np.full_like(g, p[0] * g_max), (a,), ("sigma",))
-    flat = _Model("flicker", "flicker", "flicker", lambda g, p: p[0] * g, (q,), ("q",))
-    if not spans:
-        return [additive, flat]
-    smallest = float(data.g.min()) / g_max
-    return [
-        additive,
-        _Model("proportional", "proportional", "white", lambda g, p: p[0] * g, (b,), ("sigma",)),
-        _Model(
-            "both, additive and proportional",
-            "both",
-            "white",
-            lambda g, p: np.hypot(p[0] * g_max, p[1] * g),
-            (a / 1.5, b / 1.5),
-            ("0.sigma", "1.sigma"),
-        ),
-        flat,
-        _Model(
-            "flicker, Q against r",
-            "flicker",
-            "flicker",
-            lambda g, p: p[0] * (g / g_max) ** -p[1] * g,
-            (q * 0.7, 0.3),
-            ("q", "exponent"),
-        ),
-        _Model(
-            "flicker, Q against r with a largest Q",
-            "flicker",
-            "flicker",
-            lambda g, p: np.minimum(p[0] * (g / g_max) ** -p[1], p[2]) * g,
-            (q * 0.7, 0.5, q * 0.7 * (2 * smallest) ** -0.5),
-            ("q", "exponent", "q_max"),
-        ),
-    ]
-
-
-def _maximise(data: _Contrasts, model: _Model) -> Maximum:
-    squares, log_det = data.squares[model.correlation], data.log_det[model.correlation]
-
-    def terms(theta: Array) -> Array:
-        if (theta <= 0).any():
-            return np.full(int(data.device.max()) + 1, -np.inf)
-        variance = model.law(data.g, theta) ** 2
-        rows = -0.5 * (data.degrees * np.log(2 * math.pi * variance) + log_det + squares / variance)
-        return np.asarray(np.bincount(data.device, rows), dtype=np.float64)
-
-    start = np.array(model.start)
-    starts = [start]
-    if "q_max" in model.parameters:
-        starts = [
-            np.array([start[0], e, start[0] * (k * data.g.min() / data.g.max()) ** -e])
-            for e in (0.3, 0.7)
-            for k in (1.5, 4)
-        ]
-    return maximise(terms, starts, start, sandwich=True)
-
-
 def _warnings(
-    data: _Contrasts, devices: int, spans: bool, best: _Model, duration: float, t_r: float | None, spacing: float
+    data: Contrasts, devices: int, spans: bool, best: Model, duration: float, t_r: float | None, spacing: float
 ) -> list[str]:
     warnings = []
     if devices < FEW_DEVICES:
@@ -286,9 +151,9 @@ def _warnings(
 
 
 def _describe(
-    best: _Model,
+    best: Model,
     maximum: Maximum,
-    data: _Contrasts,
+    data: Contrasts,
     g_max: float,
     duration: float,
     t_r: float | None,
@@ -335,12 +200,12 @@ def _describe(
     return part, estimates
 
 
-def _standard(data: _Contrasts, model: _Model, theta: Array) -> Array:
+def _standard(data: Contrasts, model: Model, theta: Array) -> Array:
     """Sum of squares of each series in units of the model's variance."""
     return data.squares[model.correlation] / model.law(data.g, theta) ** 2
 
 
-def _checks(data: _Contrasts, model: _Model, maximum: Maximum, found: Sequence[Series]) -> tuple[Check, ...]:
+def _checks(data: Contrasts, model: Model, maximum: Maximum, found: Sequence[Series]) -> tuple[Check, ...]:
     from scipy.stats import chi2, norm
 
     squares = _standard(data, model, maximum.theta)
@@ -379,7 +244,7 @@ def _checks(data: _Contrasts, model: _Model, maximum: Maximum, found: Sequence[S
     return tuple(checks)
 
 
-def _picture(data: _Contrasts, model: _Model, maximum: Maximum) -> Picture:
+def _picture(data: Contrasts, model: Model, maximum: Maximum) -> Picture:
     from scipy.special import ndtri
     from scipy.stats import chi2
 

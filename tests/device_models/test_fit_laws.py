@@ -13,10 +13,12 @@ import pytest
 from scipy import integrate, special, stats
 
 from device_models.fit import Fit, synthetic
-from device_models.fit.drift import _clip, _folded, _inner, _Law, _score, fit_drift
+from device_models.fit.contrasts import contrasts, flicker_factor
+from device_models.fit.drift import _clip, fit_drift
+from device_models.fit.drift_law import Law, folded_density, inner, score
 from device_models.fit.likelihood import maximise, profile_interval
 from device_models.fit.programming import fit_programming
-from device_models.fit.read_noise import contrasts, fit_read_noise, flicker_factor
+from device_models.fit.read_noise import fit_read_noise
 from device_models.fit.result import Estimate
 
 Z, US = 5.0, 1e-6
@@ -221,8 +223,8 @@ def test_the_model_is_told_by_likelihood(noise: object, model: str, lab: SimpleN
     reads = synthetic.reads(known, g, np.arange(64) * 1e-3, np.random.default_rng(12))
     fit = fit_read_noise([lab.table("reads", reads)], 25 * US, t_r=250e-9)
     scores = {candidate.name: candidate.score for candidate in fit.candidates}
-    other = [score for name, score in scores.items() if not name.startswith(("both", model))]
-    assert min(score for name, score in scores.items() if name.startswith(model)) < min(other) - 20
+    other = [value for name, value in scores.items() if not name.startswith(("both", model))]
+    assert min(value for name, value in scores.items() if name.startswith(model)) < min(other) - 20
     assert fit.model.startswith((model, "both"))
     assert all(check.p > 1e-4 for check in fit.checks)
     built = lab.profile(read_noise=fit.data)
@@ -281,12 +283,12 @@ def test_exponents_without_noise_are_returned_exactly(lab: SimpleNamespace) -> N
 def test_the_density_of_a_folded_exponent_is_the_integral(m: float, s: float, w: float) -> None:
     for at in (-0.05, 0.001, 0.03, 0.2):
 
-        def inner(u: float, at: float = at) -> float:
+        def joint(u: float, at: float = at) -> float:
             return float(stats.norm.pdf(u, m, s) * stats.norm.pdf(at, abs(u), math.sqrt(w)))
 
         points = sorted({0.0, at, -at, m})
-        whole, _ = integrate.quad(inner, m - 12 * s, m + 12 * s, points=points, limit=500, epsabs=1e-14)
-        got = float(np.exp(_folded(np.array([at]), np.array([m]), np.array([s]), np.array([w])))[0])
+        whole, _ = integrate.quad(joint, m - 12 * s, m + 12 * s, points=points, limit=500, epsabs=1e-14)
+        got = float(np.exp(folded_density(np.array([at]), np.array([m]), np.array([s]), np.array([w])))[0])
         assert got == pytest.approx(whole, rel=1e-6, abs=1e-9)
 
 
@@ -357,9 +359,9 @@ def test_a_bound_that_few_devices_reach_is_not_determined() -> None:
 
 
 def test_a_bound_costs_ln_devices_and_sets_in_away_from_the_ends() -> None:
-    line, bent = _Law(("slope", "offset"), ("value",)), _Law(("slope", "offset", "min"), ("value",))
-    assert _score(bent, -7.0, 500) - _score(line, -7.0, 500) == pytest.approx(math.log(500))
-    assert _score(line, -7.0, 500) == 2 * 5 + 14  # slope, offset, spread, and two of the read noise
+    line, bent = Law(("slope", "offset"), ("value",)), Law(("slope", "offset", "min"), ("value",))
+    assert score(bent, -7.0, 500) - score(line, -7.0, 500) == pytest.approx(math.log(500))
+    assert score(line, -7.0, 500) == 2 * 5 + 14  # slope, offset, spread, and two of the read noise
     log_r = np.linspace(-2, 0, 100)
-    for at, inner in ((-1.9, False), (-1.0, True), (-0.1, False)):  # min sets in at ln r = at
-        assert _inner(bent, np.array([-0.02, 0.05 - 0.02 * -at, 0.05, 0.01]), log_r) is inner
+    for at, believed in ((-1.9, False), (-1.0, True), (-0.1, False)):  # min sets in at ln r = at
+        assert inner(bent, np.array([-0.02, 0.05 - 0.02 * -at, 0.05, 0.01]), log_r) is believed
