@@ -67,6 +67,8 @@ SPAN = 3.0
 REACH = 5
 """Devices that must lie beyond a bound before it counts as determined."""
 FEW_DEVICES = 10
+ALONE = 3
+"""Devices under which neither a spread nor an error of the mean is given."""
 
 
 def fit_drift(
@@ -183,6 +185,8 @@ def _warnings(lines: Lines, devices: int, spans: bool, best: Law, maximum: Maxim
     error = np.sqrt(read_variance(maximum.theta, best, lines) * lines.h)
     if np.median(error / s) > 2:
         warnings.append("read noise hides the spread of nu: measure longer, or average more reads")
+    if np.median(lines.nu) < 0:
+        warnings.append("conductances rise with time; the law of drift knows decay only")
     if (m < s).mean() > 0.5:
         warnings.append(
             "the mean of nu lies within its spread: mean and spread of |mean + sd xi| can hardly be told apart"
@@ -202,7 +206,7 @@ def _describe(
         for index, name in enumerate(("mean", "sd")):
             part[name] = float(maximum.theta[index])
             each = estimate(f"drift.{name}", maximum, index, low=0.0)
-            estimates.append(_at_zero(each))
+            estimates.append(_alone(each) if len(np.unique(lines.device)) < ALONE else _at_zero(each))
         return part, estimates
     part["kind"] = "logarithmic"
     at = 0
@@ -228,7 +232,13 @@ def _profiled(path: str, lines: Lines, law: Law, maximum: Maximum, index: int) -
 def _at_zero(each: Estimate) -> Estimate:
     if each.value > 20 * TINY:
         return each
-    return Estimate(each.path, each.value, flag=AT_BOUND, note="no spread beyond read noise was found")
+    note = "no drift was found" if each.path.endswith("mean") else "no spread beyond read noise was found"
+    return Estimate(each.path, each.value, flag=AT_BOUND, note=note)
+
+
+def _alone(each: Estimate) -> Estimate:
+    note = f"that of the devices measured; fewer than {ALONE} devices say nothing of others"
+    return Estimate(each.path, each.value, flag=NOT_DETERMINED, note=note)
 
 
 def _clip(

@@ -65,6 +65,10 @@ def fit_programming(tables: Sequence[Table], g_max: float, degree: int | None = 
             f"{', '.join(files)}: a polynomial of degree {degree} needs {degree + 1} distinct targets (got {levels})"
         )
     warnings: list[str] = []
+    if np.allclose(g, target, rtol=1e-12, atol=0):
+        raise MeasurementError(
+            f"{', '.join(files)}: all writes end at their targets; the spread is below the table's digits"
+        )
     if not levels or len(g) < 3 or (g == 0).all():
         raise MeasurementError(
             f"{', '.join(files)}: the spread cannot be fitted: fewer than 3 writes, or none above zero"

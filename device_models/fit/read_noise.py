@@ -94,7 +94,7 @@ def fit_read_noise(
             "check --t-r and the unit of time"
         )
     data = gather_contrasts(found, duration)
-    if not any((squares > 0).any() for squares in data.squares.values()):
+    if (data.squares["white"] <= (1e-12 * data.g) ** 2 * data.degrees).all():
         raise MeasurementError(
             f"{', '.join(files)}: all reads of a device are equal; the noise is below the table's digits"
         )

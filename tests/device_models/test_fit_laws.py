@@ -332,8 +332,23 @@ def test_two_times_or_one_device_warn_and_no_time_is_refused(lab: SimpleNamespac
     lone = synthetic.drift(known, np.full(1, 12 * US), np.geomspace(20, 1e5, 8), rng)
     noisy = {**lone, "conductance": lone["conductance"] * np.exp(0.01 * rng.standard_normal(8))}
     fit = fit_drift([lab.table("drift", noisy)], 25 * US)
+    assert fit.picture is not None
     assert any("1 device(s)" in warning for warning in fit.warnings)
-    assert _flags(fit)["drift.sd"] in ("not determined", "at its bound")
+    assert _flags(fit)["drift.sd"] == _flags(fit)["drift.mean"] == "not determined"
+    assert _named(fit)["drift.mean"] == pytest.approx(float(fit.picture.y[0]), rel=1e-3)
+
+
+def test_tables_without_any_scatter_and_conductances_that_rise_are_told(lab: SimpleNamespace) -> None:
+    still = {"device": [1, 1, 2, 2], "time": [0, 1, 0, 1], "conductance": [US, US, 2 * US, 2 * US]}
+    with pytest.raises(ValueError, match="all reads of a device are equal"):
+        fit_read_noise([lab.table("reads", still)], 25 * US)
+    with pytest.raises(ValueError, match="all writes end at their targets"):
+        fit_programming([lab.table("programmed", {"target": [US, US, US], "conductance": [US, US, US]})], 25 * US)
+    elapsed = np.array([1.0, 10.0, 100.0])
+    y = 5 * US * elapsed**0.02 * np.exp(0.001 * np.random.default_rng(21).standard_normal((12, 3)))
+    columns = {"device": np.arange(12).repeat(3), "elapsed": np.tile(elapsed, 12), "conductance": y.ravel()}
+    fit = fit_drift([lab.table("drift", columns)], 25 * US)
+    assert any("conductances rise with time" in warning for warning in fit.warnings)
 
 
 def test_a_decay_that_is_no_power_law_is_found_out(lab: SimpleNamespace) -> None:
