@@ -2,6 +2,8 @@
 
 ProfileError (ValueError)
     a device profile, or a YAML text, that cannot be used; its message is meant for the person who wrote it
+└── MeasurementError
+    a table of measurements from which no profile can be fitted
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from pydantic import ValidationError
 
 class ProfileError(ValueError):
     """A device profile that cannot be used. The message says where, what is wrong and what would be right."""
+
+
+class MeasurementError(ProfileError):
+    """A table of measurements that cannot be used. The message names its file, line and column."""
 
 
 Path = tuple[str | int, ...]

@@ -111,6 +111,11 @@ def _factor(unit: str, si: str) -> Decimal:
         raise ValueError(f"{unit!r} is not a known unit") from None
 
 
+def unit_factor(unit: str, si: str) -> float:
+    """What one `unit` is in `si`: 1e-6 for uS in S. Raises ValueError where it is no unit of that quantity."""
+    return float(_factor(unit, si))
+
+
 @cache
 def _registry() -> Any:
     import pint

@@ -1,0 +1,106 @@
+"""Tables in memory, as the fits take them; and truths to compare estimates with."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from device_models import DeviceProfile, load_profile
+from device_models.fit import Fit, Table, synthetic
+from device_models.fit.drift import fit_drift
+from device_models.fit.programming import fit_programming
+from device_models.fit.pulses import fit_pulses
+from device_models.fit.read_noise import fit_read_noise
+
+US = 1e-6
+PLAIN_DRIFT = {"kind": "constant", "t0": "20 s", "mean": 0.1, "sd": 0.05}
+
+
+def table(kind: str, columns: dict[str, Any], file: str = "t.csv") -> Table:
+    """Columns in SI units; `device` as numbers or names."""
+    numbers = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items() if name != "device"}
+    labels = {"device": np.array([str(value) for value in columns["device"]])} if "device" in columns else {}
+    return Table(file, kind, numbers, labels, np.arange(len(numbers["conductance"])) + 2)
+
+
+def profile(**parts: Any) -> DeviceProfile:
+    return DeviceProfile.from_data({"name": "x", "conductance": {"max": "25 uS"}, **parts})
+
+
+def programming_case(name: str, rng: np.random.Generator, writes: int) -> tuple[Fit, dict[str, float]]:
+    """`writes` at each of 16 targets of a preset, and the truth."""
+    known = load_profile(name)
+    assert known.programming is not None and known.programming.kind == "polynomial"
+    g_max, coefficients = known.conductance.max, known.programming.coefficients
+    targets = np.repeat(np.linspace(0, g_max, 16), writes)
+    written = table("programmed", synthetic.programmed(known, targets, rng))
+    found = fit_programming([written], g_max, degree=len(coefficients) - 1)
+    return found, {f"programming.coefficients.{k}": c / US for k, c in enumerate(coefficients)}
+
+
+def read_noise_case(name: str, rng: np.random.Generator, devices: int) -> tuple[Fit, dict[str, float]]:
+    """64 reads, 1 ms apart, of devices between 0.12 and 1 of G_max."""
+    known = load_profile(name)
+    (noise,) = known.read_noise
+    g = np.geomspace(0.12, 1, devices) * known.conductance.max
+    reads = table("reads", synthetic.reads(known, g, np.arange(64) * 1e-3, rng))
+    found = fit_read_noise([reads], known.conductance.max, t_r=250e-9)
+    if noise.kind == "flicker":
+        return found, {"read_noise.q": noise.q, "read_noise.exponent": noise.exponent}
+    return found, {"read_noise.sigma": 100 * float(noise.sigma)}  # type: ignore[arg-type]
+
+
+def drift_case(rng: np.random.Generator, devices: int) -> tuple[Fit, dict[str, float]]:
+    """pcm: 12 reads between 20 s and 10^6 s of devices between 0.06 and 1 of G_max."""
+    known = load_profile("pcm")
+    assert known.drift is not None and known.drift.kind == "logarithmic"
+    g_max = known.conductance.max
+    targets, elapsed = np.geomspace(0.06, 1, devices) * g_max, np.geomspace(20, 1e6, 12)
+    found = fit_drift([table("drift", synthetic.drift(known, targets, elapsed, rng))], g_max, t0=20.0)
+    law = {"mean": known.drift.mean, "sd": known.drift.sd}
+    keys = ("slope", "offset", "min", "max")
+    return found, {f"drift.{name}.{key}": getattr(each, key) for name, each in law.items() for key in keys}
+
+
+def plain_drift_case(rng: np.random.Generator, devices: int) -> tuple[Fit, dict[str, float]]:
+    """A constant law whose spread folds 2.3 % of the exponents, with 1 % of proportional read noise."""
+    known = profile(drift=PLAIN_DRIFT, read_noise={"kind": "proportional", "sigma": "1 %"})
+    targets, elapsed = np.geomspace(0.3, 1, devices) * 25 * US, np.geomspace(20, 1e6, 8)
+    reads = table("drift", synthetic.drift(known, targets, elapsed, rng))
+    found = fit_drift([reads], 25 * US, t0=20.0, law="constant")
+    return found, {"drift.mean": 0.1, "drift.sd": 0.05}
+
+
+def pulses_case(rng: np.random.Generator, devices: int) -> tuple[Fit, dict[str, float]]:
+    """Soft bounds: 40 pulses up, 80 down, 80 up, 40 down."""
+    truth = {
+        "dw_min": 0.02,
+        "device_to_device": 0.2,
+        "asymmetry": 0.05,
+        "asymmetry_spread": 0.03,
+        "cycle_to_cycle": 0.3,
+    }
+    bounds = {"low_spread": 0.1, "high_spread": 0.1}
+    known = profile(update={"kind": "soft_bounds", **truth, "bounds": bounds})
+    train = synthetic.pulses(known, devices, np.repeat([1.0, -1.0, 1.0, -1.0], [40, 80, 80, 40]), rng)
+    found = fit_pulses([table("pulses", train)], known.conductance.min, known.conductance.max)
+    return found, {
+        f"update.{name}": value for name, value in {**truth, **{f"bounds.{k}": v for k, v in bounds.items()}}.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def lab() -> SimpleNamespace:
+    """Tables in memory, and cases whose truth is known: each returns (fit, truth by path)."""
+    return SimpleNamespace(
+        table=table,
+        profile=profile,
+        programming=programming_case,
+        read_noise=read_noise_case,
+        drift=drift_case,
+        plain_drift=plain_drift_case,
+        pulses=pulses_case,
+    )
