@@ -36,7 +36,7 @@ def characterize(profile: DeviceProfile, devices: int = 1000, seed: int = 0) -> 
     return Page(
         name=profile.name,
         description=" ".join(profile.description.split()),
-        references=profile.references,
+        references=tuple(entry.text for entry in profile.references),
         figures=tuple(figures),
         panels=panels,
         absent={name: sentence for name, sentence in absent.items() if sentence},
