@@ -85,7 +85,7 @@ class _Source(NamedTuple):
         if not self.identity.is_file() and self.identity.parent.is_dir():
             beside = sorted(path.name for path in self.identity.parent.iterdir() if path.suffix in _SUFFIXES)
             there = f"there are {', '.join(beside)}" if beside else "there are no .yaml files"
-            raise ProfileError(f"{self.shown}: cannot be read: no such file; beside it {there}")
+            raise ProfileError(f"{self.shown}: cannot be read: No such file or directory; beside it {there}")
         return read_yaml(self.identity)
 
 

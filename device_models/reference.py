@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import field_validator, model_serializer, model_validator
 from typing_extensions import Self
 
-from device_models.bibliography import keys
+from device_models.bibliography import keys, label
 from device_models.effect import Description
 
 
@@ -57,6 +57,16 @@ class Reference(Description):
     def settings(self) -> tuple[str, ...]:
         """Paths of the settings that it is about."""
         return settings(self.what)
+
+    @property
+    def source(self) -> str:
+        """The work and the note: `Joshi et al. (2020), doi:...; Fig. 3`."""
+        return "; ".join(part for part in (label(self.cite) if self.cite else "", self.note) if part)
+
+    @property
+    def text(self) -> str:
+        """All of it in a line: `drift: Joshi et al. (2020), doi:...`."""
+        return f"{self.what.replace('_', ' ')}: {self.source}" if self.what else self.source
 
     @property
     def assumed(self) -> bool:

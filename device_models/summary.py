@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from device_models.bibliography import bibtex, label
+from device_models.bibliography import bibtex
 from device_models.profile import Device, DeviceProfile
 from device_models.pulsed_update import PulsedUpdate
 from device_models.read_noise import ReadNoise
@@ -49,14 +49,7 @@ def summary(profile: DeviceProfile) -> list[Row]:
 
 def sources(profile: DeviceProfile) -> list[Row]:
     """Where the figures come from: settings -> work or remark."""
-    return [
-        Row(
-            _words(entry.what),
-            "; ".join(part for part in (label(entry.cite) if entry.cite else "", entry.note) if part),
-        )
-        for entry in profile.references
-        if not entry.assumed
-    ]
+    return [Row(_words(entry.what), entry.source) for entry in profile.references if not entry.assumed]
 
 
 def assumptions(profile: DeviceProfile) -> list[Row]:

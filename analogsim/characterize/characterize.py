@@ -8,8 +8,6 @@ from analogsim.characterize.lab import Lab, microsiemens
 from analogsim.characterize.page import Page, Panel
 from analogsim.characterize.registry import PANELS
 from device_models import DeviceProfile, ProfileError
-from device_models.bibliography import label
-from device_models.reference import Reference
 
 
 def characterize(profile: DeviceProfile, devices: int = 1000, seed: int = 0) -> Page:
@@ -38,20 +36,13 @@ def characterize(profile: DeviceProfile, devices: int = 1000, seed: int = 0) -> 
     return Page(
         name=profile.name,
         description=" ".join(profile.description.split()),
-        references=tuple(_source(entry) for entry in profile.references),
+        references=tuple(entry.text for entry in profile.references),
         figures=tuple(figures),
         panels=panels,
         absent={name: sentence for name, sentence in absent.items() if sentence},
         devices=devices,
         seed=seed,
     )
-
-
-def _source(entry: Reference) -> str:
-    """An entry of a profile's references as text."""
-    work = label(entry.cite) if entry.cite else ""
-    said = "; ".join(part for part in (work, entry.note) if part)
-    return f"{entry.what.replace('_', ' ')}: {said}" if entry.what else said
 
 
 def _data_sheet(profile: DeviceProfile) -> list[tuple[str, str]]:

@@ -150,7 +150,9 @@ def test_a_base_that_is_not_there_is_told_with_what_there_is(write: Any) -> None
     assert all(name in message for name in preset_names())
     write("cell.yaml", CELL)
     message = _refused(write("mine.yaml", {"name": "mine", "extends": "cel.yaml"}))
-    assert message.endswith("cel.yaml: cannot be read: no such file; beside it there are cell.yaml, mine.yaml")
+    assert message.endswith(
+        "cel.yaml: cannot be read: No such file or directory; beside it there are cell.yaml, mine.yaml"
+    )
     message = _refused(write("mine.yaml", {"name": "mine", "extends": "nowhere/cell.yaml"}))
     assert "nowhere/cell.yaml: cannot be read: No such file or directory" in message
 

@@ -34,6 +34,12 @@ def test_a_reference_is_read_and_written_back(entry: Any, what: Any, cite: Any, 
     assert reference.model_dump(mode="json") == entry
 
 
+def test_a_reference_in_a_line() -> None:
+    assert Reference.model_validate("a remark").text == "a remark"
+    entry = Reference(what="read_noise", cite="nyquist1928", note="Fig. 1")
+    assert entry.text == "read noise: Nyquist (1928); Fig. 1"
+
+
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
