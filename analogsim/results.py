@@ -45,6 +45,8 @@ class Counts(_Record):
     """Device pairs that were written after the first programming."""
     pulses: int = 0
     """Pulses that incremental writes gave."""
+    overdriven: float = 0.0
+    """Share of line drives that would have needed more pulses than a train has: those updates came out too small."""
     vectors: int
     """Batch elements from which an update was to be estimated."""
     silent: int

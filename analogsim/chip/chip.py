@@ -282,6 +282,12 @@ class Chip:
         return torch.stack([crossbar.pulses for crossbar in self._layers]).sum(0)
 
     @property
+    def overdriven(self) -> Tensor:
+        """Mean share of line drives that would have needed more pulses than a train has, (C,): updates too small."""
+        layers = [crossbar.overdriven / crossbar.pulsed.clamp(min=1) for crossbar in self._layers]
+        return torch.stack(layers).mean(0)
+
+    @property
     def attempts(self) -> Tensor:
         """Mean number of programming attempts of a device in a write, the first programming included, (C,)."""
         attempts, writes = torch.zeros(2, self.chips, dtype=torch.float64, device=self.device)

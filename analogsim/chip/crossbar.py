@@ -26,7 +26,7 @@ from device_models import Cells, Device, vector_gain
 
 Sampling = Literal["column", "device"]
 
-_STATE = ("w_max", "target", "device_writes", "pulses")
+_STATE = ("w_max", "target", "device_writes", "pulses", "pulsed", "overdriven")
 """Attributes that a checkpoint holds beside the devices' own state; what follows from these alone is recomputed."""
 
 Normal = Callable[[int], Tensor]
@@ -64,7 +64,8 @@ class Crossbar:
         compensation: of their drift.
         device_writes: number of device pairs of which one or both were written since the first programming, (C,),
             int64.
-        pulses: given to pairs by incremental writes, (C,), int64.
+        pulses: given to pairs by incremental writes, (C,), int64; there were `pulsed` of them.
+        overdriven: sum over these of the share of line drives that would have needed more pulses than a train has.
     """
 
     def __init__(
@@ -140,7 +141,8 @@ class Crossbar:
         self.target = weights.clone()
         self.compensation = Compensation()
         self.device_writes = torch.zeros(weights.shape[0], dtype=torch.int64, device=weights.device)
-        self.pulses = torch.zeros_like(self.device_writes)
+        self.pulses, self.pulsed = torch.zeros_like(self.device_writes), torch.zeros_like(self.device_writes)
+        self.overdriven = torch.zeros(len(weights), dtype=weights.dtype, device=weights.device)
         self._activity: Tensor | None = None
         for sides, made in zip(self._sides(numbers), self._by_slice(fabrication), strict=True):
             both = (None, None) if made is None else made.unbind(2)
@@ -209,7 +211,10 @@ class Crossbar:
             raise ValueError("pulses need a fixed range: with `mapping.range: follow` there is no range to step in")
         self.disturb()
         self.settle(now)
-        raising, lowering, lines = pulse_counts(write, step, d, uniform)
+        raising, lowering, lines, overdriven = pulse_counts(write, step, d, uniform)
+        self.pulsed += 1
+        if overdriven is not None:
+            self.overdriven += overdriven
         numbers = normal(self.pulse_numbers) if self.pulse_numbers else None
         plus, minus = (None, None) if numbers is None else numbers.unbind(2)
         nothing = torch.zeros_like(raising)

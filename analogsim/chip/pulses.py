@@ -18,12 +18,14 @@ Uniform = Callable[[tuple[int, ...]], Tensor]
 class Pulses(NamedTuple):
     """Pulses that raise and that lower each weight, (C, out, rows) each; whole numbers.
 
-    `lines` are those on each row (C, 1, rows) and column (C, out, 1) where they are driven in parallel, else None.
+    `lines` are those on each row (C, 1, rows) and column (C, out, 1) where they are driven in parallel, else None;
+    `overdriven` is then the share of drives that would need more than a pulse in every slot, (C,).
     """
 
     raising: Tensor
     lowering: Tensor
     lines: tuple[Tensor, Tensor] | None = None
+    overdriven: Tensor | None = None
 
 
 def pulse_counts(write: LayerPulses, per_step: Tensor, device: Device, uniform: Uniform) -> Pulses:
@@ -42,7 +44,7 @@ def pulse_counts(write: LayerPulses, per_step: Tensor, device: Device, uniform: 
     if update.post is not None and update.pre is not None:
         post = update.post.neg() / per_step.transpose(1, 2)
         counts = device.outer_product.counts(post, update.pre, rate / update.post.shape[1], 1.0, uniform)
-        return Pulses(counts.ups, counts.downs, (counts.rows, counts.columns))
+        return Pulses(counts.ups, counts.downs, (counts.rows, counts.columns), counts.saturated)
     wanted = update.direction().neg() * (rate / per_step)
     whole = (wanted + uniform(tuple(wanted.shape))).floor_()
     return Pulses(whole.clamp(min=0), whole.neg_().clamp_(min=0))

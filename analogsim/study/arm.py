@@ -206,7 +206,7 @@ def _chip_results(
     population: Population, rig: Rig, controller: Controller, curves: Sequence[Curve]
 ) -> tuple[ChipResult, ...]:
     diverged, writes = controller.diverged.tolist(), rig.chip.device_writes.tolist()
-    pulses = rig.chip.pulses.tolist()
+    pulses, overdriven = rig.chip.pulses.tolist(), rig.chip.overdriven.double().tolist()
     vectors, silent = (counter.tolist() for counter in controller.counters)
     sizes = torch.tensor([w[0].numel() for w in rig.chip.oracle.weights], dtype=torch.float64)
     saturated = (rig.chip.saturated.double().cpu() @ sizes / sizes.sum()).tolist()
@@ -224,6 +224,7 @@ def _chip_results(
                     passes=rig.passes,
                     device_writes=writes[index],
                     pulses=pulses[index],
+                    overdriven=overdriven[index],
                     vectors=vectors[index],
                     silent=silent[index],
                     saturated=saturated[index],

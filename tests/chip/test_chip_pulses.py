@@ -127,6 +127,18 @@ def test_a_rate_of_zero_leaves_a_chip_as_it_is() -> None:
     assert (chip.oracle.weights[0][1] != before[1]).any()
 
 
+def test_drives_beyond_a_full_train_are_reported() -> None:
+    """Two samples, of which one asks for twice what a train of 31 slots can give on every line."""
+    chip = _chip(_profile(CONSTANT))
+    (step,) = chip.limits.steps
+    assert step is not None
+    ones = torch.ones(2, 2, 4, dtype=torch.float64), torch.ones(2, 2, 6, dtype=torch.float64)
+    for factors in (ones, tuple(each * torch.tensor([0.1, 2.0])[:, None] for each in ones)):
+        chip.write([LayerPulses(LayerUpdate(*factors), 31 * 2 * step)])
+    assert chip.overdriven.tolist() == [0.25, 0.25], "none of the first write's drives, half of the second's"
+    assert chip.pulses.tolist()[0] > 31 * 2 * 24 - 1
+
+
 def test_write_noise_is_about_a_hidden_state_and_does_not_add_up() -> None:
     noisy = _chip(_profile({**CONSTANT, "write_noise": 20.0}, conductance={"min": "0 uS", "max": "25 uS"}))
     still = _chip(_profile(CONSTANT))
