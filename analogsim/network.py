@@ -79,14 +79,16 @@ class Dense:
         return torch.nn.functional.pad(x, (0, 1), value=1.0) if self.bias else x
 
 
-def unclipped(g: Tensor, signal: Tensor, limit: float | None) -> Tensor:
+def unclipped(g: Tensor, signal: Tensor, limit: float | Tensor | None) -> Tensor:
     """The adjoint of a converter, which passes derivatives straight through: g, and 0 where the signal was clipped.
 
     Args:
         g: derivatives, shaped as `signal`.
         signal: what the converter gave.
-        limit: its largest value; None: it does not clip.
+        limit: its largest value, or one for each chip, (C,); None: it does not clip.
     """
+    if isinstance(limit, Tensor):
+        limit = limit.reshape(-1, *(1,) * (signal.dim() - 1))
     return g if limit is None else g * (signal.abs() < limit * (1 - 1e-6))
 
 
@@ -173,7 +175,7 @@ class Network:
         decorrelation: Tensor | None,
         inputs: Tensor,
         pre_activations: Tensor,
-        limits: tuple[float | None, float | None],
+        limits: tuple[float | None, float | Tensor | None],
     ) -> Tensor:
         """The adjoint of what lies between the crossbars of layers index - 1 and index, all of it digital or known.
 

@@ -227,6 +227,26 @@ class LayerWrite:
     target: Tensor
 
 
+@dataclass(frozen=True)
+class LayerPulses:
+    """An incremental write: pulses move the present state of the devices, with errors that nobody reads and that stay.
+
+    Attributes:
+        update: what to subtract, `rate` times. Factors go to the devices as trains of pulses that coincide, a dense
+            matrix as whole pulses, rounded at random.
+        rate: (C, 1, 1), not negative; 0 leaves a chip as it is.
+        pulses: in place of both: pulses of each weight (C, units, rows), whole numbers; above 0 they raise it.
+    """
+
+    update: LayerUpdate | None = None
+    rate: Tensor | None = None
+    pulses: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if (self.update is None) != (self.rate is None) or (self.update is None) == (self.pulses is None):
+            raise ValueError("LayerPulses has either an update with its rate, or whole pulses")
+
+
 class Periphery(NamedTuple):
     """Digital operations beside the crossbars that the controller sets; its own, so no secret.
 
@@ -245,11 +265,15 @@ class Limits(NamedTuple):
             where the range follows the weights.
         inputs: per layer the largest level that drives a row, or None.
         outputs: per layer the largest digitised pre-activation, or None; also None where several tiles add up to it.
+            (C,) where a digital factor behind the converter compensates drift.
+        steps: per layer the mean change of a weight by one pulse, (C, 1, 1) or (C, units, 1), or None where devices
+            are written absolutely only; empty: none are known.
     """
 
     weights: tuple[Tensor | None, ...]
     inputs: tuple[float | None, ...]
-    outputs: tuple[float | None, ...]
+    outputs: tuple[float | Tensor | None, ...]
+    steps: tuple[Tensor | None, ...] = ()
 
 
 class Hardware(Protocol):
@@ -298,7 +322,7 @@ class Hardware(Protocol):
         """
         ...
 
-    def write(self, writes: tuple[LayerWrite, ...]) -> None:
+    def write(self, writes: tuple[LayerWrite | LayerPulses, ...]) -> None:
         """Write every layer."""
         ...
 

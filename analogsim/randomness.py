@@ -32,6 +32,12 @@ class Purpose(enum.IntEnum):
     DROPOUT = 7
     EVALUATION = 8
     BACKWARD_READ = 9
+    WANDERING = 10
+    FAULTS = 11
+    PULSES = 12
+    REFERENCE = 13
+    CONVERTERS = 14
+    CALIBRATION = 15
 
 
 class Streams:

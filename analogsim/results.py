@@ -42,7 +42,9 @@ class Counts(_Record):
     passes: int
     """Forward passes of a batch."""
     device_writes: int
-    """Device pairs that were programmed after the first programming."""
+    """Device pairs that were written after the first programming."""
+    pulses: int = 0
+    """Pulses that incremental writes gave."""
     vectors: int
     """Batch elements from which an update was to be estimated."""
     silent: int

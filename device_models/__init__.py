@@ -4,20 +4,34 @@ Knows tensors, explicit generators and the time `now`; knows nothing of networks
 """
 
 from device_models.cells import Cells
+from device_models.column_adc import ColumnADC, ColumnErrors
+from device_models.compose import preset_names
 from device_models.converters import ADC, DAC, vector_gain
+from device_models.drive import Exposure
 from device_models.errors import ProfileError
-from device_models.profile import Device, DeviceProfile, load_profile, preset_names
+from device_models.outer_product import per_chip_uniform
+from device_models.profile import Device, DeviceProfile, load_profile
 from device_models.read_noise import ReadNoise
+from device_models.slices import Slices
+from device_models.spectrum import Relaxation
+from device_models.unit_noise import UnitNoise
 
 __all__ = [
     "ADC",
     "DAC",
     "Cells",
+    "ColumnADC",
+    "ColumnErrors",
     "Device",
     "DeviceProfile",
+    "Exposure",
     "ProfileError",
     "ReadNoise",
+    "Relaxation",
+    "Slices",
+    "UnitNoise",
     "load_profile",
+    "per_chip_uniform",
     "preset_names",
     "vector_gain",
 ]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from device_models.conductance_effect import ConductanceEffect, State
+from device_models.endurance import Lifetimes
+from device_models.faults import FaultMap
+from device_models.pulsed import Pulsed
+
 if TYPE_CHECKING:
     from device_models.profile import Device
+    from device_models.read_noise import ReadNoise
 
-_STATE = ("target", "programmed", "written_at", "nu")
-"""Attributes that a checkpoint holds, beside slow states. A new memory of devices joins by its name."""
+_STATE = ("target", "programmed", "written_at", "attempts", "writes")
+"""Attributes that a checkpoint holds, beside the states of effects."""
 
 
 class Cells:
@@ -23,7 +30,11 @@ class Cells:
         drifted: siemens, what it is, slow noise aside, at the time of the last `settle`.
         conductance: siemens, the same with slow noise: the mean of its reads.
         written_at: seconds, time of its last write, double precision; None where time changes nothing.
-        nu: drift exponents; None without drift.
+        faults: devices that do not hold what they are written; set at fabrication, so no checkpoint holds it.
+        pulsed: the same devices as incremental writes see them; None without an update model.
+        lifetimes, used: what devices survive, and how much of it they have had; None without a limit.
+        attempts: of programming it, over all its writes, int32; None without write-verify, where each write takes one.
+        writes: of single devices with write-verify, the first programming included, (C,), int64; None without.
     """
 
     target: Tensor
@@ -31,23 +42,44 @@ class Cells:
     drifted: Tensor
     conductance: Tensor
     written_at: Tensor | None
-    nu: Tensor | None
+    attempts: Tensor | None
+    writes: Tensor | None
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._slow: tuple[Tensor, ...] = ()
+        self._states: tuple[State, ...] = tuple({} for _ in device.effects)
+        self.faults: FaultMap | None = None
+        self.pulsed: Pulsed | None = None
+        self.lifetimes: Lifetimes | None = None
+        self.used: Tensor | None = None
 
-    def program(self, target: Tensor, numbers: Tensor | None, now: float) -> None:
-        """Write every device.
+    def program(self, target: Tensor, numbers: Tensor | None, now: float, fabrication: Tensor | None = None) -> None:
+        """Write every device, for the first time or anew.
 
         Args:
             target: siemens, (C, out, rows).
             numbers: standard normal, (C, `Device.numbers`, out, rows); None where that is 0.
             now: seconds.
+            fabrication: standard normal, (C, `Device.fabricated`, out, rows); None where that is 0.
         """
-        device = self._device
+        device, made = self._device, _Handed(fabrication)
+        self._states = tuple(dict(each.fabricate(made.take(each.fabricated))) for each in device.effects)
+        if device.update is not None:
+            self.pulsed = Pulsed(device.update, device.site, made.take(device.update.fabricated))
+        if device.endurance is not None:
+            life = torch.stack(list(made.take(device.endurance.fabricated)), 1)
+            self.lifetimes = device.endurance.build(device.site, life)
+            self.used = torch.zeros_like(target, dtype=torch.int64)
         self.target = target
-        self.programmed, self.nu, self._slow = self._outcome(target, numbers)
+        outcome = self._outcome(target, numbers)
+        self.programmed, renewed, self.attempts = outcome.programmed, outcome.renewed, outcome.attempts
+        if self.pulsed is not None and outcome.hidden is not None:
+            self.pulsed.hidden = outcome.hidden
+        every = torch.ones_like(target, dtype=torch.bool)
+        self.writes = None if self.attempts is None else every.sum(dim=(1, 2))
+        for effect, state, new in zip(device.effects, self._states, renewed, strict=True):
+            state.update(new)
+            effect.touch(state, every, now)
         self.written_at = torch.full_like(target, now, dtype=torch.float64) if device.ages else None
 
     def write(self, target: Tensor, numbers: Tensor | None, now: float, also: Tensor | None = None) -> Tensor:
@@ -66,47 +98,188 @@ class Cells:
             written &= (target - self.target).abs_() >= half
         if also is not None:
             written = written | also
-        programmed, nu, slow = self._outcome(target, numbers)
-        if half > 0 or numbers is not None:
-            self.target = torch.where(written, target, self.target)
-            self.programmed = torch.where(written, programmed, self.programmed)
-        else:
-            self.target = self.programmed = target  # what is not written has this target anyhow
-        if self.nu is not None and nu is not None:
-            self.nu = torch.where(written, nu, self.nu)
-        self._slow = tuple(torch.where(written, new, old) for new, old in zip(slow, self._slow, strict=True))
+        if self.lifetimes is not None and self.used is not None:
+            written = written & self.lifetimes.alive(self.used)
+            self.used = self.used + written
+        programmed, hidden, renewed, attempts = self._outcome(target, numbers)
+        if self.pulsed is not None and hidden is not None:
+            self.pulsed.hidden = torch.where(written, hidden, self.pulsed.hidden)
+        if self.attempts is not None and self.writes is not None and attempts is not None:
+            self.attempts = self.attempts + attempts * written
+            self.writes = self.writes + written.sum(dim=(1, 2))
+        self.target = torch.where(written, target, self.target)
+        self.programmed = torch.where(written, programmed, self.programmed)
+        self._renew(written, renewed, now)
+        return written
+
+    def _renew(self, written: Tensor, renewed: Sequence[State], now: float) -> None:
+        """What a write of some devices does to the states of effects, and to their clocks."""
+        for effect, state, new in zip(self._device.effects, self._states, renewed, strict=True):
+            for name, value in new.items():
+                state[name] = torch.where(written, value, state[name])
+            effect.touch(state, written, now)
         if self.written_at is not None:
             self.written_at = torch.where(written, now, self.written_at)
+        if self.lifetimes is not None and self.used is not None:
+            low, high = (torch.full_like(self.programmed, g) for g in (self._device.g_min, self._device.g_max))
+            self.programmed = self.lifetimes.fail(self.programmed, self.used, low, high)
+
+    @property
+    def pulse_numbers(self) -> int:
+        """Standard normal numbers that an incremental write of a device takes."""
+        return 0 if self.pulsed is None else self.pulsed.numbers + sum(e.written for e in self._device.effects)
+
+    def pulse(
+        self, ups: Tensor, downs: Tensor, numbers: Tensor | None, now: float, lines: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """Incremental write: move the present state of devices by pulses, those up first.
+
+        A pulse acts on what a device has become since its last write, and drift begins anew from there. `settle(now)`
+        comes before.
+
+        Args:
+            ups, downs: pulses of each device, (C, out, rows).
+            numbers: standard normal, (C, `pulse_numbers`, out, rows); None where that is 0.
+            now: seconds.
+            lines: pulses on the lines of rows (C, 1, rows) and columns (C, out, 1), where they are driven in parallel;
+                None: devices are pulsed one by one.
+
+        Returns:
+            Which devices received any, (C, out, rows).
+        """
+        assert self.pulsed is not None
+        if self.lifetimes is not None and self.used is not None:
+            ups, downs, self.used = self.lifetimes.spend(self.used, ups, downs)
+        written, handed = (ups + downs) > 0, _Handed(numbers)
+        change = self.drifted - self.programmed if self._device.levels else 0.0
+        moved = self.pulsed.write(ups, downs, handed.take(self.pulsed.numbers), change)
+        self.programmed = torch.where(written, moved, self.programmed)
+        self.target = torch.where(written, self.programmed, self.target)
+        renewed = [effect.write(self.programmed, handed.take(effect.written)) for effect in self._device.effects]
+        self._renew(written, renewed, now)
+        if self._device.half_select is not None:
+            beside = [self._device.half_select.pulses(each, *(lines or ())) for each in (ups, downs)]
+            if self.lifetimes is not None and self.used is not None:
+                beside = [each * self.lifetimes.alive(self.used) for each in beside]
+            self.programmed = (self.programmed + self.pulsed.nudge(*beside)).clamp_(min=0)
         return written
+
+    def expose(self, activity: Tensor) -> None:
+        """Let reads disturb the devices; `settle` comes next.
+
+        Args:
+            activity: sum of |x| / full scale over the reads, (C, rows).
+        """
+        device = self._device
+        assert device.read_disturb is not None
+        before = self.programmed
+        self.programmed = device.read_disturb.apply(before, activity, device.g_min, device.g_max)
+        if self.pulsed is not None:
+            bounds = self.pulsed.bounds
+            change = (self.programmed - before) * ((bounds.high - bounds.low) / (device.g_max - device.g_min))
+            self.pulsed.hidden = self.pulsed.hidden + change
 
     def state_dict(self) -> dict[str, Any]:
         """What the devices remember, for a checkpoint; the tensors are live."""
-        return {**{name: getattr(self, name) for name in _STATE}, "slow": list(self._slow)}
+        hidden = None if self.pulsed is None else self.pulsed.hidden
+        state = {name: getattr(self, name) for name in _STATE}
+        return {**state, "states": [dict(each) for each in self._states], "hidden": hidden, "used": self.used}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on devices that have been programmed; `settle` comes next."""
         device = self.target.device
-        for name in _STATE:
-            value = state[name]
-            setattr(self, name, None if value is None else value.to(device, copy=True))
-        self._slow = tuple(slow.to(device, copy=True) for slow in state["slow"])
 
-    def settle(self, now: float) -> None:
-        """Let time pass until `now`, seconds."""
-        self.drifted = self.conductance = self.programmed
-        if self.written_at is None:
-            return
-        device, elapsed = self._device, now - self.written_at
-        if device.drift is not None:
-            assert self.nu is not None
-            self.drifted = self.conductance = device.drift.apply(self.programmed, self.nu, elapsed)
-        for noise, xi in zip(device.slow_noise, self._slow, strict=True):
-            self.conductance = noise.apply(self.conductance, self.programmed, xi, elapsed)
+        def restored(value: Any) -> Any:
+            return value.to(device, copy=True) if isinstance(value, Tensor) else value
 
-    def _outcome(self, target: Tensor, numbers: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
-        """(programmed, nu, slow states) of every device if it were written."""
-        device = self._device
-        xi = [] if numbers is None else list(numbers.unbind(1))
-        programmed = target if device.programming is None else device.programming.program(target, xi.pop(0))
-        nu = None if device.drift is None else device.drift.exponent(target, xi.pop(0))
-        return programmed, nu, tuple(xi)
+        for name in (*_STATE, "used"):
+            setattr(self, name, restored(state[name]))
+        if self.pulsed is not None:
+            self.pulsed.hidden = restored(state["hidden"])
+        self._states = tuple({name: restored(value) for name, value in each.items()} for each in state["states"])
+
+    def moving(self, now: float) -> int:
+        """Standard normal numbers per device that the devices take to move on to `now`, seconds."""
+        return sum(e.moving(state, now) for e, state in zip(self._device.effects, self._states, strict=True))
+
+    def settle(self, now: float, numbers: Tensor | None = None) -> None:
+        """Let time pass until `now`, seconds.
+
+        Args:
+            now: seconds.
+            numbers: standard normal, (C, `moving(now)`, out, rows); None: what wanders stands still.
+        """
+        device, states = self._device, self._states
+        elapsed = None if self.written_at is None else now - self.written_at
+        if numbers is not None:
+            handed = _Handed(numbers)
+            for effect, state in zip(device.effects, states, strict=True):
+                effect.move(state, now, handed.take(effect.moving(state, now)))
+        levels, g, base = len(device.levels), self.programmed, self.programmed
+        for effect, state in zip(device.levels, states[:levels], strict=True):
+            g = effect.apply(g, self.programmed, state, elapsed)
+            base = effect.base(base, state, elapsed)
+        if self.faults is not None:
+            g, base = self.faults.apply(g), self.faults.apply(base)
+        self.drifted, self._base = g, base
+        for effect, state in zip(device.effects[levels:], states[levels:], strict=True):
+            g = effect.apply(g, base, state, elapsed)
+        self.conductance = g if self.faults is None else self.faults.silence(g)
+
+    def variance(self, noise: ReadNoise) -> Tensor:
+        """`noise.variance` of the devices as they are, siemens squared."""
+        state = None if noise.slow is None else self.state(noise.slow)
+        variance = noise.variance(self.drifted, self._base, state)
+        return variance if self.faults is None else self.faults.silence(variance)
+
+    def state(self, effect: ConductanceEffect) -> State:
+        """What the devices remember of an effect of their `Device`; live."""
+        return next(state for each, state in zip(self._device.effects, self._states, strict=True) if each is effect)
+
+    @property
+    def nu(self) -> Tensor | None:
+        """Drift exponents, (C, out, rows); None without drift."""
+        return None if self._device.drift is None else self.state(self._device.drift)["nu"]
+
+    def _outcome(self, target: Tensor, numbers: Tensor | None) -> _Outcome:
+        """What would become of every device if it were written."""
+        device, handed = self._device, _Handed(numbers)
+        programmed, attempts = target, None
+        if device.write_verify is not None:
+            own = handed.take(device.write_verify.numbers)
+            programmed, attempts = device.write_verify.program(target, own, self._read_variance)
+        elif device.programming is not None:
+            programmed = device.programming.program(target, handed.take(device.programming.numbers))
+        renewed = [effect.write(target, handed.take(effect.written)) for effect in device.effects]
+        hidden = None
+        if self.pulsed is not None:
+            hidden, programmed = self.pulsed.start(programmed, handed.take(self.pulsed.programming_numbers))
+        return _Outcome(programmed, hidden, renewed, attempts)
+
+    def _read_variance(self, g: Tensor) -> Tensor | float:
+        """Of one read of devices of these conductances, what outlives a step aside; siemens squared."""
+        total: Tensor | float = 0.0
+        for noise in self._device.read_noise:
+            state = None if noise.slow is None else self.state(noise.slow)
+            total = total + noise.variance(g, g, state) * noise.in_a_read
+        return total
+
+
+class _Outcome(NamedTuple):
+    """Of an absolute write: conductances, hidden u, renewed states, programming attempts."""
+
+    programmed: Tensor
+    hidden: Tensor | None
+    renewed: list[State]
+    attempts: Tensor | None
+
+
+class _Handed:
+    """Random numbers that are handed out in order."""
+
+    def __init__(self, numbers: Tensor | None) -> None:
+        self._left: list[Tensor] = [] if numbers is None else list(numbers.unbind(1))
+
+    def take(self, count: int) -> Sequence[Tensor]:
+        taken, self._left = self._left[:count], self._left[count:]
+        return taken

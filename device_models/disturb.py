@@ -15,12 +15,13 @@ shown by Yao et al., Nature 577:641 (2020), extended data figure 7.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from device_models.effect import Description, Site
+from device_models.limits import Limit
 from device_models.units import Factor, PerChip, Share
 
 
@@ -79,7 +80,7 @@ class ReadDisturbed:
 class ReadDisturb(Description):
     """Slow drift of devices that are read."""
 
-    rate: PerChip[Factor]
+    rate: PerChip[Annotated[Factor, Limit(0, 1, "it is a share of the way")]]
     """Share of the way to the end that one full-scale read takes a device, no unit; 1e-6 and below for real devices."""
     towards: Literal["low", "high"] = "high"
     """The end: that which a pulse of the read's polarity leads to."""

@@ -2,28 +2,43 @@
 
 G(now) = G_prog max(1, (now - t_w) / t0)^-nu, with t_w the time of the device's last write. Nothing is known before t0:
 until then a device keeps what it was programmed to. nu is a device's own, |mean(r) + sd(r) xi| with
-r = G_target / G_max and xi ~ N(0, 1), drawn anew at each write.
+r = G_target / G_max and xi ~ N(0, 1), drawn anew at each write, or, with `nu: fixed`, once at fabrication: the device
+then keeps its place among the devices of its conductance.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from device_models.clipped_log import ClippedLog
+from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
+from device_models.limits import LAW_BEGINS, SCALE, Limit
 from device_models.units import Factor, PerChip, Time
 
+_NU = Limit(0, 1, "amorphous phase-change memory has about 0.1; at 1 a device loses 90 % in each decade of time")
 
-class Drift(ABC):
-    """Power-law drift of a population of chips."""
 
+class Drift(ConductanceEffect):
+    """Power-law drift of a population of chips; the state is the devices' `nu`."""
+
+    ages = True
     t0: float
+    fixed: bool
+
+    @property
+    def fabricated(self) -> int:  # type: ignore[override]
+        return int(self.fixed)
+
+    @property
+    def written(self) -> int:  # type: ignore[override]
+        return int(not self.fixed)
 
     @abstractmethod
     def exponent(self, target: Tensor, xi: Tensor) -> Tensor:
@@ -34,15 +49,26 @@ class Drift(ABC):
             xi: standard normal numbers, same shape.
         """
 
-    def apply(self, programmed: Tensor, nu: Tensor, elapsed: Tensor) -> Tensor:
-        """Conductances after `elapsed` seconds (double precision), all (chips, out, rows)."""
-        decades = elapsed.div(self.t0).clamp_(min=1).log_().to(nu.dtype)
-        return programmed * torch.exp(-(nu * decades))
+    def fabricate(self, numbers: Sequence[Tensor]) -> State:
+        return {"xi": numbers[0]} if self.fixed else {}
+
+    def write(self, target: Tensor, numbers: Sequence[Tensor]) -> State:
+        return {"target": target} if self.fixed else {"nu": self.exponent(target, numbers[0])}
+
+    def touch(self, state: State, written: Tensor, now: float) -> None:
+        if self.fixed:
+            state["nu"] = self.exponent(state["target"], state["xi"])
+
+    def apply(self, g: Tensor, programmed: Tensor, state: State, elapsed: Tensor | None) -> Tensor:
+        assert elapsed is not None
+        units = elapsed.div(self.t0).clamp_(min=1).log_().to(g.dtype)
+        return g * torch.exp(-(state["nu"] * units))
 
 
 @dataclass(frozen=True)
 class _Logarithmic(Drift):
     t0: float
+    fixed: bool
     mean: ClippedLog
     sd: ClippedLog
     g_max: float
@@ -56,6 +82,7 @@ class _Logarithmic(Drift):
 @dataclass(frozen=True)
 class _Constant(Drift):
     t0: float
+    fixed: bool
     mean: Tensor  # (chips, 1, 1)
     sd: Tensor
 
@@ -67,29 +94,35 @@ class LogarithmicDrift(Description):
     """nu = scale |mean(r) + sd(r) xi|: both are clipped lines in ln r."""
 
     kind: Literal["logarithmic"]
-    t0: Time = Field(gt=0)
+    t0: Annotated[Time, LAW_BEGINS]
     """Time after a write, seconds, at which the published law begins."""
     mean: ClippedLog
     """Mean of nu before the absolute value, no unit."""
     sd: ClippedLog
     """Standard deviation of nu over devices and writes, no unit."""
-    scale: PerChip[Factor] = 1.0
+    scale: PerChip[Annotated[Factor, SCALE]] = 1.0
     """Factor on nu, no unit; 1 is the published device."""
+    nu: Literal["redrawn", "fixed"] = "redrawn"
+    """Whether the exponent of a device is drawn anew at each write or belongs to the device."""
 
     def build(self, site: Site) -> Drift:
-        return _Logarithmic(self.t0, self.mean, self.sd, site.g_max, site.per_chip(self.scale, 2, "drift.scale"))
+        scale = site.per_chip(self.scale, 2, "drift.scale")
+        return _Logarithmic(self.t0, self.nu == "fixed", self.mean, self.sd, site.g_max, scale)
 
 
 class ConstantDrift(Description):
     """nu = |mean + sd xi|, the same for every conductance."""
 
     kind: Literal["constant"]
-    t0: Time = Field(gt=0)
+    t0: Annotated[Time, LAW_BEGINS]
     """Time after a write, seconds, at which the law begins."""
-    mean: PerChip[Factor]
+    mean: PerChip[Annotated[Factor, _NU]]
     """Mean of nu before the absolute value, no unit."""
-    sd: PerChip[Factor] = 0.0
+    sd: PerChip[Annotated[Factor, _NU]] = 0.0
     """Standard deviation of nu over devices and writes, no unit."""
+    nu: Literal["redrawn", "fixed"] = "redrawn"
+    """Whether the exponent of a device is drawn anew at each write or belongs to the device."""
 
     def build(self, site: Site) -> Drift:
-        return _Constant(self.t0, site.per_chip(self.mean, 2, "drift.mean"), site.per_chip(self.sd, 2, "drift.sd"))
+        mean, sd = site.per_chip(self.mean, 2, "drift.mean"), site.per_chip(self.sd, 2, "drift.sd")
+        return _Constant(self.t0, self.nu == "fixed", mean, sd)

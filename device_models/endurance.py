@@ -7,12 +7,13 @@ has failed after n. Assumed form; a Weibull law would differ in the early tail.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from device_models.effect import Description, Site
+from device_models.limits import Limit
 from device_models.units import Factor, PerChip
 
 
@@ -62,10 +63,12 @@ class Lifetimes:
 class Endurance(Description):
     """Log-normal lifetimes of devices."""
 
-    cycles: PerChip[Factor]
-    """Median lifetime, pulses or writes."""
-    spread: PerChip[Factor] = 0.0
-    """Standard deviation of the natural logarithm of the lifetime."""
+    cycles: PerChip[
+        Annotated[Factor, Limit(1, 1e15, "a device survives its first write, and none is known to survive more")]
+    ]
+    """Median lifetime, pulses or writes; no unit."""
+    spread: PerChip[Annotated[Factor, Limit(0, 10, "at 10 lifetimes spread over nine orders of magnitude")]] = 0.0
+    """Standard deviation of the natural logarithm of the lifetime, no unit."""
     counts: Literal["pulses", "writes"] = "pulses"
     """What wears a device out: each pulse, or each write that gives it any."""
     failure: Literal["frozen", "low", "high"] = "frozen"

@@ -1,120 +1,162 @@
-"""1/f read noise, split into what differs between passes and what they share.
+"""1/f read noise, with its memory.
 
-The spectrum of a device's conductance is S(f) = Q^2 G^2 / f between f_l = 1 / (t + t_r), with t the time since the
-write, and f_h = 1 / (2 t_r), with t_r the duration of a read. Its variance, the accumulated noise that one read shows
-against the programmed value, and its autocovariance are
+The spectrum of a device's conductance is S(f) = Q^2 G^2 / f between f_l = 1 / (t + t_r) and f_h = 1 / (2 t_r), with t
+the time since the write and t_r the duration of a read. Its variance is the accumulated noise that one read shows
+against the programmed value (Nandakumar et al., ICECS 2019),
 
-    V(t)      = Q^2 G^2 ln(f_h / f_l) = Q^2 G^2 ln((t + t_r) / (2 t_r))
-    R(tau, t) = Q^2 G^2 [Ci(2 pi f_h tau) - Ci(2 pi f_l tau)] = V(t) rho(tau)
+    V(t) = Q^2 G^2 ln(f_h / f_l) = Q^2 G^2 ln((t + t_r) / (2 t_r))
 
-with the cosine integral Ci. Two passes tau apart differ with variance 2 (V - R). For tau << t
+and its autocorrelation rho(tau) = [Ci(2 pi f_h tau) - Ci(2 pi f_l tau)] / ln(f_h / f_l): there is no correlation time.
+Here it is a sum of relaxations (see `spectrum`) of correlation times from 1 / (2 pi f_h) to 1 / (2 pi f_l), which has
+the same V(t) at every t, and in place of Ci the exponential integral, rho(tau) = [E1(2 pi f_l tau) - E1(2 pi f_h tau)]
+/ ln(f_h / f_l). For t_r << tau << t both are the same; rho is above the closed form by 2 pi tau / (t ln(f_h / f_l)) at
+first, which is a hundredth where tau is a thirtieth of t.
 
-    V - R = Q^2 G^2 Cin(pi tau / t_r),     Cin(x) = gamma + ln x - Ci(x)
-
-which no longer depends on t. So a pass is modelled as G + sqrt(V - R) xi + sqrt(R) eta: xi white, drawn in every pass;
-eta a standard normal state of the device, drawn at each write (sqrt(R) follows t). Exact are the variance of a read at
-any time, and that of the difference of two successive passes. The approximation: passes k tau apart really differ
-with 2 Q^2 G^2 Cin(k pi tau / t_r), logarithmically more (for t_r = 250 ns, tau = 1 us: 1.2 x for k = 2, 1.7 x for
-k = 10), and eta really wanders (rho of the whole is 0.86 after 1 us, 0.56 after 1 ms and 0.25 after 1 s, an hour after
-the write): reads of different steps are more alike here than on a chip, unless the device is written between them.
+With `slope` a the spectrum is Q^2 G^2 f^-a (f in Hz) between the same ends.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 from typing_extensions import Self
 
+from device_models.clipped_log import ClippedLog
+from device_models.conductance_effect import State
 from device_models.effect import Description, Site
+from device_models.limits import LAW_BEGINS, READ_LASTS, SCALE, Limit
 from device_models.read_noise import ReadNoise
 from device_models.slow_noise import SlowNoise
+from device_models.spectrum import Powers, Relaxation, edges, middle
 from device_models.units import Factor, PerChip, Time
 
 _SMALLEST = 1e-30  # stands for r = 0
-_EULER = 0.5772156649015329
+_Q = Limit(0, 1, "at 1 the noise of a decade of frequencies exceeds what it is a share of")
+_LONGEST = 1e9  # seconds: the slowest relaxation stands for all beyond
 
 
 @dataclass(frozen=True)
-class _Amplitude:
-    """Q(r) = scale min(q / r^exponent, q_max), r = G_prog / G_max."""
+class _PowerLaw:
+    """Q(r) = min(q / r^exponent, q_max), r = G_prog / G_max."""
 
     q: float
     exponent: float
     q_max: float
+
+    def __call__(self, r: Tensor) -> Tensor:
+        return r.clamp(min=_SMALLEST).pow_(-self.exponent).mul_(self.q).clamp_(max=self.q_max)
+
+
+@dataclass(frozen=True)
+class _Amplitude:
+    """Q(G_prog) G, or Q(G_prog) G_max; siemens."""
+
+    law: _PowerLaw | ClippedLog
     g_max: float
+    absolute: bool
     scale: Tensor  # (chips, 1, 1)
 
-    def __call__(self, programmed: Tensor) -> Tensor:
-        r = programmed.div(self.g_max).clamp_(min=_SMALLEST)
-        return r.pow_(-self.exponent).mul_(self.q).clamp_(max=self.q_max) * self.scale
+    def __call__(self, g: Tensor, programmed: Tensor) -> Tensor:
+        q = self.law(programmed / self.g_max) * self.scale
+        return q * self.g_max if self.absolute else q * g
 
 
 @dataclass(frozen=True)
 class _SlowFlicker(SlowNoise):
-    amplitude: _Amplitude
+    law: _Amplitude
+    density: Powers
+    bins: tuple[float, ...]  # ends, seconds, without the last
     t_r: float
     t0: float
-    fast: float  # Cin(pi tau / t_r)
 
-    def apply(self, g: Tensor, programmed: Tensor, xi: Tensor, elapsed: Tensor) -> Tensor:
-        t = elapsed.clamp(min=self.t0)
-        share = t.add_(self.t_r).div_(2 * self.t_r).log_().sub_(self.fast).clamp_(min=0).sqrt_().to(g.dtype)
-        return (g + g * self.amplitude(programmed) * share * xi).clamp_(min=0)
+    @property
+    def taus(self) -> tuple[float, ...]:  # type: ignore[override]
+        return tuple(middle(low, high) for low, high in zip(self.bins, (*self.bins[1:], _LONGEST), strict=True))
+
+    def amplitude(self, g: Tensor, programmed: Tensor) -> Tensor:
+        return self.law(g, programmed)
+
+    def _reached(self, elapsed: Tensor) -> Tensor:
+        """The primitive of the density at the longest correlation time that the time since the write allows."""
+        longest = elapsed.clamp(min=self.t0).add_(self.t_r).div_(2 * math.pi)
+        if self.density.slope == 1:
+            return longest.log_()
+        return longest.pow_(self.density.slope - 1).mul_(self.density.primitive(1.0))
+
+    def weights(self, elapsed: Tensor) -> Sequence[Tensor]:
+        reached = self._reached(elapsed)
+        ends = [self.density.primitive(end) for end in self.bins]
+        widths = [high - low for low, high in zip(ends, [*ends[1:], math.inf], strict=True)]
+        return [(reached - end).clamp_(min=0, max=width) for end, width in zip(ends, widths, strict=True)]
+
+    def active(self, elapsed: float) -> int:
+        longest = (max(elapsed, self.t0) + self.t_r) / (2 * math.pi)
+        return max(1, sum(end < longest for end in self.bins))
+
+    def total(self, elapsed: Tensor) -> Tensor:
+        return self._reached(elapsed).sub_(self.density.primitive(self.bins[0])).clamp_(min=0)
 
 
 @dataclass(frozen=True)
 class _Flicker(ReadNoise):
-    amplitude: _Amplitude
-    fast: float  # Cin(pi tau / t_r)
-    slow: SlowNoise | None
-    uniform = False
+    law: _Amplitude
+    white: float  # type: ignore[misc]
+    passing: tuple[Relaxation, ...]  # type: ignore[misc]
+    slow: SlowNoise  # type: ignore[misc]
 
-    def variance(self, g: Tensor, programmed: Tensor | None = None) -> Tensor:
-        q = self.amplitude(g if programmed is None else programmed)
-        return (q * g).square_().mul_(self.fast)
+    def variance(self, g: Tensor, programmed: Tensor | None = None, state: State | None = None) -> Tensor:
+        return self.law(g, g if programmed is None else programmed).square_()
 
 
 class FlickerNoise(Description):
-    """1/f noise of PSD Q^2 G^2 / f, Q = scale min(q / r^exponent, q_max), r = G_prog / G_max."""
+    """1/f noise of spectrum Q^2 G^2 / f; Q = scale min(q / r^exponent, q_max), or scale law(r), r = G_prog / G_max."""
 
     kind: Literal["flicker"]
-    q: Factor
+    q: Annotated[Factor, _Q] | None = None
     """Q of a device at G_max, no unit."""
-    exponent: Factor = 0.0
+    exponent: Annotated[Factor, Limit(0, 3, "published noise grows as r^-0.65; small r would be nothing but noise")] = (
+        0.0
+    )
     """How fast Q grows towards small conductances, no unit."""
-    q_max: Factor = 1.0
+    q_max: Annotated[Factor, _Q] = 1.0
     """Largest Q, no unit."""
-    t_r: Time = Field(gt=0)
+    law: ClippedLog | None = None
+    """Q as a function of r, in place of `q`, `exponent` and `q_max`; no unit."""
+    relative_to: Literal["conductance", "g_max"] = "conductance"
+    """What Q is a share of: the device's own conductance, or G_max."""
+    slope: Annotated[Factor, Limit(0.5, 1.5, "1/f noise of devices has about 1; beyond, it is another kind")] = 1.0
+    """Exponent a of the spectrum f^-a, no unit."""
+    t_r: Annotated[Time, READ_LASTS]
     """Duration of a read, seconds: faster noise averages out."""
-    t0: Time = Field(gt=0)
+    t0: Annotated[Time, LAW_BEGINS]
     """Time after a write, seconds, at which the published law begins; earlier reads are taken as of then."""
-    pass_time: Time = Field(default=1e-6, gt=0)
-    """Time from one pass of a step to the next, seconds: noise faster than that is white, the rest a device's state."""
-    scale: PerChip[Factor] = 1.0
+    scale: PerChip[Annotated[Factor, SCALE]] = 1.0
     """Factor on Q, no unit; 1 is the published device."""
 
     @model_validator(mode="after")
-    def _passes_are_short(self) -> Self:
-        if self.pass_time > self.t0 / 100 or self.t_r > self.t0 / 100:
-            raise ValueError(
-                f"pass_time and t_r must be at most a hundredth of t0 "
-                f"(got pass_time {self.pass_time:g} s, t_r {self.t_r:g} s, t0 {self.t0:g} s)"
-            )
+    def _one_amplitude(self) -> Self:
+        if (self.q is None) == (self.law is None):
+            raise ValueError("give Q either by `q` (with `exponent` and `q_max`) or by `law`")
+        if self.t_r > self.t0 / 100:
+            raise ValueError(f"t_r must be at most a hundredth of t0 (got t_r {self.t_r:g} s, t0 {self.t0:g} s)")
         return self
 
     def build(self, site: Site) -> ReadNoise:
         scale = site.per_chip(self.scale, 2, "read_noise.scale")
-        amplitude = _Amplitude(self.q, self.exponent, self.q_max, site.g_max, scale)
-        fast = _cin(math.pi * self.pass_time / self.t_r)
-        return _Flicker(amplitude, fast, _SlowFlicker(amplitude, self.t_r, self.t0, fast))
-
-
-def _cin(x: float) -> float:
-    """Cin(x) = gamma + ln x - Ci(x), the integral of (1 - cos u) / u from 0 to x."""
-    from scipy.special import sici
-
-    return x * x / 4 if x < 1e-4 else _EULER + math.log(x) - float(sici(x)[1])
+        law = self.law or _PowerLaw(self.q or 0.0, self.exponent, self.q_max)
+        amplitude = _Amplitude(law, site.g_max, self.relative_to == "g_max", scale)
+        density, shortest = Powers(self.slope), self.t_r / math.pi
+        split = site.split(shortest)
+        parts = edges(split.passing, split.slow) if split.passing < split.slow else []
+        passing = tuple(
+            Relaxation(density.weight(low, high), middle(low, high))
+            for low, high in zip(parts, parts[1:], strict=False)
+        )
+        bins = tuple(edges(split.slow, _LONGEST)[:-1])
+        slow = _SlowFlicker(amplitude, density, bins, self.t_r, self.t0)
+        return _Flicker(amplitude, density.weight(shortest, split.passing), passing, slow)

@@ -17,7 +17,7 @@ branch. The step curve is never below 0: where it vanishes, a pulse does nothing
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import model_validator
@@ -25,9 +25,12 @@ from torch import Tensor
 from typing_extensions import Self
 
 from device_models.effect import Site
+from device_models.limits import Limit
 from device_models.pulse_response import Devices, PulseResponse
-from device_models.pulsed_update import BASE_NUMBERS, PulsedUpdate
+from device_models.pulsed_update import BASE_NUMBERS, SPREAD, STEP, PulsedUpdate
 from device_models.units import Factor, PerChip
+
+_GAMMA = Limit(0, 10, "at 1 the steps have vanished at the bound; published ones are below 1")
 
 
 @dataclass(frozen=True)
@@ -116,13 +119,13 @@ class LinearStep(PulsedUpdate):
     """
 
     kind: Literal["linear_step"]
-    gamma_up: PerChip[Factor] = 0.0
-    """Share by which a step up has shrunk at the upper bound, against u = 0."""
-    gamma_down: PerChip[Factor] = 0.0
-    """Share by which a step down has shrunk at the lower bound, against u = 0."""
-    gamma_up_spread: PerChip[Factor] = 0.0
+    gamma_up: PerChip[Annotated[Factor, _GAMMA]] = 0.0
+    """Share by which a step up has shrunk at the upper bound, against u = 0; no unit."""
+    gamma_down: PerChip[Annotated[Factor, _GAMMA]] = 0.0
+    """Share by which a step down has shrunk at the lower bound, against u = 0; no unit."""
+    gamma_up_spread: PerChip[Annotated[Factor, SPREAD]] = 0.0
     """Standard deviation of gamma_up over devices, no unit."""
-    gamma_down_spread: PerChip[Factor] = 0.0
+    gamma_down_spread: PerChip[Annotated[Factor, SPREAD]] = 0.0
     """Standard deviation of gamma_down over devices, no unit."""
 
     @model_validator(mode="after")
@@ -170,15 +173,20 @@ class IdealUpdate(PulsedUpdate):
     """Any change is made exactly: counts may be fractions of the step, which is but their unit."""
 
     kind: Literal["ideal"]
-    dw_min: PerChip[Factor] = 1.0
+    dw_min: PerChip[Annotated[Factor, STEP]] = 1.0
     """Unit of counts, units of u."""
 
     @model_validator(mode="after")
     def _without_errors(self) -> Self:
-        given = sorted(self.model_fields_set - {"kind", "dw_min", "bounds"})
+        fields = type(self).model_fields
+        given = sorted(
+            name
+            for name in self.model_fields_set - {"kind", "dw_min", "bounds"}
+            if getattr(self, name) != fields[name].default
+        )
         if given:
             raise ValueError(f"an ideal update has dw_min and bounds only (got {', '.join(given)}); remove the others")
-        if self.bounds.model_fields_set - {"low", "high"}:
+        if (self.bounds.low_spread, self.bounds.high_spread) != (0.0, 0.0):
             raise ValueError("an ideal update has the same bounds everywhere; remove their spreads")
         return self
 

@@ -16,17 +16,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 from typing_extensions import Self
 
 from device_models.effect import Site
+from device_models.limits import Limit
 from device_models.pulse_response import Devices, PulseResponse
-from device_models.pulsed_update import BASE_NUMBERS, PulsedUpdate
+from device_models.pulsed_update import BASE_NUMBERS, SPREAD, PulsedUpdate
 from device_models.units import Factor, PerChip, SignedFactor, values
+
+_GAMMA = Limit(0, 100, "published exponents are 5 and below; at 100 all of a curve lies at one bound")
+_A = Limit(-1e6, 1e6, "it is how many times its own size a step grows by at z = 0")
+_Z = Limit(-100, 100, "z is an exponent's argument, of order 1")
 
 _POINTS = (-(3.0**0.5), 0.0, 3.0**0.5)
 _WEIGHTS = (1 / 6, 2 / 3, 1 / 6)
@@ -128,17 +133,17 @@ class ExponentialStep(PulsedUpdate):
     """
 
     kind: Literal["exponential_step"]
-    a_up: PerChip[SignedFactor]
+    a_up: PerChip[Annotated[SignedFactor, _A]]
     """A of steps up, no unit; of the sign of `a`, or 0."""
-    a_down: PerChip[SignedFactor]
+    a_down: PerChip[Annotated[SignedFactor, _A]]
     """A of steps down, no unit; of the sign of `a`, or 0."""
-    gamma_up: PerChip[Factor]
-    """Exponent of steps up, per unit of z."""
-    gamma_down: PerChip[Factor]
-    """Exponent of steps down, per unit of z."""
-    a: float = Field(default=1.0, allow_inf_nan=False)
+    gamma_up: PerChip[Annotated[Factor, _GAMMA]]
+    """Exponent of steps up, per unit of z; no unit."""
+    gamma_down: PerChip[Annotated[Factor, _GAMMA]]
+    """Exponent of steps down, per unit of z; no unit."""
+    a: Annotated[SignedFactor, _Z] = 1.0
     """Change of z over half the range, no unit."""
-    b: float = Field(default=0.0, allow_inf_nan=False)
+    b: Annotated[SignedFactor, _Z] = 0.0
     """z at u = 0, no unit."""
 
     @model_validator(mode="after")
@@ -168,13 +173,13 @@ class PowerStep(PulsedUpdate):
     """
 
     kind: Literal["power_step"]
-    gamma_up: PerChip[Factor] = 1.0
+    gamma_up: PerChip[Annotated[Factor, _GAMMA]] = 1.0
     """Exponent of steps up, no unit."""
-    gamma_down: PerChip[Factor] = 1.0
+    gamma_down: PerChip[Annotated[Factor, _GAMMA]] = 1.0
     """Exponent of steps down, no unit."""
-    gamma_up_spread: PerChip[Factor] = 0.0
+    gamma_up_spread: PerChip[Annotated[Factor, SPREAD]] = 0.0
     """Standard deviation of gamma_up over devices, no unit; the exponent is folded at zero."""
-    gamma_down_spread: PerChip[Factor] = 0.0
+    gamma_down_spread: PerChip[Annotated[Factor, SPREAD]] = 0.0
     """Standard deviation of gamma_down over devices, no unit; the exponent is folded at zero."""
 
     @property

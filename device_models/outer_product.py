@@ -18,13 +18,14 @@ on a chip. Signs take two phases, one for each direction; counts are exact integ
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from device_models.effect import Description
+from device_models.limits import Limit
 
 _SLOTS = 512  # slots that one matrix product counts
 
@@ -34,19 +35,24 @@ class PulseCounts(NamedTuple):
 
     Attributes:
         ups, downs: pulses of each device, (C, out, rows), whole numbers in the factors' dtype.
+        rows, columns: pulses on each line, (C, 1, rows) and (C, out, 1): in each of the two phases.
         saturated: share of the driven lines' probabilities (rows and columns, those of zeros aside) above 1, (C,).
     """
 
     ups: Tensor
     downs: Tensor
+    rows: Tensor
+    columns: Tensor
     saturated: Tensor
 
 
 class OuterProduct(Description):
     """How factors become trains of pulses."""
 
-    length: int = Field(default=31, ge=1, strict=True)
-    """BL, slots of a train for each sample."""
+    length: Annotated[int, Field(strict=True), Limit(1, 10000, "it is a number of slots; published trains have 31")] = (
+        31
+    )
+    """BL, slots of a train for each sample; no unit."""
     update_management: bool = True
     """Whether the largest probabilities of rows and columns are balanced for each sample."""
     trains: Literal["stochastic", "deterministic"] = "stochastic"
@@ -95,16 +101,21 @@ class OuterProduct(Description):
         chips, samples, out = post.shape
         net = post.new_zeros(chips, out, pre.shape[2])
         total = torch.zeros_like(net)
+        rows, columns = net.new_zeros(chips, 1, pre.shape[2]), net.new_zeros(chips, out, 1)
         block = max(1, _SLOTS // self.length)
         for start in range(0, samples, block):
             d, x = self._trains([p[:, start : start + block] for p in probabilities], uniform)
             net.baddbmm_(d.transpose(1, 2), x)
             total.baddbmm_(d.abs().transpose(1, 2), x.abs())
+            rows += x.abs().sum(1)[:, None]
+            columns += d.abs().sum(1)[:, :, None]
         beyond = sum((p.abs() > 1).sum((1, 2)) for p in probabilities)
         driven = sum((p != 0).sum((1, 2)) for p in probabilities)
         return PulseCounts(
             ups=(total + net) / 2,
             downs=(total - net) / 2,
+            rows=rows,
+            columns=columns,
             saturated=torch.as_tensor(beyond / torch.as_tensor(driven).clamp_min(1)).to(post.dtype),
         )
 

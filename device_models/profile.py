@@ -4,32 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
+from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import Field, ValidationError, field_validator, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
-from device_models._yaml import load_yaml, read_yaml
+from device_models.column_adc import ColumnADC
 from device_models.column_noise import ColumnNoise
+from device_models.compose import composed, named
+from device_models.conductance_effect import ConductanceEffect
+from device_models.consistency import contradictions
 from device_models.converters import ADC, DAC
+from device_models.disturb import HalfSelect, HalfSelected, ReadDisturb, ReadDisturbed
 from device_models.drift import Drift
-from device_models.effect import Description, Site
+from device_models.effect import Description, Site, Timing
+from device_models.endurance import Endurance
 from device_models.errors import ProfileError, bulleted, faults
+from device_models.faults import Fabrication, Faults
+from device_models.iv import Conduction, SinhConduction
+from device_models.outer_product import OuterProduct
 from device_models.programming import Programming
+from device_models.pulsed import Refresh
+from device_models.pulsed_update import PulsedUpdate
 from device_models.read_noise import ReadNoise
+from device_models.reference import Reference
 from device_models.registry import (
     EFFECTS,
     DriftDescription,
     ProgrammingDescription,
     ReadNoiseDescription,
+    RelaxationDescription,
+    UnitNoiseDescription,
     UpdateDescription,
 )
-from device_models.slow_noise import SlowNoise
-from device_models.units import UNION_TAGS, Conductance
+from device_models.slices import Slices
+from device_models.unit_noise import UnitNoise
+from device_models.units import UNION_TAGS, Conductance, PerChip, Temperature
+from device_models.wires import IRDrop, Wires
+from device_models.write_verify import Verified, WriteVerify
 
 
 def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -40,7 +56,7 @@ def path_as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 def _holds(part: str | int | None) -> bool:
     """Whether an effect stands here: a place in a list of effects, or a field for one."""
-    return isinstance(part, int) or part in ("programming", "drift", "update")
+    return isinstance(part, int) or part in ("programming", "drift", "law", "update", "unit_noise")
 
 
 _KINDS = {kind for effect in EFFECTS for kind in get_args(effect.model_fields["kind"].annotation)}
@@ -50,9 +66,9 @@ class ConductanceRange(Description):
     """What a device can be programmed to."""
 
     min: Conductance = 0.0
-    """Conductance of the off state; both devices of a pair carry it, and its read noise, at weight zero."""
+    """Conductance of the off state, siemens; both devices of a pair carry it, and its read noise, at weight zero."""
     max: Conductance
-    """Conductance of the on state, G_max."""
+    """Conductance of the on state, G_max, siemens."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -76,28 +92,71 @@ class DeviceProfile(Description):
     """Range of a device; a weight is the difference of two devices."""
     programming: ProgrammingDescription | None = None
     """How far a write ends from its target."""
+    write_verify: WriteVerify | None = None
+    """Repeat a write until a read of the device confirms it."""
     granularity: Conductance = 0.0
-    """A device is written only where its target moved by at least half of this conductance since its last write."""
+    """A device is written only where its target moved by at least half of this since its last write; siemens."""
+    update: UpdateDescription | None = None
+    """How far pulses move a device; without it there are absolute writes only."""
+    outer_product: OuterProduct = OuterProduct()
+    """How an update in factors becomes pulses."""
+    refresh: Refresh = Refresh()
+    """When a pair whose devices step up only is programmed anew."""
+    endurance: Endurance | None = None
+    """How long devices can be written."""
+    half_select: HalfSelect | None = None
+    """What pulses do to the other devices of their lines."""
+    read_disturb: ReadDisturb | None = None
+    """What reads do to a device."""
+    cell: Literal["pair", "reference"] = "pair"
+    """`pair`: a weight is the difference of two devices, which pulses move up only; `reference`: one device against a
+    fixed one in the middle of its range, of which each has one of its own; pulses move it both ways."""
+    slices: Slices | None = None
+    """Several device pairs for each weight, read one by one; without them one pair holds it."""
     drift: DriftDescription | None = None
     """How conductances fall with the time since their last write."""
-    update: UpdateDescription | None = None
-    """How pulses move a device in an incremental write; absolute writes do not look at it."""
+    relaxation: tuple[RelaxationDescription, ...] = ()
+    """What else they do after a write, after the drift. One effect, or a list of effects, one after the other."""
     read_noise: tuple[ReadNoiseDescription, ...] = ()
     """Noise of one device in one read. One effect, or a list of effects whose variances add."""
     column_noise: ColumnNoise | None = None
     """Noise of a column's amplifier in one read."""
+    faults: Faults | None = None
+    """Devices that cannot be programmed, and open lines."""
+    wires: Wires | None = None
+    """Resistance of the lines."""
+    conduction: SinhConduction | None = None
+    """How a device's current follows its voltage; without it in proportion."""
     dac: DAC | None = None
     """Row drivers; without them inputs are exact."""
     adc: ADC | None = None
     """Column converters; without them outputs are exact."""
-    references: tuple[str, ...] = ()
-    """Where the figures come from."""
+    unit_noise: UnitNoiseDescription | None = None
+    """Noise of the units themselves, once per pass, after the digital sum."""
+    timing: Timing = Timing()
+    """When the chip reads."""
+    temperature: PerChip[Temperature] = 300.0
+    """Of the chip, for what depends on it: thermal noise, retention failure; kelvin, 300 K unless given."""
+    references: tuple[Reference, ...] = ()
+    """Where the figures come from: entries `{what: "programming, drift", cite: key}`, or plain text."""
 
     @field_validator("read_noise", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         entries = value if isinstance(value, list | tuple) else [] if value is None else [value]
         return [{"kind": "additive", **entry} if isinstance(entry, Mapping) else entry for entry in entries]
+
+    @field_validator("relaxation", mode="before")
+    @classmethod
+    def _one_or_many_in_turn(cls, value: Any) -> Any:
+        return value if isinstance(value, list | tuple) else [] if value is None else [value]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        found = contradictions(self)
+        if found:
+            raise ValueError("\n  - ".join(found))
+        return self
 
     def build(self, chips: int, device: torch.device, dtype: torch.dtype) -> Device:
         """The tensors of a population.
@@ -109,17 +168,37 @@ class DeviceProfile(Description):
         Raises:
             ProfileError: a per-chip parameter has another number of values than C.
         """
-        site = Site(chips, self.conductance.min, self.conductance.max, device, dtype)
+        site = Site(chips, self.conductance.min, self.conductance.max, device, dtype, self.timing, self.temperature)
+        programming = None if self.programming is None else self.programming.build(site)
+        verified = None
+        if self.write_verify is not None and programming is not None:
+            verified = self.write_verify.build(site, programming)
         return Device(
             g_min=self.conductance.min,
             g_max=self.conductance.max,
-            programming=None if self.programming is None else self.programming.build(site),
+            programming=programming,
+            write_verify=verified,
             granularity=self.granularity,
+            cell=self.cell,
+            site=site,
+            update=self.update,
+            step=None if self.update is None else site.per_chip(self.update.dw_min, 2, "update.dw_min"),
+            outer_product=self.outer_product,
+            refresh=self.refresh,
+            endurance=self.endurance,
+            half_select=None if self.half_select is None else self.half_select.build(site),
+            read_disturb=None if self.read_disturb is None else self.read_disturb.build(site),
+            slices=self.slices,
             drift=None if self.drift is None else self.drift.build(site),
+            relaxation=tuple(effect.build(site) for effect in self.relaxation),
             read_noise=tuple(noise.build(site) for noise in self.read_noise),
             column_noise=None if self.column_noise is None else self.column_noise.build(site),
+            faults=None if self.faults is None else self.faults.build(site),
+            wires=None if self.wires is None else self.wires.build(site),
+            conduction=None if self.conduction is None else self.conduction.build(site),
             dac=self.dac,
-            adc=self.adc,
+            adc=None if self.adc is None else self.adc.build(site),
+            unit_noise=None if self.unit_noise is None else self.unit_noise.build(site),
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -127,14 +206,20 @@ class DeviceProfile(Description):
         return self.model_dump(mode="json", exclude_none=True, exclude_defaults=False)
 
     @classmethod
-    def from_data(cls, data: Any, where: str = "profile") -> Self:
+    def from_data(cls, data: Any, where: str = "profile", folder: Path | None = None) -> Self:
         """Validate plain data.
+
+        Args:
+            data: settings; with `extends` they are laid over those of another profile.
+            where: what to call it in messages.
+            folder: that relative paths start from; None: the working directory.
 
         Raises:
             ProfileError: listing every fault, each with its path.
         """
         if not isinstance(data, Mapping):
             raise ProfileError(f"{where}: must be a mapping of settings (got {type(data).__name__})")
+        data = composed(data, where, folder, DeviceProfile.from_data)
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -147,23 +232,52 @@ class Device:
 
     Attributes:
         g_min, g_max: conductance range, siemens.
-        programming: noise of a write.
+        programming: noise of a write, or of one attempt of it.
+        write_verify: `programming` in attempts.
         granularity: siemens, twice the smallest change of a target that is written.
+        cell: what a weight is.
+        site: where descriptions of single devices become tensors.
+        update, outer_product, refresh: of incremental writes.
+        step: mean change of a device's coordinate by one pulse, (C, 1, 1), or None.
+        endurance: of devices.
+        half_select, read_disturb: what devices suffer that nobody meant to write.
+        slices: how many pairs hold a weight; None: one.
         drift: of what was written.
+        relaxation: what else happens to it, in order.
         read_noise: effects whose variances add.
         column_noise: share of a fully-on device's full-scale current, (C, 1, 1).
+        faults: how chips are fabricated with them.
+        wires: how conductances arrive at the ends of the lines.
+        conduction: I-V curve of the devices.
         dac, adc: converters.
+        unit_noise: of the units, after the digital sum.
     """
 
     g_min: float
     g_max: float
     programming: Programming | None
+    write_verify: Verified | None
     granularity: float
+    cell: Literal["pair", "reference"]
+    site: Site
+    update: PulsedUpdate | None
+    step: Tensor | None
+    outer_product: OuterProduct
+    refresh: Refresh
+    endurance: Endurance | None
+    half_select: HalfSelected | None
+    read_disturb: ReadDisturbed | None
+    slices: Slices | None
     drift: Drift | None
+    relaxation: tuple[ConductanceEffect, ...]
     read_noise: tuple[ReadNoise, ...]
     column_noise: Tensor | None
+    faults: Fabrication | None
+    wires: IRDrop | None
+    conduction: Conduction | None
     dac: DAC | None
-    adc: ADC | None
+    adc: ColumnADC | None
+    unit_noise: UnitNoise | None
 
     @property
     def full_scale(self) -> float:
@@ -171,64 +285,56 @@ class Device:
         return 1.0 if self.dac is None else self.dac.range
 
     @property
-    def slow_noise(self) -> tuple[SlowNoise, ...]:
-        """The parts of the read noise that outlive a step."""
-        return tuple(noise.slow for noise in self.read_noise if noise.slow is not None)
+    def span(self) -> float:
+        """Conductance that the largest weight stands for, siemens."""
+        return (self.g_max - self.g_min) / (2 if self.cell == "reference" else 1)
+
+    @cached_property
+    def levels(self) -> tuple[ConductanceEffect, ...]:
+        """What a device does to its conductance after a write, slow noise aside, in order."""
+        return (*(() if self.drift is None else (self.drift,)), *self.relaxation)
+
+    @cached_property
+    def effects(self) -> tuple[ConductanceEffect, ...]:
+        """Everything that has a state in each device, in order: the levels, then slow noise."""
+        return (*self.levels, *(noise.slow for noise in self.read_noise if noise.slow is not None))
 
     @property
     def ages(self) -> bool:
         """Whether a conductance depends on the time since its write."""
-        return self.drift is not None or bool(self.slow_noise)
+        return any(effect.ages for effect in self.effects)
 
     @property
     def numbers(self) -> int:
-        """Random numbers that the write of a device takes."""
-        return (self.programming is not None) + (self.drift is not None) + len(self.slow_noise)
+        """Standard normal numbers that the write of a device takes."""
+        programming = self.write_verify or self.programming
+        written = sum(effect.written for effect in self.effects)
+        return (0 if programming is None else programming.numbers) + written + (self.update is not None)
+
+    @property
+    def fabricated(self) -> int:
+        """Standard normal numbers that a device takes at fabrication."""
+        pulsed = 0 if self.update is None else self.update.fabricated
+        lives = 0 if self.endurance is None else self.endurance.fabricated
+        return sum(effect.fabricated for effect in self.effects) + pulsed + lives
 
 
-def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `overrides` laid over it, mapping by mapping.
+def profile_data(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """A profile as plain data, with what it extends in place, not yet validated.
 
-    A mapping whose `kind` changes, and one that becomes a single value or `{each: ...}`, is replaced as a whole.
-
-    Raises:
-        ProfileError: a mapping is laid over a list of several effects: which one it means would be a guess.
-    """
-    result = dict(base)
-    for key, value in overrides.items():
-        old = result.get(key)
-        if isinstance(old, list) and isinstance(value, Mapping):
-            if len(old) > 1:
-                raise ProfileError(f"{key}: is a list of {len(old)} effects; an override must give the whole list")
-            old = old[0] if old else None
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and _same_form(old, value):
-            result[key] = merge(old, value)
-        else:
-            result[key] = value
-    return result
-
-
-def _same_form(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    kinds = {mapping["kind"] for mapping in (old, new) if "kind" in mapping}
-    return "each" not in old and "each" not in new and len(kinds) < 2
-
-
-def preset_names() -> list[str]:
-    """Names of the packaged profiles."""
-    folder = resources.files("device_models") / "presets"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def preset_data(name: str) -> dict[str, Any]:
-    """A packaged profile as plain data.
+    Args:
+        source: name of a packaged profile, path of a file, or a profile written out.
+        folder: that relative paths in a profile written out start from; None: the working directory.
 
     Raises:
-        ProfileError: no such profile; the message lists those that there are.
+        ProfileError: no such profile or file, or it extends one that cannot be used.
     """
-    if name not in preset_names():
-        raise ProfileError(f"no profile is called {name!r}; there are {', '.join(preset_names())}")
-    text = (resources.files("device_models") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return load_yaml(text, f"profile {name}")
+    if isinstance(source, Mapping):
+        return composed(source, "profile", folder, DeviceProfile.from_data)
+    data, where = named(str(source), DeviceProfile.from_data)
+    if not isinstance(data, Mapping):
+        raise ProfileError(f"{where}: must be a mapping of settings (got {type(data).__name__})")
+    return dict(data)
 
 
 def load_profile(name_or_path: str | Path) -> DeviceProfile:
@@ -237,7 +343,4 @@ def load_profile(name_or_path: str | Path) -> DeviceProfile:
     Raises:
         ProfileError: no such profile or file, or one that cannot be used.
     """
-    text = str(name_or_path)
-    if text.endswith((".yaml", ".yml")):
-        return DeviceProfile.from_data(read_yaml(Path(text)), text)
-    return DeviceProfile.from_data(preset_data(text), f"profile {text}")
+    return DeviceProfile.from_data(*named(str(name_or_path), DeviceProfile.from_data))

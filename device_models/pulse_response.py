@@ -100,8 +100,11 @@ class PulseResponse(ABC):
 
     @property
     def numbers(self) -> int:
-        """Standard normal numbers that a write of a device takes: up, down, write noise; those that are needed."""
-        return 2 * self.devices.noisy + self.devices.written_noisily
+        """Standard normal numbers that a write of a device takes: up, down, write noise.
+
+        They are taken whether there is noise or not: a chip's do not depend on the other chips of a population.
+        """
+        return 3
 
     def step(self, u: Tensor, up: bool) -> Tensor:
         """Mean change of u by one pulse, not clipped; negative or 0 for a pulse down."""
@@ -170,13 +173,13 @@ class PulseResponse(ABC):
         Args:
             state: before it.
             ups, downs: pulses of each device, (C, out, rows).
-            numbers: standard normal, (C, `self.numbers`, out, rows); None where that is 0.
+            numbers: standard normal, (C, `self.numbers`, out, rows); None: no noise.
         """
         d = self.devices
         hidden = self.advance(state.hidden, ups, downs, numbers[:, :2] if d.noisy and numbers is not None else None)
         visible = hidden
         if d.written_noisily and numbers is not None:
-            visible = hidden + d.write_noise * numbers[:, -1]
+            visible = hidden + d.write_noise * numbers[:, 2]
         return PulseState(hidden, torch.where((ups == 0) & (downs == 0), state.visible, visible))
 
     def symmetry_point(self) -> Tensor:

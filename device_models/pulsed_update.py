@@ -9,16 +9,23 @@ Bounds are normal about the nominal ones, folded at the origin of the range, whi
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 from typing_extensions import Self
 
 from device_models.effect import Description, Site
-from device_models.pulse_response import Devices
+from device_models.limits import Limit
+from device_models.pulse_response import Devices, PulseResponse
 from device_models.units import Factor, PerChip, Share, SignedFactor, values
+
+STEP = Limit(0, 1000, "it is a step within a range of order 1, and a device whose steps are 0 cannot learn", above=True)
+SPREAD = Limit(0, 10, "published spreads are below 1; beyond 10 devices have nothing in common")
+_STATE = Limit(-1000, 1000, "u is dimensionless; its range is of order 1")
+_ASYMMETRY = Limit(-1, 1, "at 1 the weaker direction does nothing, and beyond it would go backwards")
 
 BASE_NUMBERS = 6
 """Fabrication numbers that every family takes: step, asymmetry, low, high, which are corrupt, where they are stuck."""
@@ -29,13 +36,13 @@ _SMALLEST = 1e-6  # least distance of a bound from the origin of a device's rang
 class Bounds(Description):
     """Range of u and how it differs between devices."""
 
-    low: float = Field(default=-1.0, allow_inf_nan=False)
+    low: Annotated[SignedFactor, _STATE] = -1.0
     """Mean lower bound, units of u; stands for G_min."""
-    high: float = Field(default=1.0, allow_inf_nan=False)
+    high: Annotated[SignedFactor, _STATE] = 1.0
     """Mean upper bound, units of u; stands for G_max."""
-    low_spread: PerChip[Factor] = 0.0
+    low_spread: PerChip[Annotated[Factor, _STATE]] = 0.0
     """Standard deviation of the lower bound over devices, units of u."""
-    high_spread: PerChip[Factor] = 0.0
+    high_spread: PerChip[Annotated[Factor, _STATE]] = 0.0
     """Standard deviation of the upper bound over devices, units of u."""
 
     @model_validator(mode="after")
@@ -58,42 +65,40 @@ class Bounds(Description):
         return self.low + (g - site.g_min) * ((self.high - self.low) / (site.g_max - site.g_min))
 
 
-class PulsedUpdate(Description):
+class PulsedUpdate(Description, ABC):
     """What all families of pulse responses have in common; spreads are over devices, noise is over pulses."""
 
-    dw_min: PerChip[Factor]
+    dw_min: PerChip[Annotated[Factor, STEP]]
     """Mean step of a pulse where the step curve is 1, units of u."""
-    device_to_device: PerChip[Factor] = 0.0
-    """Standard deviation of the step over devices, relative to its mean."""
+    device_to_device: PerChip[Annotated[Factor, SPREAD]] = 0.0
+    """Standard deviation of the step over devices, relative to its mean, no unit."""
     law: Literal["normal", "log_normal"] = "normal"
     """Distribution of the step over devices; `normal` is folded at zero."""
-    asymmetry: PerChip[SignedFactor] = 0.0
+    asymmetry: PerChip[Annotated[SignedFactor, _ASYMMETRY]] = 0.0
     """dw_up = dw (1 + asymmetry), dw_down = dw (1 - asymmetry); no unit."""
-    asymmetry_spread: PerChip[Factor] = 0.0
+    asymmetry_spread: PerChip[Annotated[Factor, SPREAD]] = 0.0
     """Standard deviation of the asymmetry over devices, no unit."""
     bounds: Bounds = Bounds()
     """Range of u."""
-    cycle_to_cycle: PerChip[Factor] = 0.0
-    """Standard deviation of each pulse's step, relative to its mean."""
+    cycle_to_cycle: PerChip[Annotated[Factor, Limit(0, 1000, "the loudest published device has 5")]] = 0.0
+    """Standard deviation of each pulse's step, relative to its mean, no unit."""
     step_noise: Literal["proportional", "additive"] = "proportional"
     """`proportional`: relative to the step where the device is; `additive`: to the step where the curve is 1."""
-    write_noise: PerChip[Factor] = 0.0
+    write_noise: PerChip[Annotated[Factor, Limit(0, 1e6, "the loudest published device has 75")]] = 0.0
     """Standard deviation of the visible about the hidden state, in units of dw_min; new at each write of a device."""
     corrupt: PerChip[Share] = 0.0
     """Share of devices that do not move, percent."""
     corrupt_range: Share = 1.0
     """Part of the nominal range, about its middle, in which corrupt devices are stuck, percent."""
 
-    @model_validator(mode="after")
-    def _moves(self) -> Self:
-        if min(values(self.dw_min)) <= 0:
-            raise ValueError("dw_min must be above 0")
-        return self
-
     @property
     def fabricated(self) -> int:
         """Standard normal numbers that the fabrication of a device takes."""
         return BASE_NUMBERS
+
+    @abstractmethod
+    def build(self, site: Site, numbers: Tensor) -> PulseResponse:
+        """Fabricate devices; numbers: standard normal, (C, `fabricated`, out, rows)."""
 
     def devices(self, site: Site, numbers: Tensor) -> Devices:
         """Fabricate.
@@ -134,8 +139,8 @@ class PulsedUpdate(Description):
             cycle=cycle,
             write_noise=write * dw_min,
             additive=self.step_noise == "additive",
-            noisy=bool((cycle > 0).any()),
-            written_noisily=bool((write > 0).any()),
+            noisy=max(values(self.cycle_to_cycle)) > 0,
+            written_noisily=max(values(self.write_noise)) > 0,
         )
 
 

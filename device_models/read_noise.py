@@ -1,40 +1,64 @@
-"""Read noise: what a device adds to its conductance anew in every read.
+"""Read noise: what a device adds to its conductance in a read.
 
-White Gaussian noise, independent between devices and between reads. A column that sums the currents of its devices,
+White Gaussian noise is independent between devices and between reads. A column that sums the currents of its devices,
 driven by voltages x_i, then reads a Gaussian of variance sum_i x_i^2 Var(g_ij): the chip draws that one number per
 column instead of one per device ("exact in distribution").
+
+Noise with memory is split by its correlation time: what is faster than the spacing of passes is white; what is slower
+than a learning step is a state of each device (`slow`); what lies between (`passing`) is drawn per column like the
+white part, with its correlation from each pass to the next.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from torch import Tensor
 
+from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
-from device_models.slow_noise import SlowNoise
-from device_models.units import PerChip, Share
+from device_models.limits import KNEE, Limit
+from device_models.programming import saturating
+from device_models.spectrum import Relaxation
+from device_models.units import Conductance, PerChip, Share, SignedFactor
+
+_COEFFICIENT = Limit(-1000, 1000, "it stands for a shape: the size is `sigma`, in percent of G_max")
 
 
 class ReadNoise(ABC):
     """Read noise of a population of chips.
 
-    `uniform` says that the variance does not depend on the conductance; a product for the variance is then not needed.
-    `slow` is the part of the noise that outlives a step, or None.
+    Attributes:
+        uniform: whether the variance does not depend on the conductance; a product for it is then not needed.
+        power: of the input's magnitude, in full scales, with which the variance of a device's current grows: 2 where a
+            conductance fluctuates, 1 where the carriers of the current do, 0 where there is noise without a current.
+        white: share of `variance` that is drawn anew in every pass.
+        passing: what changes between passes and remembers; weights are shares of `variance`.
+        slow: what outlives a step, or None.
     """
 
-    uniform: bool
-    slow: SlowNoise | None = None
+    uniform: bool = False
+    power: int = 2
+    white: float = 1.0
+    passing: tuple[Relaxation, ...] = ()
+    slow: ConductanceEffect | None = None
+
+    @property
+    def in_a_read(self) -> float:
+        """Share of `variance` that is drawn in a read, with memory or without."""
+        return self.white + sum(part.weight for part in self.passing)
 
     @abstractmethod
-    def variance(self, g: Tensor, programmed: Tensor | None = None) -> Tensor:
-        """Variance of one read.
+    def variance(self, g: Tensor, programmed: Tensor | None = None, state: State | None = None) -> Tensor:
+        """The unit of `white` and of the weights of `passing`.
 
         Args:
             g: conductances, slow noise aside, siemens, shape (chips, out, rows).
             programmed: what they were right after the write, same shape; None: the same.
+            state: of `slow`, where there is one.
 
         Returns:
             Siemens squared, shape (chips, out, rows), or (chips, 1, 1) where `uniform`.
@@ -46,17 +70,38 @@ class _Additive(ReadNoise):
     sigma: Tensor  # siemens, (chips, 1, 1)
     uniform = True
 
-    def variance(self, g: Tensor, programmed: Tensor | None = None) -> Tensor:
+    def variance(self, g: Tensor, programmed: Tensor | None = None, state: State | None = None) -> Tensor:
         return self.sigma.square()
 
 
 @dataclass(frozen=True)
 class _Proportional(ReadNoise):
     sigma: Tensor  # share, (chips, 1, 1)
-    uniform = False
 
-    def variance(self, g: Tensor, programmed: Tensor | None = None) -> Tensor:
+    def variance(self, g: Tensor, programmed: Tensor | None = None, state: State | None = None) -> Tensor:
         return (self.sigma * g).square()
+
+
+@dataclass(frozen=True)
+class _Polynomial(ReadNoise):
+    coefficients: tuple[float, ...]
+    g_max: float
+    sigma: Tensor  # siemens, (chips, 1, 1)
+
+    def variance(self, g: Tensor, programmed: Tensor | None = None, state: State | None = None) -> Tensor:
+        r, total = g / self.g_max, g * 0
+        for coefficient in reversed(self.coefficients):
+            total.mul_(r).add_(coefficient)
+        return total.clamp_(min=0).mul_(self.sigma).square_()
+
+
+@dataclass(frozen=True)
+class _Saturating(ReadNoise):
+    sigma: Tensor  # siemens, (chips, 1, 1)
+    knee: float  # siemens
+
+    def variance(self, g: Tensor, programmed: Tensor | None = None, state: State | None = None) -> Tensor:
+        return saturating(g, self.knee).mul_(self.sigma).square_()
 
 
 class AdditiveReadNoise(Description):
@@ -79,3 +124,29 @@ class ProportionalReadNoise(Description):
 
     def build(self, site: Site) -> ReadNoise:
         return _Proportional(site.per_chip(self.sigma, 2, "read_noise.sigma"))
+
+
+class PolynomialReadNoise(Description):
+    """G_read = G + sigma G_max max(0, c0 + c1 r + c2 r^2 + ...) xi, r = G / G_max, xi ~ N(0, 1)."""
+
+    kind: Literal["polynomial"]
+    sigma: PerChip[Share]
+    """Standard deviation of one device's read where the polynomial is 1, percent of G_max."""
+    coefficients: tuple[Annotated[SignedFactor, _COEFFICIENT], ...] = Field(min_length=1)
+    """c0, c1, ...; no unit."""
+
+    def build(self, site: Site) -> ReadNoise:
+        return _Polynomial(self.coefficients, site.g_max, site.per_chip(self.sigma, 2, "read_noise.sigma") * site.g_max)
+
+
+class SaturatingReadNoise(Description):
+    """G_read = G + sigma (1 - exp(-G / knee)) xi, xi ~ N(0, 1)."""
+
+    kind: Literal["saturating"]
+    sigma: PerChip[Conductance]
+    """Standard deviation of one device's read far above the knee, siemens."""
+    knee: Annotated[Conductance, KNEE]
+    """Where the spread has reached 1 - 1/e of `sigma`, siemens."""
+
+    def build(self, site: Site) -> ReadNoise:
+        return _Saturating(site.per_chip(self.sigma, 2, "read_noise.sigma"), self.knee)

@@ -6,6 +6,10 @@
 | `SignedConductance` | `-1.2 uS`    | float, siemens: a coefficient of a law      |
 | `Share`       | `1 %`              | float, 0.01                                 |
 | `Time`        | `20 s`, `250 ns`, `1 h`, `1 day` | float, seconds                |
+| `Resistance`  | `1 ohm`, `2.2 kohm`| float, ohms                                 |
+| `Temperature` | `300 K`, `85 degC` | float, kelvin                               |
+| `Energy`      | `1.1 eV`           | float, joules                               |
+| `Voltage`     | `0.2 V`            | float, volts                                |
 | `Factor`      | `1.5`              | float, not negative, no unit                |
 | `SignedFactor` | `-0.5`            | float, of either sign, no unit              |
 
@@ -24,6 +28,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import core_schema
+
+from device_models.limits import Limit
 
 T = TypeVar("T")
 
@@ -70,8 +76,8 @@ class _PerChipSchema:
         return core_schema.tagged_union_schema({"one": item, "per-chip": each}, discriminator=_choose)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
-        item = handler(schema["choices"]["one"])
-        values = {"type": "array", "items": item, "minItems": 1}
+        values = handler(core_schema.list_schema(schema["choices"]["one"], min_length=1))  # with the item's own rules
+        item = values["items"]
         each = {"type": "object", "properties": {"each": values}, "required": ["each"], "additionalProperties": False}
         return {"anyOf": [item, each]}
 
@@ -146,18 +152,39 @@ def format_quantity(value: float, si: str, nice: str) -> str:
     return f"{number:f} {nice}" if 1e-4 <= abs(number) < 1e6 else f"{number:e} {nice}"
 
 
-def _quantity(si: str, nice: str, example: str, low: float | None, high: float | None, description: str) -> Any:
-    def check(value: Any) -> float:
-        result = parse_quantity(value, si, example)
-        if low is not None and result < low:
-            raise ValueError(f"must not be below {format_quantity(low, si, nice)} (got {value!r})")
-        if high is not None and result > high:
-            raise ValueError(f"must not be above {format_quantity(high, si, nice)} (got {value!r})")
-        return result
+def in_base_units(text: str) -> float:
+    """A quantity of any kind in SI units; shares as fractions of 1."""
+    number, unit = split_quantity(text)
+    if unit == "%":
+        return float(number / 100)
+    return float(f"{_registry().Quantity(float(number), unit).to_base_units().magnitude:.14g}")
 
+
+def _parse_temperature(value: Any) -> float:
+    """Kelvin, or degrees Celsius: a scale with a zero of its own, which no factor converts."""
+    example = "300 K"
+    if not isinstance(value, str):
+        raise ValueError(f"needs a number and its unit as text (got {value!r}); for example {example!r}")
+    number, unit = split_quantity(value)
+    if not unit:
+        raise ValueError(f"the unit is missing (got {value!r}); for example {example!r}")
+    if unit not in ("K", "degC"):
+        raise ValueError(f"{unit!r} is no unit of temperature: K or degC (got {value!r}); for example {example!r}")
+    kelvin = float(number if unit == "K" else number + Decimal("273.15"))
+    if not 0 < kelvin < math.inf:
+        raise ValueError(f"must lie above absolute zero and be finite (got {value!r}); for example {example!r}")
+    return kelvin
+
+
+def _format_kelvin(value: float) -> str:
+    return format_quantity(float(value), "K", "K")
+
+
+def _quantity(si: str, nice: str, example: str, limit: Limit, description: str) -> Any:
     return Annotated[
         float,
-        BeforeValidator(check),
+        BeforeValidator(lambda value: parse_quantity(value, si, example)),
+        limit,
         PlainSerializer(lambda value: format_quantity(float(value), si, nice), return_type=str),
         WithJsonSchema({"type": "string", "description": description, "examples": [example]}),
     ]
@@ -168,12 +195,36 @@ if TYPE_CHECKING:
     SignedConductance = float
     Share = float
     Time = float
+    Resistance = float
+    Temperature = float
+    Energy = float
+    Voltage = float
     Factor = float
     SignedFactor = float
 else:
-    Conductance = _quantity("S", "uS", "25 uS", 0.0, 1.0, "a conductance with its unit")
-    SignedConductance = _quantity("S", "uS", "-1.2 uS", -1.0, 1.0, "a conductance with its unit, of either sign")
-    Share = _quantity("%", "%", "1 %", 0.0, 1.0, "a share in percent")
-    Time = _quantity("s", "s", "20 s", 0.0, None, "a time with its unit")
-    Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    SignedFactor = Annotated[float, Field(allow_inf_nan=False)]
+    _CONDUCTANCE = Limit("0 uS", "1 S", "no conductance is negative, and no memory device carries more than 1 S")
+    _COEFFICIENT = Limit("-1 S", "1 S", "no memory device carries more than 1 S, so no spread of one needs more")
+    _SHARE = Limit("0 %", "100 %", "it is a share of a whole")
+    _TIME = Limit("0 s", "1000 years", "no time is negative, and no device was watched for longer")
+    _RESISTANCE = Limit("0 ohm", "1 Tohm", "no resistance is negative, and beyond 1 Tohm nothing conducts")
+    _TEMPERATURE = Limit("0.001 K", "1687 K", "nothing is colder on a chip, and silicon melts there")
+    _ENERGY = Limit("0 eV", "20 eV", "no energy is negative here, and no bond in a solid takes more than 20 eV")
+    _VOLTAGE = Limit("0 V", "100 V", "it is a magnitude, and no memory device stands more than 100 V")
+    _FACTOR = Limit(0, 1e15, "a factor is not negative, and beyond 1e15 an exponent has slipped")
+    _SIGNED = Limit(-1e15, 1e15, "beyond 1e15 an exponent has slipped")
+    Conductance = _quantity("S", "uS", "25 uS", _CONDUCTANCE, "a conductance with its unit")
+    SignedConductance = _quantity("S", "uS", "-1.2 uS", _COEFFICIENT, "a conductance with its unit, of either sign")
+    Share = _quantity("%", "%", "1 %", _SHARE, "a share in percent")
+    Time = _quantity("s", "s", "20 s", _TIME, "a time with its unit")
+    Resistance = _quantity("ohm", "ohm", "1 ohm", _RESISTANCE, "a resistance with its unit")
+    Temperature = Annotated[
+        float,
+        BeforeValidator(_parse_temperature),
+        _TEMPERATURE,
+        PlainSerializer(_format_kelvin, return_type=str),
+        WithJsonSchema({"type": "string", "description": "a temperature in K or degC", "examples": ["300 K"]}),
+    ]
+    Energy = _quantity("J", "eV", "1.1 eV", _ENERGY, "an energy with its unit")
+    Voltage = _quantity("V", "V", "0.2 V", _VOLTAGE, "a voltage with its unit")
+    Factor = Annotated[float, Field(allow_inf_nan=False), _FACTOR]
+    SignedFactor = Annotated[float, Field(allow_inf_nan=False), _SIGNED]

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from analogsim.chip.compensation import VECTORS
 from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
+from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
+from analogsim.chip.pair import Pair
+from analogsim.chip.units import STREAMS, Order, unit_noise
 from analogsim.network import Network
-from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerWrite, Limits, Pass, Periphery
+from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerPulses, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
-from device_models import Cells, DeviceProfile
+from device_models import Cells, DeviceProfile, per_chip_uniform
 
 
 class Trace(NamedTuple):
@@ -41,7 +47,7 @@ class Chip:
 
     Args:
         network: what to run.
-        profile: what a device is.
+        profile: what a device is; one profile for all layers, or one for each.
         population: number of chips C; or their numbers, which seed their random streams, so that chip 3 of a
             population can be built alone with `population=[3]` (and with its own value of each `each`).
         seed: of the run; one for all chips, or one per chip.
@@ -50,6 +56,9 @@ class Chip:
             is slow, and exists to prove the former.
         tile: largest number of rows of a tile; a layer with more is read in row-blocks, each with its own ADC.
         mapping: how weights become conductances.
+        order: of the reads of a step, which decides how much time lies between the passes of a batch element: `sample`:
+            all passes of one, then the next; `pass`: the whole batch, then the next pass. Noise of units that remembers
+            follows the same order.
         injection: `digital`: perturbations are added after the ADC, exactly; `analog`: before it, and are quantised.
         grants: what a learner may ask for.
         generator: makes a random generator for a device; replaced in tests that have no such device.
@@ -58,7 +67,7 @@ class Chip:
     def __init__(
         self,
         network: Network,
-        profile: DeviceProfile,
+        profile: DeviceProfile | Sequence[DeviceProfile],
         population: int | Sequence[int] = 1,
         seed: int | Sequence[int] = 0,
         device: str | torch.device = "cpu",
@@ -67,6 +76,7 @@ class Chip:
         *,
         tile: int = 256,
         mapping: Mapping | None = None,
+        order: Order = "sample",
         injection: Literal["digital", "analog"] = "digital",
         grants: Access = DEFAULT_GRANTS,
         generator: Callable[[torch.device], torch.Generator | None] = torch.Generator,
@@ -76,21 +86,42 @@ class Chip:
         if not ids or len(seeds) != len(ids):
             raise ValueError(f"a population needs at least one chip and one seed per chip (got {population}, {seed})")
         self.network = network
-        self.profile = profile
+        self.profiles = per_layer(profile, network.depth)
         self.chips = len(ids)
         self.device = torch.device(device)
         self.dtype = dtype
         self.grants = grants
         self.streams = Streams(seeds, ids, self.device, generator)
         self._injection = injection
-        built = profile.build(self.chips, self.device, dtype)
-        self._layers = [Crossbar(built, Geometry(tile), mapping or Mapping(), sampling) for _ in network.layers]
-        self._exact_inputs = built.dac is None
+        built = build(self.profiles, self.chips, self.device, dtype)
+        self._layers = [
+            Crossbar(
+                each,
+                Geometry(tile),
+                mapping or Mapping(),
+                sampling,
+                partial(self._wandering, index),
+                partial(self._for_converters, index),
+            )
+            for index, each in enumerate(built)
+        ]
+        self._order: Order = order
+        self._pass_time = self.profiles[0].timing.pass_time  # the same for all layers
+        self._last: dict[tuple[Purpose, int], dict[object, Tensor]] = {}
+        self._exact_inputs = built[0].dac is None
+        self._unit_noise = tuple(each.unit_noise for each in built)
         self._fixed_range = (mapping or Mapping()).range == "fixed"
         self._last_write = 0.0
+        self.reference_reads = 0
+        """Reads of each layer that compensation has cost so far."""
+
+    @property
+    def profile(self) -> DeviceProfile:
+        """What a device of the first layer is; `profiles` has those of all."""
+        return self.profiles[0]
 
     def program(self, weights: Sequence[Tensor], *, now: float = 0.0) -> None:
-        """Fix each layer's range by initial weights and write them.
+        """Fix each layer's range by initial weights and write them, on new devices each time.
 
         Args:
             weights: per layer (C, outputs, rows).
@@ -102,19 +133,31 @@ class Chip:
                 raise ValueError(
                     f"weights must have shape {(self.chips, layer.outputs, layer.rows)} (got {tuple(w.shape)})"
                 )
-            crossbar.program(w.to(self.device, self.dtype), self._programming_numbers(index), now)
+            numbers, fabrication = self._programming_numbers(index), self._fabrication_numbers(index)
+            crossbar.program(w.to(self.device, self.dtype), numbers, now, fabrication, self._fault_numbers(index))
 
-    def write(self, writes: Sequence[LayerWrite], *, now: float = 0.0) -> None:
-        """Write every layer towards its target.
+    def write(self, writes: Sequence[LayerWrite | LayerPulses], *, now: float = 0.0) -> None:
+        """Write every layer: towards its target, or by pulses.
 
         Args:
             writes: per layer.
             now: seconds; not before the last write.
+
+        Raises:
+            ValueError: pulses for devices whose profile has no update model.
         """
         self._check_time(now)
         self._last_write = now
         for index, (crossbar, write) in enumerate(zip(self._layers, writes, strict=True)):
-            crossbar.write(write.target, self._programming_numbers(index), now)
+            if isinstance(write, LayerPulses):
+                generators = self.streams.generators(Purpose.PULSES, index)
+                uniform = per_chip_uniform(generators, self.dtype, self.device)
+                normal = (
+                    partial(self._for_devices, purpose, index) for purpose in (Purpose.PULSES, Purpose.PROGRAMMING)
+                )
+                crossbar.pulse(write, uniform, next(normal), now, next(normal))
+            else:
+                crossbar.write(write.target, self._programming_numbers(index), now)
 
     def settle(self, now: float) -> None:
         """Let time pass until `now`, seconds, without a read: what the oracle shows is as of then."""
@@ -122,17 +165,101 @@ class Chip:
         for crossbar in self._layers:
             crossbar.settle(now)
 
+    def take_reference(self, now: float) -> None:
+        """Read known vectors at the time `now`, seconds: what layers give now is what `compensate` restores."""
+        for crossbar, level in self._reference_levels(now):
+            crossbar.compensation.take_reference(level)
+
+    def compensate(self, now: float) -> Tensor:
+        """Compensate drift: one digital factor per layer and chip from a read of known vectors at `now`, seconds.
+
+        Returns:
+            The factors, (C, layers). They hold for all reads until the next call.
+
+        Raises:
+            RuntimeError: there is no reference yet.
+        """
+        factors = []
+        for crossbar, level in self._reference_levels(now):
+            crossbar.compensation.compensate(level)
+            factors.append(crossbar.compensation.factor)
+        return torch.stack(factors, dim=1)
+
+    def _reference_levels(self, now: float) -> list[tuple[Crossbar, Tensor]]:
+        self._check_time(now)
+        self.reference_reads += VECTORS
+        levels = []
+        for index, crossbar in enumerate(self._layers):
+            draws = Draws(self.streams, Purpose.REFERENCE, index, 1, (True,))
+            levels.append((crossbar, crossbar.reference_level(draws, now)))
+        return levels
+
     def _check_time(self, now: float) -> None:
         if not self._last_write <= _finite(now):
             raise ValueError(f"now must not lie before the last write at {self._last_write:g} s (got {now:g} s)")
 
     def _programming_numbers(self, index: int) -> Tensor | None:
         """Random numbers of a write of a whole layer, whichever of its devices it changes."""
-        count, layer = self._layers[index].numbers, self.network.layers[index]
-        if count == 0:
-            return None
-        shape = (count, 2, layer.outputs, layer.rows)
-        return self.streams.draw(Purpose.PROGRAMMING, index, 1, shape, self.dtype)[:, 0]
+        count = self._layers[index].numbers
+        return self._for_devices(Purpose.PROGRAMMING, index, count) if count else None
+
+    def _fabrication_numbers(self, index: int) -> Tensor | None:
+        """Random numbers of new devices of a layer."""
+        count = self._layers[index].fabricated
+        return self._for_devices(Purpose.FABRICATION, index, count) if count else None
+
+    def _fault_numbers(self, index: int) -> Tensor | None:
+        """Random numbers that decide which devices and lines of a layer are faulty."""
+        layer = self.network.layers[index]
+        count = self._layers[index].fault_numbers(layer.outputs, layer.rows)
+        return self.streams.draw(Purpose.FAULTS, index, 1, (count,), self.dtype)[:, 0] if count else None
+
+    def _wandering(self, index: int, count: int) -> Tensor:
+        """Random numbers with which the devices of a layer move on in time."""
+        return self._for_devices(Purpose.WANDERING, index, count)
+
+    def _for_converters(self, index: int, shape: tuple[int, ...]) -> Tensor:
+        """Random numbers of new converters of a layer."""
+        return self.streams.draw(Purpose.CONVERTERS, index, 1, shape, self.dtype)[:, 0]
+
+    def _for_devices(self, purpose: Purpose, index: int, count: int) -> Tensor:
+        layer = self.network.layers[index]
+        return self.streams.draw(purpose, index, 1, (count, 2, layer.outputs, layer.rows), self.dtype)[:, 0]
+
+    def calibrate(self, x: Tensor, *, now: float = 0.0) -> None:
+        """Set the ranges of ADCs that are calibrated, by one noisy pass of some training inputs.
+
+        Layer by layer, each with its inputs as the calibrated layers before it give them; no decorrelation. Backward
+        reads have ranges of their own, by reads of as many standard normal vectors. Every call begins from the same
+        random numbers.
+
+        Args:
+            x: network inputs (C, B, inputs).
+            now: seconds; not before the last write.
+        """
+        self._check_time(now)
+        if not self.calibrates:
+            return
+        self.streams.restart(Purpose.CALIBRATION, 0)
+        signal = x[:, None, None]
+        for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
+            draws = Draws(self.streams, Purpose.CALIBRATION, index, 1, (True,))
+            _, a = crossbar.read(layer.drive(signal), draws, now=now, calibrate=True)
+            vectors = draws.normal(1, (x.shape[1], layer.outputs), self.dtype)[:, :, :, 0]
+            crossbar.read_transposed(vectors, layer.inputs, draws, now, calibrate=True)
+            signal = layer.activation(self._with_unit_noise(a, draws))
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether ranges of ADCs are calibrated: `calibrate` comes before the first read."""
+        return any(each.adc is not None and each.adc.calibration is not None for each in self.profiles)
+
+    def _with_unit_noise(self, a: Tensor, draws: Draws) -> Tensor:
+        """Pre-activations with the noise of their units."""
+        noise = self._unit_noise[draws.layer]
+        if noise is None or not draws.any:
+            return a
+        return a + unit_noise(noise, replace(draws, layer=STREAMS + draws.layer), a, self._order)
 
     @property
     def limits(self) -> Limits:
@@ -141,12 +268,29 @@ class Chip:
             weights=tuple(crossbar.w_max.clone() if self._fixed_range else None for crossbar in self._layers),
             inputs=tuple(crossbar.input_limit for crossbar in self._layers),
             outputs=tuple(crossbar.output_limit for crossbar in self._layers),
+            steps=tuple(crossbar.weight_per_step for crossbar in self._layers),
         )
 
     @property
     def device_writes(self) -> Tensor:
         """Device pairs of which one or both were written since the first programming, (C,)."""
         return torch.stack([crossbar.device_writes for crossbar in self._layers]).sum(0)
+
+    @property
+    def pulses(self) -> Tensor:
+        """Pulses that incremental writes have given, (C,)."""
+        return torch.stack([crossbar.pulses for crossbar in self._layers]).sum(0)
+
+    @property
+    def attempts(self) -> Tensor:
+        """Mean number of programming attempts of a device in a write, the first programming included, (C,)."""
+        attempts, writes = torch.zeros(2, self.chips, dtype=torch.float64, device=self.device)
+        for cells in (cells for crossbar in self._layers for cells in crossbar.pair.sides):
+            if cells.attempts is None or cells.writes is None:
+                return torch.ones_like(attempts)
+            attempts += cells.attempts.sum(dim=(1, 2))
+            writes += cells.writes
+        return attempts / writes
 
     @property
     def saturated(self) -> Tensor:
@@ -164,12 +308,14 @@ class Chip:
             "streams": self.streams.state_dict(),
             "layers": [crossbar.state_dict() for crossbar in self._layers],
             "last_write": self._last_write,
+            "reference_reads": self.reference_reads,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on an equal chip that has been programmed."""
         self.streams.load_state_dict(state["streams"])
         self._last_write = state["last_write"]
+        self.reference_reads = state["reference_reads"]
         for crossbar, saved in zip(self._layers, state["layers"], strict=True):
             crossbar.load_state_dict(saved)
 
@@ -182,6 +328,7 @@ class Chip:
         purpose: Purpose = Purpose.READ,
         *,
         now: float = 0.0,
+        go_on: bool = False,
     ) -> Trace:
         """Run passes on a batch, all at once.
 
@@ -192,8 +339,10 @@ class Chip:
             periphery: digital operations beside the crossbars.
             purpose: which random streams feed the stochastic noise.
             now: seconds, the same for all passes; not before the last write.
+            go_on: these passes of the same batch follow those of the last call, and noise remembers them.
         """
         self._check_time(now)
+        spacing = self._pass_time * (1 if self._order == "sample" else x.shape[1])
         signal = x[:, None, None]
         inputs, pre_activations, injected = [], [], []
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
@@ -202,9 +351,15 @@ class Chip:
                 signal = torch.bmm(signal.flatten(1, 3), r.transpose(1, 2)).unflatten(1, signal.shape[1:4])
             eps = self._inject(index, layer.outputs, passes, samples, x.shape[1])
             before, after = _by_site(eps, passes)
-            draws = Draws(self.streams, purpose, index, samples, tuple(not each.clean for each in passes))
+            last = self._last.setdefault((purpose, index), {})
+            if not go_on:
+                last.clear()
+                crossbar.disturb()
+            noisy = tuple(not each.clean for each in passes)
+            draws = Draws(self.streams, purpose, index, samples, noisy, spacing, last)
             analog = before if self._injection == "analog" else None
             levels, a = crossbar.read(layer.drive(signal), draws, analog, now)
+            a = self._with_unit_noise(a, draws)
             if index == 0 and layer.bias is False and self._exact_inputs:
                 levels = levels.clone()  # the batch itself must not cross the wall
             if before is not None and analog is None:
@@ -304,11 +459,22 @@ class Oracle:
         return tuple(crossbar.weights for crossbar in self._layers)
 
     @property
-    def conductances(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Per layer (G+, G-), siemens, each (C, outputs, rows); as of the last read, write or `Chip.settle`."""
-        return tuple((plus.conductance, minus.conductance) for plus, minus in self.cells)
+    def conductances(self) -> tuple[tuple[Tensor, ...], ...]:
+        """Per layer (G+, G-), siemens, each (C, outputs, rows); as of the last read, write or `Chip.settle`.
+
+        With slices (G+, G-, G+, G-, ...), the most significant first.
+        """
+        return tuple(tuple(cells.conductance for cells in layer) for layer in self.cells)
 
     @property
-    def cells(self) -> tuple[tuple[Cells, Cells], ...]:
-        """Per layer the devices of either polarity: targets, conductances, drift exponents, times of their writes."""
-        return tuple((crossbar.plus, crossbar.minus) for crossbar in self._layers)
+    def cells(self) -> tuple[tuple[Cells, ...], ...]:
+        """Per layer the devices of either polarity: targets, conductances, drift exponents, times of their writes.
+
+        With slices those of each, the most significant first.
+        """
+        return tuple(tuple(cells for pair in layer for cells in pair.sides) for layer in self.pairs)
+
+    @property
+    def pairs(self) -> tuple[tuple[Pair, ...], ...]:
+        """Per layer its device pairs, by slice; live."""
+        return tuple(tuple(crossbar.pairs) for crossbar in self._layers)

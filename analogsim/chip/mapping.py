@@ -1,6 +1,7 @@
 """Mapping: how a layer's weights become conductances of differential pairs.
 
 w = w_max (G+ - G-) / (G_max - G_min). One device of a pair carries the magnitude, the other rests at G_min.
+With one device a weight, w = 2 w_max (G - G_ref) / (G_max - G_min): G_ref is a device in the middle of the range.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
+Cell = Literal["pair", "reference"]
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,20 @@ class Mapping:
         return torch.where(largest > 0, largest, torch.ones_like(largest))  # an all-zero layer may take any range
 
 
-def to_conductances(weights: Tensor, w_max: Tensor, g_min: float, g_max: float) -> tuple[Tensor, Tensor]:
-    """Conductances (G+, G-), siemens, of weights within +-w_max; shapes as `weights`."""
+def to_conductances(
+    weights: Tensor, w_max: Tensor, g_min: float, g_max: float, cell: Cell = "pair"
+) -> tuple[Tensor, Tensor]:
+    """Conductances (G+, G-), siemens, of weights within +-w_max; shapes as `weights`.
+
+    With `cell="reference"` G- is a reference in the middle of the range, and w_max stands for half of it.
+    """
+    if cell == "reference":
+        middle = (g_min + g_max) / 2
+        return (weights * ((g_max - g_min) / 2 / w_max)).add_(middle), torch.full_like(weights, middle)
     magnitude = weights * ((g_max - g_min) / w_max)
     return magnitude.clamp(min=0).add_(g_min), magnitude.neg_().clamp_(min=0).add_(g_min)
 
 
-def to_weights(g_plus: Tensor, g_minus: Tensor, w_max: Tensor, g_min: float, g_max: float) -> Tensor:
-    """Weights that pairs of conductances stand for; shapes as `g_plus`."""
-    return (g_plus - g_minus).mul_(w_max / (g_max - g_min))
+def weight_per_siemens(w_max: Tensor, g_min: float, g_max: float, cell: Cell = "pair") -> Tensor:
+    """Weight per siemens, shape of w_max."""
+    return w_max / ((g_max - g_min) / (2 if cell == "reference" else 1))

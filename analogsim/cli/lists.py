@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 from collections.abc import Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from analogsim.cli.run import Json
 from analogsim.errors import AnalogsimError
+
+if TYPE_CHECKING:
+    from device_models import DeviceProfile
 
 profiles = typer.Typer(help="Device profiles: what a crossbar technology is.", no_args_is_help=True)
 scenarios = typer.Typer(help="Scenarios: what `analogsim run` runs.", no_args_is_help=True)
@@ -28,14 +34,103 @@ def list_profiles(as_json: Json = False) -> None:
 @profiles.command("show")
 def show_profile(
     name: Annotated[str, typer.Argument(help="Name of a packaged profile, or path of a .yaml file.")],
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="The profile in full: a file to start from.")] = False,
     as_json: Json = False,
+    cite: Annotated[bool, typer.Option("--citation", help="BibTeX of the works that its figures are from.")] = False,
 ) -> None:
-    """A profile in full, with units; the YAML is a profile file to start from."""
+    """What a profile's devices do, at a few conductances, and where each figure comes from."""
     from device_models import load_profile
     from device_models._yaml import dump_yaml
 
-    data = load_profile(name).to_data()
-    typer.echo(json.dumps(data, indent=1) if as_json else dump_yaml(data), nl=as_json)
+    if as_yaml + as_json + cite > 1:
+        raise AnalogsimError("--yaml, --json and --citation are three forms of an answer; ask for one of them")
+    profile = load_profile(name)
+    if as_json:
+        typer.echo(json.dumps(profile.to_data(), indent=1))
+    elif as_yaml:
+        typer.echo(dump_yaml(profile.to_data()), nl=False)
+    elif cite:
+        from device_models.summary import citation
+
+        typer.echo(citation(profile) or f"profile {profile.name} cites no published work", err=not citation(profile))
+    else:
+        _print_profile(profile)
+
+
+def _print_profile(profile: DeviceProfile) -> None:
+    import shutil
+    import textwrap
+
+    from device_models.summary import Row, assumptions, levels, sources, summary
+
+    width = min(120, max(60, shutil.get_terminal_size((100, 24)).columns))
+
+    def write(rows: Sequence[Row]) -> None:
+        for before, row in zip((None, *rows), rows, strict=False):
+            head = "" if before is not None and before.about == row.about else row.about
+            if len(head) > 18:
+                typer.echo(f"  {head}")
+                head = ""
+            for line in textwrap.wrap(row.text, width - 22):
+                typer.echo(f"  {head:<18}  {line}")
+                head = ""
+
+    rows = summary(profile)
+    figures = [row for row in rows if row.values]
+    typer.echo("\n".join([profile.name, *textwrap.wrap(profile.description, width), ""]))
+    write([row for row in rows if not row.values])
+    if figures:
+        texts = [f"{row.about}: {row.text}" for row in figures]
+        wide, columns = (
+            max(map(len, texts)),
+            [max(map(len, each)) for each in zip(levels(profile), *(r.values for r in figures), strict=True)],
+        )
+        typer.echo("")
+        for text, values in zip(
+            ("of a device at", *texts), (levels(profile), *(r.values for r in figures)), strict=True
+        ):
+            cells = (f"{value:>{size}}" for value, size in zip(values, columns, strict=True))
+            typer.echo(f"  {text:<{wide}}  {'  '.join(cells)}")
+    for title, found in (("sources", sources(profile)), ("assumed", assumptions(profile))):
+        if found:
+            typer.echo(f"\n{title}")
+            write(found)
+
+
+@profiles.command("plot")
+def plot_profile(
+    name: Annotated[str, typer.Argument(help="Name of a packaged profile, or path of a .yaml file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the page.")] = Path("."),
+    devices: Annotated[int, typer.Option("--devices", help="Devices to simulate at each point.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="Of all random numbers.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """A page of curves, measured on simulated devices: PNG and SVG; with --json the numbers, too."""
+    from analogsim.characterize import characterize, draw_page
+    from device_models import load_profile
+
+    for option, value, least in (("--devices", devices, 1), ("--seed", seed, 0)):
+        if value < least:
+            raise AnalogsimError(f"{option}: must not be below {least} (got {value})")
+    profile = load_profile(name)
+    stem = re.sub(r"[^\w.-]+", "-", profile.name)
+    files = [out / f"{stem}.{kind}" for kind in ("png", "svg")]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):  # before the work, not after it
+            pass
+        page = characterize(profile, devices, seed)
+        draw_page(page, files)
+    except OSError as error:
+        raise AnalogsimError(f"{out}: cannot be written: {error.strerror}; choose another folder with -o") from None
+    if as_json:
+        typer.echo(json.dumps({**page.to_data(), "files": [str(file) for file in files]}, indent=1))
+        return
+    for figure, value in page.figures:
+        typer.echo(f"{figure}: {value}")
+    for sentence in page.absent.values():
+        typer.echo(sentence)
+    typer.echo(f"page: {files[0]}, {files[1]}")
 
 
 @scenarios.command("list")

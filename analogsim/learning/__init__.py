@@ -5,6 +5,7 @@ from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.normalisation import WeightNormalisation
 from analogsim.learning.registry import DECORRELATED, RULES, working_rules
 from analogsim.learning.rule import Copy, Rule
+from analogsim.learning.writing import WritingName
 
 __all__ = [
     "DECORRELATED",
@@ -14,5 +15,6 @@ __all__ = [
     "Decorrelation",
     "Rule",
     "WeightNormalisation",
+    "WritingName",
     "working_rules",
 ]

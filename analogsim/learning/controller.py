@@ -14,7 +14,8 @@ from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.normalisation import WeightNormalisation
 from analogsim.learning.registry import working_rules
 from analogsim.learning.rule import Copy, Counters, Rule
-from analogsim.port import Access, AccessError, Hardware, LayerWrite, Observation, Periphery
+from analogsim.learning.writing import WritingName, make_writing
+from analogsim.port import Access, AccessError, Hardware, Observation, Periphery
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 """Makes an element-wise `torch.optim` optimiser: called with a list of parameters and `lr`."""
@@ -48,6 +49,8 @@ class Controller:
         rates: learning rate of all chips, or of each.
         decorrelation, normalisation: companions of the rule, or None.
         chunk: largest number of samples run at once; None: all. A chunk's size changes nothing beyond rounding.
+        writing: `absolute`: devices are programmed to the copy; `in_memory`: the rule's factors become pulses, which
+            takes an optimiser without memory; `mixed_precision`: changes add up until they are worth a pulse.
 
     Attributes:
         steps: steps done.
@@ -68,6 +71,7 @@ class Controller:
         decorrelation: Decorrelation | None = None,
         chunk: int | None = None,
         normalisation: WeightNormalisation | None = None,
+        writing: WritingName = "absolute",
     ) -> None:
         require_access(rule, hardware.grants)
         self._hardware, self._rule, self._chunk = hardware, rule, chunk
@@ -77,6 +81,8 @@ class Controller:
         each = [rates] * hardware.chips if isinstance(rates, float | int) else list(rates)
         if len(each) != hardware.chips or not all(0 < rate < math.inf for rate in each):
             raise ValueError(f"give one positive, finite learning rate, or one for each chip (got {rates})")
+        self._writing = make_writing(writing, hardware.limits, self._weights)
+        self._rates = torch.tensor(each, dtype=dtype).to(device)
         self._step_share = torch.tensor(each, dtype=dtype).div_(max(each)).to(device)
         self._optimizer = optimizer(self._weights, lr=max(each), **_capturable(optimizer, device))
         self._decorrelation, self._normalisation = decorrelation, normalisation
@@ -112,6 +118,7 @@ class Controller:
             "optimizer": self._optimizer.state_dict(),
             "r": list(self._r),
             "rule": self.state._asdict(),
+            "writing": self._writing.state_dict(),
         }
 
     @torch.no_grad()
@@ -125,6 +132,7 @@ class Controller:
         self._load_optimizer(state["optimizer"])
         self._r = [None if r is None else r.to(device, copy=True) for r in state["r"]]
         self.state = type(self.state)(**{name: each.to(device, copy=True) for name, each in state["rule"].items()})
+        self._writing.load_state_dict(state["writing"])
         self._hardware.set_periphery(self._periphery)
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
@@ -152,8 +160,9 @@ class Controller:
         for direction in directions:
             healthy = healthy & direction.isfinite().all(dim=2).all(dim=1)
         self.diverged = self.diverged | ~healthy
-        self._move(directions)
-        self._hardware.write(tuple(LayerWrite(w) for w in self._weights))
+        before = self._move(directions)
+        rate = torch.where(self.diverged, 0.0, self._rates)[:, None, None]
+        self._hardware.write(self._writing.writes(updates, rate, before, self._weights))
         self._decorrelate(baseline, estimate)
         self.steps += 1
 
@@ -181,8 +190,8 @@ class Controller:
     def _estimate(self, baseline: Observation | None, probes: Sequence[Observation]) -> Any:
         return self._rule.estimate(baseline, probes, self._hardware.network)
 
-    def _move(self, directions: Sequence[Tensor]) -> None:
-        """Step the copy, but neither the diverged chips nor beyond what the devices can hold."""
+    def _move(self, directions: Sequence[Tensor]) -> list[Tensor]:
+        """Step the copy, but neither the diverged chips nor beyond what the devices can hold; what it was before."""
         before = [w.clone() for w in self._weights]
         frozen = self.diverged[:, None, None]
         for w, direction in zip(self._weights, directions, strict=True):
@@ -199,6 +208,7 @@ class Controller:
         for w, old in zip(self._weights, before, strict=True):
             torch.where(finite[:, None, None], w, old, out=w)
         self.diverged = self.diverged | ~finite
+        return before
 
     def _decorrelate(self, baseline: Observation | None, estimate: Any) -> None:
         if self._decorrelation is None:

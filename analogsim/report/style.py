@@ -25,7 +25,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def save(figure: Figure, files: Sequence[Path]) -> None:
+def save(figure: Figure, files: Sequence[Path], dpi: int = 150) -> None:
     """Save a figure under several names, by whose endings (.png, .svg) its formats go; each file appears whole."""
     for file in files:
         file.parent.mkdir(exist_ok=True)
@@ -33,5 +33,5 @@ def save(figure: Figure, files: Sequence[Path]) -> None:
         if file.suffix == ".svg":
             figure.savefig(part, format="svg", metadata={"Date": None})
         else:
-            figure.savefig(part, format="png", dpi=150)
+            figure.savefig(part, format="png", dpi=dpi)
         commit(part, file)

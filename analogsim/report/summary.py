@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,8 +111,10 @@ def points(arm: ArmResult) -> list[tuple[dict[str, Any], list[ChipResult]]]:
 
 
 def axis_label(axis: str) -> str:
-    """`chip.profile.read_noise.0.sigma` -> `read noise sigma`."""
-    words = [word for word in axis.removeprefix("chip.profile.").split(".") if not word.isdigit()]
+    """`chip.profile.read_noise.0.sigma` -> `read noise sigma`; of a layer `layer 1 read noise sigma`."""
+    layer = re.match(r"chip\.layers\.(\d+)\.(?:profile|overrides)\.", axis)
+    rest = axis[layer.end() :] if layer else axis.removeprefix("chip.profile.")
+    words = [*(("layer", layer[1]) if layer else ()), *(word for word in rest.split(".") if not word.isdigit())]
     return " ".join(words).replace("_", " ")
 
 

@@ -62,6 +62,7 @@ class Arm:
             data, LOSSES[scenario.data.loss], scenario.data.batch, population.seeds, population.ids, device, chip.dtype
         )
         self._rig = Rig(chip, task, Access.of(*arm.oracle))
+        self._rig.calibrate()
         optimizer = arm.optimizer or scenario.train.optimizer
         self._controller = Controller(
             self._rig,
@@ -72,8 +73,10 @@ class Arm:
             arm.decorrelation,
             scenario.train.chunk,
             arm.weight_normalisation,
+            optimizer.writing,
         )
         self._times = scenario.train.later
+        self._compensated = scenario.train.drift_compensation
         self._later: list[Later] = []
         self._step_time = scenario.train.step_time
         self._steps_per_epoch = task.steps_per_epoch
@@ -105,14 +108,21 @@ class Arm:
     def age(self) -> None:
         """After the last step: let time pass, evaluate, and learn a little where the arm is to."""
         clock, end, steps = self._rig.clock, self._rig.clock.now, self._arm.later_steps
+        chip = self._rig.chip
+        if self._compensated:
+            chip.take_reference(end)
         for index, seconds in enumerate(self._times):
             clock.advance(max(0.0, end + seconds - clock.now))  # learning in between may have taken longer
+            if self._compensated:
+                chip.compensate(clock.now)
             before, _ = self._rig.evaluate(self.steps + 1 + 2 * index)
             after = None
             for _ in range(steps):
                 self._controller.step()
                 clock.advance(self._step_time)
             if steps:
+                if self._compensated:  # what was learnt with the factor is the new reference
+                    chip.take_reference(clock.now)
                 after = _listed(self._rig.evaluate(self.steps + 2 + 2 * index)[0])
             self._later.append(Later(seconds=seconds, before=_listed(before), steps=steps, after=after))
 
@@ -164,7 +174,7 @@ def build_chip(scenario: Scenario, network: Network, population: Population, dev
     section = scenario.chip
     return Chip(
         network,
-        population.profile,
+        population.profiles,
         population=population.ids,
         seed=population.seeds,
         device=device,
@@ -172,6 +182,7 @@ def build_chip(scenario: Scenario, network: Network, population: Population, dev
         sampling=section.sampling,
         tile=section.tile,
         mapping=Mapping(section.mapping.range, section.mapping.per, section.mapping.headroom),
+        order=section.order,
         injection=section.injection,
         grants=Access.of(*section.grants),
     )
@@ -195,6 +206,7 @@ def _chip_results(
     population: Population, rig: Rig, controller: Controller, curves: Sequence[Curve]
 ) -> tuple[ChipResult, ...]:
     diverged, writes = controller.diverged.tolist(), rig.chip.device_writes.tolist()
+    pulses = rig.chip.pulses.tolist()
     vectors, silent = (counter.tolist() for counter in controller.counters)
     sizes = torch.tensor([w[0].numel() for w in rig.chip.oracle.weights], dtype=torch.float64)
     saturated = (rig.chip.saturated.double().cpu() @ sizes / sizes.sum()).tolist()
@@ -211,6 +223,7 @@ def _chip_results(
                 counts=Counts(
                     passes=rig.passes,
                     device_writes=writes[index],
+                    pulses=pulses[index],
                     vectors=vectors[index],
                     silent=silent[index],
                     saturated=saturated[index],

@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 from typing_extensions import Self
 
+from analogsim.learning import WritingName
 from analogsim.study.section import PositiveFloat, Section
 from device_models.units import Each, PerChip
 
@@ -33,6 +34,8 @@ _OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "radam": torch.optim.RAdam,
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
+    "in_memory": torch.optim.SGD,
+    "mixed_precision": torch.optim.SGD,
 }
 
 
@@ -51,6 +54,10 @@ class Optimizer(Section):
     radam: OptimizerSettings | None = None
     rmsprop: OptimizerSettings | None = None
     sgd: OptimizerSettings | None = None
+    in_memory: OptimizerSettings | None = None
+    """Plain gradient descent whose outer products the devices form themselves, by coinciding pulses. Settings: `lr`."""
+    mixed_precision: OptimizerSettings | None = None
+    """Gradient descent (settings of `sgd`) whose changes add up digitally until they are worth a pulse."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -58,9 +65,12 @@ class Optimizer(Section):
         if len(given) != 1:
             raise ValueError(f"give exactly one optimiser, such as {{adam: {{lr: 1.0e-3}}}} (got {given or 'none'})")
         known = set(inspect.signature(self.factory).parameters) - _NOT_SETTINGS
+        if self.writing == "in_memory":
+            known = set()
         unknown = sorted(set(self.options) - known)
         if unknown:
-            raise ValueError(f"{given[0]} does not take {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
+            takes = ", ".join(sorted(known)) or "nothing but lr"
+            raise ValueError(f"{given[0]} does not take {', '.join(unknown)}; it takes {takes}")
         try:
             self.factory([torch.zeros(1)], lr=1.0, **self.options)
         except (TypeError, ValueError) as error:
@@ -75,6 +85,12 @@ class Optimizer(Section):
     def factory(self) -> Callable[..., torch.optim.Optimizer]:
         """The class in `torch.optim`."""
         return _OPTIMIZERS[self._settings[0]]
+
+    @property
+    def writing(self) -> WritingName:
+        """How its steps reach the devices."""
+        name = self._settings[0]
+        return "absolute" if name not in ("in_memory", "mixed_precision") else name
 
     @property
     def options(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from analogsim.chip import Chip, Trace
 from analogsim.clock import Clock
 from analogsim.network import Network, unclipped
-from analogsim.port import Access, AccessError, LayerWrite, Limits, Observation, Pass, Periphery
+from analogsim.port import Access, AccessError, LayerPulses, LayerWrite, Limits, Observation, Pass, Periphery
 from analogsim.randomness import Purpose
 from analogsim.tasks import Task
 
@@ -39,6 +39,7 @@ class Rig:
         """Forward passes of a batch since the beginning."""
         self._periphery: Periphery | None = None
         self._batch: tuple[Tensor, Tensor] | None = None
+        self._begun = False  # whether passes of this batch have been run
         self._loss_sum = torch.zeros(chip.chips, dtype=chip.dtype, device=chip.device)
         self._loss_count = 0
 
@@ -57,9 +58,19 @@ class Rig:
         """Where weights and signals are clipped."""
         return self.chip.limits
 
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Set the ranges of ADCs that are calibrated, by the first training inputs; once, before training."""
+        adcs = [profile.adc for profile in self.chip.profiles if profile.adc is not None]
+        counts = [adc.calibration.inputs for adc in adcs if adc.calibration is not None]
+        if counts:
+            inputs = self.task.first_inputs(max(counts))
+            self.chip.calibrate(inputs.expand(self.chips, *inputs.shape[1:]), now=self.clock.now)
+
     def next_batch(self) -> None:
         """Move on to the next batch."""
         self._batch = self.task.next_batch()
+        self._begun = False
 
     def run(self, passes: tuple[Pass, ...], samples: int = 1) -> tuple[Observation, ...]:
         """Run passes on the batch; see `analogsim.port.Hardware.run`."""
@@ -68,7 +79,8 @@ class Rig:
         if self._batch is None:
             raise RuntimeError("there is no batch yet: call next_batch first")
         inputs, targets = self._batch
-        trace = self.chip.forward(inputs, passes, samples, self._periphery, now=self.clock.now)
+        trace = self.chip.forward(inputs, passes, samples, self._periphery, now=self.clock.now, go_on=self._begun)
+        self._begun = True
         self.passes += samples * len(passes)
         return tuple(self._observe(trace, index, each, samples, targets) for index, each in enumerate(passes))
 
@@ -79,7 +91,7 @@ class Rig:
         self._require(Access.TRANSPOSED_READ)
         return self.chip.backward(output_vector, inputs, pre_activations, self._periphery, now=self.clock.now)
 
-    def write(self, writes: tuple[LayerWrite, ...]) -> None:
+    def write(self, writes: tuple[LayerWrite | LayerPulses, ...]) -> None:
         """Write every layer."""
         self.chip.write(writes, now=self.clock.now)
 

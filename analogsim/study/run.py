@@ -15,11 +15,11 @@ from analogsim.results import ArmResult, Curve, Result, Tuning
 from analogsim.study.arm import Arm
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
+from analogsim.study.profiles import profiles_of
 from analogsim.study.scenario import lay_out
 from analogsim.study.schema import Scenario
 from analogsim.study.tuning import tune
 from analogsim.tasks import DATA_SETS, DataSet
-from device_models import DeviceProfile
 from device_models.errors import bulleted
 from device_models.units import Each
 
@@ -205,12 +205,14 @@ def check(scenario: Scenario, data: DataSet) -> None:
             f"data.batch: must not be above the {len(data.train_inputs)} training samples of {scenario.data.set} "
             f"(got {scenario.data.batch})"
         )
-    dac = DeviceProfile.from_data(scenario.chip.profile).dac
-    if dac is not None and dac.scaling == "fixed" and dac.range < 1 and scenario.network.bias:
-        found.append(
-            f"chip.profile.dac.range: clips the bias row, which is driven with 1 (got {dac.range:g}); "
-            "choose at least 1, or network.bias: false"
-        )
+    for index, profile in enumerate(profiles_of(scenario.chip, len(scenario.network.layers))):
+        dac, where = profile.dac, f"chip.layers.{index}" if index in scenario.chip.layers else "chip"
+        if dac is not None and dac.scaling == "fixed" and dac.range < 1 and scenario.network.bias:
+            fault = (
+                f"{where}.profile.dac.range: clips the bias row, which is driven with 1 (got {dac.range:g}); "
+                "choose at least 1, or network.bias: false"
+            )
+            found += [] if fault in found else [fault]
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation
         if left < scenario.data.batch:

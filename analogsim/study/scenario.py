@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from analogsim.errors import ScenarioError
+from analogsim.study.profiles import axes_of, profiles_of, resolve_profiles
 from analogsim.study.schema import ArmBase, Scenario
 from device_models import DeviceProfile, ProfileError
-from device_models._yaml import load_yaml, read_yaml
+from device_models._yaml import load_yaml
 from device_models.errors import bulleted, faults
-from device_models.profile import merge, preset_data
 from device_models.units import UNION_TAGS, Each
 
 
@@ -78,11 +78,17 @@ def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool =
     for setting in settings:
         path, value = _parse_setting(setting)
         _put(data, path, value)
-    return resolve(data, where)
+    return resolve(data, where, Path(name_or_path).parent if name_or_path.endswith((".yaml", ".yml")) else None)
 
 
-def resolve(data: Mapping[str, Any], where: str) -> Scenario:
-    """Validate plain data and put the device profile in full into it; see `load_scenario`."""
+def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> Scenario:
+    """Validate plain data and put device profiles in full into it; see `load_scenario`.
+
+    Args:
+        data: of a scenario.
+        where: what to call it in messages.
+        folder: that relative paths in profiles start from; None: the working directory.
+    """
     found: list[str] = []
     scenario: Scenario | None = None
     try:
@@ -90,18 +96,35 @@ def resolve(data: Mapping[str, Any], where: str) -> Scenario:
     except ValidationError as error:
         found += faults(error, _as_written)
     chip = data.get("chip")
-    profile: dict[str, Any] = {}
-    if isinstance(chip, Mapping) and isinstance(chip.get("profile"), str | Mapping):
-        overrides = chip.get("overrides")
-        try:
-            profile = _profile_data(chip["profile"], overrides if isinstance(overrides, Mapping) else {})
-        except ProfileError as error:
-            first, *more = str(error).split("\n")  # a title and its faults, or a single sentence
-            found += [f"chip.profile.{line.removeprefix('  - ')}" for line in more] or [f"chip.profile: {first}"]
+    resolved = resolve_profiles(chip if isinstance(chip, Mapping) else {}, _depth(data), folder)
+    found += resolved.faults
+    if scenario is not None and resolved.profile and not resolved.faults:
+        found += dict.fromkeys(_impossible_writes(scenario, resolved.pulsed))
     if found or scenario is None:
         raise ScenarioError(bulleted(f"{where} cannot be used:", found))
-    section = scenario.chip.model_copy(update={"profile": profile, "overrides": {}})
+    section = scenario.chip.model_copy(update={"profile": resolved.profile, "overrides": {}, "layers": resolved.layers})
     return scenario.model_copy(update={"chip": section, "quick": {}})
+
+
+def _depth(data: Mapping[str, Any]) -> int | None:
+    """Number of layers, if the data say so."""
+    network = data.get("network")
+    layers = network.get("layers") if isinstance(network, Mapping) else None
+    return len(layers) if isinstance(layers, list | tuple) and layers else None
+
+
+def _impossible_writes(scenario: Scenario, takes_pulses: bool) -> Iterator[str]:
+    """Faults of arms whose optimiser writes by pulses."""
+    for name, arm in scenario.arms.items():
+        where, optimizer = (f"arms.{name}.optimizer", arm.optimizer) if arm.optimizer else ("train.optimizer", None)
+        writing = (optimizer or scenario.train.optimizer).writing
+        if writing != "absolute" and not takes_pulses:
+            yield (
+                f"{where}: {writing} writes by pulses, but a device profile has no `update`; take profiles with "
+                "one, or an optimiser such as adam, whose writes are absolute"
+            )
+        if writing == "in_memory" and arm.weight_normalisation is not None:
+            yield f"arms.{name}.weight_normalisation: cannot be kept by pulses; leave it out, or take mixed_precision"
 
 
 def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -109,18 +132,6 @@ def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
     if loc[:1] == ("arms",):
         loc = (*loc[:2], *loc[3:])
     return tuple(part for part in loc if part not in UNION_TAGS)
-
-
-def _profile_data(profile: str | Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(profile, str):
-        base = dict(profile)
-    elif profile.endswith((".yaml", ".yml")):
-        base = read_yaml(Path(profile))
-    else:
-        base = preset_data(profile)
-    if not isinstance(base, Mapping):
-        raise ProfileError(f"{profile}: must be a mapping of settings (got {type(base).__name__})")
-    return DeviceProfile.from_data(merge(base, overrides)).to_data()
 
 
 def _quick_settings(data: Mapping[str, Any], where: str) -> Iterator[tuple[list[str], Any]]:
@@ -155,6 +166,7 @@ def _put(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
             else:
                 here = here[int(key)]
         elif isinstance(here, dict):
+            key = next((known for known in here if str(known) == key), key)  # a layer's number is no text in YAML
             if last:
                 here[key] = value
             else:
@@ -169,6 +181,12 @@ def to_data(scenario: Scenario) -> dict[str, Any]:
     """The resolved scenario as plain data with every default written out; running it repeats the run."""
     data = scenario.model_dump(mode="json", exclude_none=True, exclude={"arms", "quick"})
     data["chip"].pop("overrides")
+    data["chip"].pop("layers")
+    if scenario.chip.layers:
+        layers = sorted(scenario.chip.layers.items())
+        data["chip"]["layers"] = {
+            index: layer.model_dump(mode="json", exclude_defaults=True) for index, layer in layers
+        }
     data["arms"] = {}
     for name, arm in scenario.arms.items():
         entry = {"rule": arm.rule, **arm.build_rule().model_dump(mode="json")}
@@ -196,14 +214,14 @@ class Population:
         ids, seeds: number and seed.
         coordinates: place on the axes.
         rates: learning rate.
-        profile: with one value per chip in place of each axis.
+        profiles: of each layer, with one value per chip in place of each axis.
     """
 
     ids: list[int]
     seeds: list[int]
     coordinates: list[dict[str, Any]]
     rates: list[float]
-    profile: DeviceProfile
+    profiles: tuple[DeviceProfile, ...]
 
 
 def lay_out(scenario: Scenario, arm: ArmBase) -> Population:
@@ -216,8 +234,7 @@ def lay_out(scenario: Scenario, arm: ArmBase) -> Population:
     axes: dict[str, Sequence[Any]] = {}
     if isinstance(scenario.seed, Each):
         axes["seed"] = scenario.seed.values
-    assert isinstance(scenario.chip.profile, dict)
-    axes |= {f"chip.profile.{path}": values for path, values in _axes(scenario.chip.profile)}
+    axes |= axes_of(scenario.chip)
     if isinstance(optimizer.lr, Each):
         axes["lr"] = optimizer.lr.values
     numbers = scenario.chip.only if scenario.chip.only is not None else range(scenario.chip.population)
@@ -228,38 +245,11 @@ def lay_out(scenario: Scenario, arm: ArmBase) -> Population:
         )
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     places = [{**point, "chip": number} for point in points for number in numbers]
-    profile = DeviceProfile.from_data(
-        _expand(scenario.chip.profile, "chip.profile", {path: [place[path] for place in places] for path in axes})
-    )
+    values = {path: [place[path] for place in places] for path in axes}
     return Population(
         ids=[place["chip"] for place in places],
         seeds=[place.get("seed", scenario.seed) for place in places],
         coordinates=places,
         rates=[place.get("lr", optimizer.lr) for place in places],
-        profile=profile,
+        profiles=profiles_of(scenario.chip, len(scenario.network.layers), values),
     )
-
-
-def _axes(data: Any, path: str = "") -> Iterator[tuple[str, Sequence[Any]]]:
-    """Every `{each: [...]}` in plain data, with its path."""
-    entries: Iterator[tuple[Any, Any]] = iter(())
-    if isinstance(data, Mapping):
-        if set(data) == {"each"}:
-            yield path, data["each"]
-            return
-        entries = iter(data.items())
-    elif isinstance(data, list):
-        entries = iter(enumerate(data))
-    for key, value in entries:
-        yield from _axes(value, f"{path}.{key}" if path else str(key))
-
-
-def _expand(data: Any, path: str, values: Mapping[str, Sequence[Any]]) -> Any:
-    """Plain data with every axis replaced by one value per chip."""
-    if path in values:
-        return {"each": list(values[path])}
-    if isinstance(data, Mapping):
-        return {key: _expand(value, f"{path}.{key}", values) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_expand(value, f"{path}.{index}", values) for index, value in enumerate(data)]
-    return data

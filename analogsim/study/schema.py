@@ -112,6 +112,15 @@ class MappingSection(Section):
     """Of the fixed range."""
 
 
+class LayerSection(Section):
+    """What differs in one layer of a chip."""
+
+    profile: str | dict[str, Any] | None = None
+    """In place of the chip's profile and its overrides."""
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Settings laid over the profile given here, or else over the chip's with its overrides."""
+
+
 class ChipSection(Section):
     """A population of chips."""
 
@@ -119,6 +128,8 @@ class ChipSection(Section):
     """Name of a device profile, path of its YAML file, or the profile itself."""
     overrides: dict[str, Any] = Field(default_factory=dict)
     """Settings laid over the profile. A number may be `{each: [...]}`: an axis of the population."""
+    layers: dict[int, LayerSection] = Field(default_factory=dict)
+    """What differs in single layers, by their numbers: from 0, or from -1 for the last backwards."""
     population: PositiveInt = 8
     """Chips for each point of the population's axes."""
     only: tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = Field(default=None, min_length=1)
@@ -129,6 +140,9 @@ class ChipSection(Section):
     """How weights become conductances."""
     injection: Literal["digital", "analog"] = "digital"
     """Where perturbations are added: after the ADC, exactly, or before it."""
+    order: Literal["sample", "pass"] = "sample"
+    """Order of a step's reads, which noise with memory follows: all passes of a batch element, then the next element
+    (`sample`); or the whole batch, then the next pass (`pass`)."""
     sampling: Literal["column", "device"] = "column"
     """How read noise is drawn: exact in distribution per column, or device by device (slow; a proof of the former)."""
     precision: Literal["float32", "float64"] = "float32"
@@ -169,6 +183,9 @@ class Train(Section):
     """Time that passes from one step to the next, such as `1 ms`: drift goes on meanwhile. 0 s: the clock stands."""
     later: tuple[Time, ...] = ()
     """Times after the end of training at which the chips are evaluated again, in rising order: `[1 s, 1 h, 1 day]`."""
+    drift_compensation: bool = Field(default=False, strict=True)
+    """Compensate the drift at these times: one digital factor per layer, from reads of known vectors then and at the
+    end of training."""
     chunk: PositiveInt | None = None
     """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no result."""
 
@@ -178,6 +195,12 @@ class Train(Section):
         if list(value) != sorted(set(value)):
             raise ValueError("must rise from each time to the next")
         return value
+
+    @model_validator(mode="after")
+    def _something_to_compensate(self) -> Self:
+        if self.drift_compensation and not self.later:
+            raise ValueError("drift_compensation acts at the times under `later`, and there are none; add some")
+        return self
 
     @field_validator("evaluate_every", "checkpoint_every")
     @classmethod

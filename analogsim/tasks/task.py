@@ -60,6 +60,10 @@ class Task:
         self._position += 1
         return self._train[0][index], self._train[1][index]
 
+    def first_inputs(self, count: int) -> Tensor:
+        """The first training inputs of the set, at most all of them, (1, M, features): the same for all chips."""
+        return self._train[0][None, :count]
+
     def state_dict(self) -> dict[str, Any]:
         """Place in the order of data, and what the next orders are drawn from; the tensors are live."""
         return {"position": self._position, "order": self._order, "streams": self._streams.state_dict()}

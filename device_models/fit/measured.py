@@ -141,15 +141,20 @@ def _range(
     raise MeasurementError("all conductances are zero; there is nothing to fit")
 
 
-def _references(fits: Sequence[Fit], found: tuple[Estimate, ...], origin: DeviceProfile | None) -> list[str]:
-    lines = [fit.reference for fit in fits]
+def _references(fits: Sequence[Fit], found: tuple[Estimate, ...], origin: DeviceProfile | None) -> list[Any]:
+    """Entries of `references`: what was fitted, what the data left open, and what the base says of the rest."""
+    entries: list[Any] = [{"what": fit.part, "note": fit.origin} for fit in fits]
     every = [*found, *(each for fit in fits for each in fit.estimates)]
     left_open = [each.path for each in every if each.flag == NOT_DETERMINED]
     if left_open:
-        lines.append(f"not determined by the data, left at a stated default: {', '.join(left_open)}")
+        entries.append(f"not determined by the data, left at a stated default: {', '.join(left_open)}")
     assumed = [each.path for each in every if each.flag == ASSUMED]
     if assumed:
-        lines.append(f"assumed: {', '.join(assumed)}")
-    if origin is not None:
-        lines += [f"{origin.name}, for what was not fitted: {line}" for line in origin.references]
-    return lines
+        entries.append(f"assumed: {', '.join(assumed)}")
+    fitted = {fit.part for fit in fits}
+    for each in () if origin is None else origin.references:
+        rest = [path for path in each.settings if path.split(".")[0] not in fitted]
+        if rest or not each.settings:
+            entry = {"what": ", ".join(rest), "cite": each.cite, "note": each.note}
+            entries.append({key: value for key, value in entry.items() if value})
+    return entries

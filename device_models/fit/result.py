@@ -121,11 +121,11 @@ class Fit:
     picture: Picture | None = field(compare=False)
 
     @property
-    def reference(self) -> str:
-        """One line for the profile's `references`."""
+    def origin(self) -> str:
+        """What the profile's `references` say of it."""
         devices = "devices not named" if self.devices is None else f"{self.devices} devices"
         files = ", ".join(Path(file).name for file in self.files)
-        return f"{self.part}: fitted to {files} ({devices}, {self.points} points)"
+        return f"fitted to {files} ({devices}, {self.points} points)"
 
 
 def estimate(

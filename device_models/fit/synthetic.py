@@ -36,7 +36,7 @@ def programmed(profile: DeviceProfile, targets: Array, rng: np.random.Generator)
     """Writes, one device each; targets (n,) in siemens."""
     device = profile.build(1, torch.device("cpu"), torch.float64)
     goal = torch.from_numpy(targets)[None, None]
-    g = goal if device.programming is None else device.programming.program(goal, _normal(targets.shape, rng))
+    g = goal if device.programming is None else device.programming.program(goal, [_normal(targets.shape, rng)])
     return {"target": targets, "conductance": g.numpy()[0, 0]}
 
 
@@ -129,5 +129,5 @@ def _noise(
     covariance[tau == 0] = math.log(high / low)
     factor = np.linalg.cholesky(covariance + 1e-12 * np.eye(len(time)))
     r = programmed / profile.conductance.max
-    q = np.minimum(effect.q * np.maximum(r, 1e-30) ** -effect.exponent, effect.q_max)
+    q = np.minimum((effect.q or 0.0) * np.maximum(r, 1e-30) ** -effect.exponent, effect.q_max)
     return q[:, None] * g * (xi @ factor.T)

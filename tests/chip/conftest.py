@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import special, stats
 from torch import Tensor
 
 from analogsim.chip import Chip, Mapping
@@ -20,40 +20,85 @@ Array = np.ndarray
 
 
 class Block(NamedTuple):
-    """Column currents of one row-block before its ADC: independent Gaussians, arrays (C, B, columns)."""
+    """Column currents of one tile in one read, before the ADC: independent Gaussians, arrays (C, B, columns).
+
+    Attributes:
+        mean, variance: of the currents.
+        shared: covariance of the currents of two successive passes.
+        weight: in the digital sum, a whole number of `Law.unit`.
+    """
 
     mean: Array
     variance: Array
+    shared: Array
+    weight: int
 
 
 class Law(NamedTuple):
-    """The law of one read: its row-blocks and the gain of each vector, (C, B, 1)."""
+    """The law of one product: its currents, what a weight of 1 stands for, and the gain of each vector, (C, B, 1)."""
 
     blocks: list[Block]
+    unit: float
     gain: Array
 
     @property
     def mean(self) -> Array:
-        return sum(block.mean for block in self.blocks)
+        return sum(block.mean * block.weight for block in self.blocks) * self.unit
 
     @property
     def variance(self) -> Array:
-        return sum(block.variance for block in self.blocks)
+        return sum(block.variance * block.weight**2 for block in self.blocks) * self.unit**2
+
+    @property
+    def memory(self) -> Array:
+        """Correlation of two successive passes, (C, B, columns)."""
+        return sum(block.shared * block.weight**2 for block in self.blocks) * self.unit**2 / self.variance
 
     def codes(self, bits: int, bound: float, cell: tuple[int, ...]) -> tuple[int, Array]:
-        """Law of the sum of the blocks' ADC codes: the smallest sum, and the probability of each from there on.
+        """Law of the weighted sum of the ADC codes: the smallest sum, and the probability of each from there on.
 
         An ADC's code k collects the currents within half a step of k steps; the end codes collect what lies beyond.
-        Blocks are independent, so the law of the sum is the convolution of theirs.
+        Currents are independent, so the law of the sum is the convolution of theirs, each spread out by its weight.
         """
         top = 2 ** (bits - 1) - 1
         edges = (np.arange(-top, top) + 0.5) * bound / top
-        result = np.ones(1)
+        result, reach = np.ones(1), 0
         for block in self.blocks:
             gain = self.gain[(*cell[:2], 0)]
             below = stats.norm.cdf(edges, block.mean[cell] / gain, math.sqrt(block.variance[cell]) / gain)
-            result = np.convolve(result, np.diff(below, prepend=0.0, append=1.0))
-        return -top * len(self.blocks), result
+            law = np.diff(below, prepend=0.0, append=1.0)
+            wide = np.zeros(2 * top * abs(block.weight) + 1)
+            wide[:: abs(block.weight)] = law if block.weight > 0 else law[::-1]
+            result, reach = np.convolve(result, wide), reach + top * abs(block.weight)
+        return -reach, result
+
+
+class _Read(NamedTuple):
+    """One read of the array: its levels, what white noise and still noise go with, and its weight in the sum."""
+
+    levels: Array
+    white: Array
+    still: Array
+    weight: int
+
+
+def _reads(dac: Any, x: Array, full: Array) -> tuple[list[_Read], int]:
+    """The reads of a product of levels x (C, B, lines), full scale (C, B, 1); and the sum of a phase's weights."""
+    phases = [(x, 1)]
+    if dac is not None and dac.polarity == "two_phase":
+        phases = [(np.where(x > 0, x, 0), 1), (np.where(x < 0, -x, 0), -1)]
+    if dac is None or dac.encoding == "voltage":
+        return [_Read(lines, lines**2, lines**2, sign) for lines, sign in phases], 1
+    if dac.encoding == "pulse_width":
+        return [_Read(lines, np.abs(lines) * full, lines**2, sign) for lines, sign in phases], 1
+    top = 2 ** (dac.bits - 1) - 1
+    result = []
+    for lines, sign in phases:
+        codes = np.rint(np.abs(lines) / full * top).astype(int)
+        for bit in range(dac.bits - 1):
+            plane = np.sign(lines) * (codes // 2**bit % 2) * full
+            result.append(_Read(plane, plane**2, plane**2, sign * 2**bit))
+    return result, top
 
 
 def _quantised(x: Array, bits: int, bound: float) -> Array:
@@ -63,46 +108,33 @@ def _quantised(x: Array, bits: int, bound: float) -> Array:
 
 def _read_law(
     profile: DeviceProfile,
-    conductances: tuple[Tensor, Tensor],
+    conductances: tuple[Tensor, ...],
     w_max: Array,
     x: Array,
     tile: int,
     backward: int | None = None,
-    programmed: tuple[Tensor, Tensor] | None = None,
+    programmed: tuple[Tensor, ...] | None = None,
 ) -> Law:
     """Law of a read of levels x (C, B, lines) through device pairs.
 
     A line at level x_i drives both devices of a pair. The column reads sum_i x_i (G+ - G-), and its noise is the sum of
     independent ones: x_i^2 (Var G+ + Var G-) of each pair and one of the amplifier, once per tile.
 
+    A pulse of length |x_i| averages white noise: |x_i| X of its variance at full scale X. Bits are read one after the
+    other at full scale. Slices are read one by one, each weighing the next `base` times.
+
     Args:
-        conductances: (G+, G-), each (C, out, rows).
+        conductances: (G+, G-) of each slice, the most significant first, each (C, out, rows).
         w_max: the weight that G_max - G_min stands for, (C, 1, 1) or (C, out, 1).
         backward: number of rows to read where the columns are driven.
-        programmed: (G+, G-) before drift and slow noise; the same as `conductances` unless given.
+        programmed: the same before drift and slow noise; the same as `conductances` unless given.
     """
-    g_min, g_max = profile.conductance.min, profile.conductance.max
-    pair = [g.double().numpy() for g in conductances]
-    variance = np.zeros_like(pair[0])
-    fresh = [g.double().numpy() for g in programmed or conductances]
-    for noise in profile.read_noise:
-        if noise.kind == "flicker":  # what is faster than the time between passes; no drift yet
-            u = np.linspace(np.log(1e-9 / noise.pass_time), np.log(1 / (2 * noise.t_r)), 200_001)
-            density = 2 * np.sin(np.pi * np.exp(u) * noise.pass_time) ** 2
-            for g in fresh:
-                with np.errstate(divide="ignore"):
-                    q = np.minimum(noise.q / (g / g_max) ** noise.exponent, noise.q_max)
-                variance = variance + (q * g) ** 2 * np.trapezoid(density, u)
-            continue
-        sigma = _per_chip(noise.sigma)
-        for g in fresh:
-            variance = variance + (sigma * (g_max if noise.kind == "additive" else g)) ** 2
-    siemens, scale = pair[0] - pair[1], w_max
+    scale = w_max
     if backward is not None:
-        siemens, variance = (m[:, :, :backward].transpose(0, 2, 1) for m in (siemens, variance))
         scale = w_max.max(axis=1, keepdims=True)
         x = x * (w_max / scale).transpose(0, 2, 1)
-    unit = scale / (g_max - g_min)
+    g_min, g_max = profile.conductance.min, profile.conductance.max
+    unit = scale / (g_max - g_min) * (2 if profile.cell == "reference" else 1)
 
     dac, gain = profile.dac, np.ones((*x.shape[:2], 1))
     full = 1.0 if dac is None else dac.range
@@ -110,19 +142,55 @@ def _read_law(
         gain = np.maximum(np.abs(x).max(axis=-1, keepdims=True), 1e-300) / full
     if dac is not None:
         x = _quantised(x / gain, dac.bits, full) * gain
+    reads, whole = _reads(dac, x, full * gain)
 
     amplifier = np.zeros((1, 1, 1))
     if profile.column_noise is not None:  # a share of the current g_max x full scale of one device
         share = _per_chip(profile.column_noise.sigma)
         amplifier = (share * g_max * full * unit).transpose(0, 2, 1) * gain
+    bits = 1 if profile.slices is None else profile.slices.bits
+    pairs = list(zip(conductances[::2], conductances[1::2], strict=True))
+    fresh = programmed or conductances
     blocks = []
-    for start in range(0, x.shape[2], tile):
-        part = slice(start, start + tile)
-        lines = x[:, :, part]
-        currents = lines @ (siemens * unit)[:, :, part].transpose(0, 2, 1)
-        spread = lines**2 @ (variance * unit**2)[:, :, part].transpose(0, 2, 1) + amplifier**2
-        blocks.append(Block(currents, spread))
-    return Law(blocks, gain)
+    for position, pair in enumerate(pairs):
+        significance = 2 ** (bits * (len(pairs) - 1 - position)) * (1 if profile.slices is None else 2**bits - 1)
+        siemens = (pair[0] - pair[1]).double().numpy()
+        parts = _variances(profile, fresh[2 * position : 2 * position + 2])
+        if backward is not None:
+            siemens, *parts = (m[:, :, :backward].transpose(0, 2, 1) for m in (siemens, *parts))
+        white, still, shared = (part * unit**2 for part in parts)
+        for read in reads:
+            for start in range(0, x.shape[2], tile):
+                part = slice(start, start + tile)
+
+                def product(drive: Array, matrix: Array, part: slice = part) -> Array:
+                    return drive[:, :, part] @ matrix[:, :, part].transpose(0, 2, 1)
+
+                spread = product(read.white, white) + product(read.still, still) + amplifier**2
+                both = product(read.still, shared) if backward is None else np.zeros_like(spread)
+                blocks.append(Block(product(read.levels, siemens * unit), spread, both, read.weight * significance))
+    held = 1 if profile.slices is None else 2 ** (bits * len(pairs)) - 1
+    return Law(blocks, 1 / (whole * held), gain)
+
+
+def _variances(profile: DeviceProfile, pair: Sequence[Tensor]) -> tuple[Array, Array, Array]:
+    """Of a pair's noise in a read, siemens squared: white; still during a read; shared by two successive passes."""
+    g_max, timing = profile.conductance.max, profile.timing
+    both = [g.double().numpy() for g in pair]
+    white, still, shared = (np.zeros_like(both[0]) for _ in range(3))
+    for noise in profile.read_noise:
+        for g in both:
+            if noise.kind == "flicker":  # correlation times t_r / pi ... step_time are drawn in a read; no drift yet
+                with np.errstate(divide="ignore"):
+                    q = np.minimum(noise.q / (g / g_max) ** noise.exponent, noise.q_max)
+                split = max(noise.t_r / math.pi, timing.pass_time / 5)
+                white = white + (q * g) ** 2 * math.log(split * math.pi / noise.t_r)
+                still = still + (q * g) ** 2 * math.log(timing.step_time / split)
+                lag = special.exp1(timing.pass_time / timing.step_time) - special.exp1(timing.pass_time / split)
+                shared = shared + (q * g) ** 2 * lag
+            else:
+                white = white + (_per_chip(noise.sigma) * (g_max if noise.kind == "additive" else g)) ** 2
+    return white, still, shared
 
 
 def _per_chip(sigma: Any) -> Array:

@@ -72,13 +72,44 @@ def test_lists_and_shows_in_both_forms(
 def test_a_shown_scenario_runs_and_a_shown_profile_loads(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert _call(monkeypatch, "profiles", "show", "noisy") == 0
+    assert _call(monkeypatch, "profiles", "show", "noisy", "--yaml") == 0
     (tmp_path / "mine.yaml").write_text(capsys.readouterr().out)
     assert _call(monkeypatch, "scenarios", "show", "quickstart") == 0
     (tmp_path / "study.yaml").write_text(capsys.readouterr().out)
     profile = f"chip.profile={tmp_path / 'mine.yaml'}"
     scenario = str(tmp_path / "study.yaml")
     assert _call(monkeypatch, "run", scenario, *TINY, "--set", profile, "--out", str(tmp_path / "runs")) == 0
+
+
+def test_a_profile_is_shown_with_figures_units_and_sources(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\nextends: pcm\nadc: {bits: 5}\n")
+    assert _call(monkeypatch, "profiles", "show", str(tmp_path / "mine.yaml")) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "mine pcm, but for: adc. conductance 0 S to 25 uS",
+        "ADC 5 bits, +-12 in units of the pre-activations, step 0.8",
+        "of a device at 0 S 1.25 uS 5 uS 12.5 uS 25 uS",
+        "programming: sd of a write 263 nS 359 nS 610 nS 953 nS 1.06 uS",
+        "drift: left after a day 43.3 % 55.3 % 66.2 % 66.4 % 66.4 %",
+        "sources conductance.max, programming, drift, read noise Nandakumar et al. (2019), doi:10.1109/",
+        "adc set over pcm without a reference",
+        "assumed conductance.min, timing devices reset to 0",
+    ):
+        assert words in text
+
+
+def test_citations_are_bibtex(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _call(monkeypatch, "profiles", "show", "pcm", "--citation") == 0
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if line.startswith("@")] == [
+        "@inproceedings{nandakumar2019,",
+        "@article{joshi2020,",
+    ]
+    assert _call(monkeypatch, "profiles", "show", "noisy", "--citation") == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "profile noisy cites no published work\n")
 
 
 def test_the_schema_is_json_schema(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +128,7 @@ def test_the_schema_is_json_schema(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         (["run", "quickstart", "--set", "arms.bp.oracle=[]"], "rule 'bp' needs"),
         (["run", "quickstart", "--device", "tpu"], "--device tpu: not a known device; choose auto, cpu or cuda"),
         (["profiles", "show", "nosuch"], "no profile is called 'nosuch'"),
+        (["profiles", "show", "pcm", "--yaml", "--citation"], "--yaml, --json and --citation are three forms"),
         (["rules", "show", "nosuch"], "no rule is called 'nosuch'"),
         (["scenarios", "show", "nosuch"], "no scenario is called 'nosuch'"),
     ],

@@ -61,14 +61,13 @@ def test_several_tables_become_one_profile(
     assert profile.name == "mine"
     assert profile.conductance.max == pytest.approx(25 * US)
     assert profile.dac is None
-    assert profile.references[:3] == (
-        "programming: fitted to writes.csv (devices not named, 220 points)",
-        "drift: fitted to drift.csv (20 devices, 100 points)",
-        "read_noise: fitted to reads.csv (20 devices, 400 points)",
-    )
-    assert any(
-        line.startswith("not determined by the data") and "conductance.max" in line for line in profile.references
-    )
+    assert [(entry.what, entry.note) for entry in profile.references[:3]] == [
+        ("programming", "fitted to writes.csv (devices not named, 220 points)"),
+        ("drift", "fitted to drift.csv (20 devices, 100 points)"),
+        ("read_noise", "fitted to reads.csv (20 devices, 400 points)"),
+    ]
+    notes = [entry.note for entry in profile.references]
+    assert any(note.startswith("not determined by the data") and "conductance.max" in note for note in notes)
     assert _call(monkeypatch, "profiles", "show", "mine.yaml") == 0
     assert "fitted to writes.csv" in capsys.readouterr().out
 
@@ -97,7 +96,7 @@ def test_a_base_gives_what_was_not_measured(
         base.adc,
     )
     assert profile.read_noise != base.read_noise
-    assert any(line.startswith("pcm, for what was not fitted: programming") for line in profile.references)
+    assert any("programming" in entry.settings and entry.cite for entry in profile.references), "the base's own"
     (fit,) = told["fits"]
     (sigma,) = fit["estimates"]
     assert sigma["low"] < 1 < sigma["high"]

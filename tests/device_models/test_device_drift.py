@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -109,3 +111,56 @@ def test_each_chip_may_drift_by_its_own_factor() -> None:
     cells.settle(1e6)
     assert torch.equal(cells.conductance[0], cells.programmed[0])
     torch.testing.assert_close(cells.nu[2], 2 * cells.nu[1])
+
+
+# Exponents that belong to the device
+
+
+def _fixed(r: float, n: int, drift: dict[str, Any] | None = None) -> tuple[Cells, Tensor]:
+    """Devices with exponents of their own, and the numbers that they got at fabrication."""
+    data = load_profile("pcm").to_data()
+    data |= {"programming": None, "read_noise": [], "drift": {**(drift or data["drift"]), "nu": "fixed"}}
+    device = DeviceProfile.from_data(data).build(1, torch.device("cpu"), torch.float64)
+    assert (device.fabricated, device.numbers) == (1, 0)
+    cells = Cells(device)
+    xi = torch.randn(1, 1, 1, n, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    cells.program(torch.full((1, 1, n), r * G_MAX, dtype=torch.float64), None, 0.0, xi)
+    return cells, xi.flatten()
+
+
+def test_fixed_exponents_outlive_writes_and_follow_the_target() -> None:
+    cells, xi = _fixed(0.5, 100)
+    redrawn = _cells(0.5, 100)
+    assert cells.nu is not None and redrawn.nu is not None
+    assert torch.equal(cells.nu, redrawn.nu), "the same law"
+    first = cells.nu.clone()
+    changed = torch.arange(100) % 3 == 0
+    cells.write(cells.target, None, 10.0, changed)
+    assert torch.equal(cells.nu, first), "a write of the same target changes nothing but the clock"
+    target = torch.where(changed, 0.05 * G_MAX, cells.target)
+    cells.write(target, None, 50.0)
+    mean, sd = _moments(0.05)
+    torch.testing.assert_close(cells.nu.flatten()[changed], (mean + sd * xi).abs()[changed])
+    assert torch.equal(cells.nu.flatten()[~changed], first.flatten()[~changed])
+    left = _left(cells, 50.0 + 400)
+    torch.testing.assert_close(left[changed], 20.0 ** -cells.nu.flatten()[changed])
+
+
+def test_fixed_exponents_of_one_law_for_all_conductances_never_change() -> None:
+    cells, xi = _fixed(0.5, 50, {"kind": "constant", "t0": "20 s", "mean": 0.05, "sd": 0.02})
+    assert cells.nu is not None
+    torch.testing.assert_close(cells.nu.flatten(), (0.05 + 0.02 * xi).abs())
+    before = cells.nu.clone()
+    for count in range(5):
+        cells.write(cells.target * 0.7, None, 10.0 * count)
+        assert torch.equal(cells.nu, before)
+
+
+def test_fixed_exponents_survive_a_checkpoint() -> None:
+    cells, _ = _fixed(0.5, 20)
+    other, _ = _fixed(0.2, 20)
+    other.load_state_dict(cells.state_dict())
+    for each in (cells, other):
+        each.write(each.target * 0.5, None, 10.0)
+        each.settle(1e5)
+    assert torch.equal(cells.conductance, other.conductance)

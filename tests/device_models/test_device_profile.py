@@ -11,7 +11,7 @@ import torch
 
 from device_models import DeviceProfile, ProfileError, load_profile, preset_names
 from device_models._yaml import dump_yaml, load_yaml
-from device_models.profile import merge, preset_data
+from device_models.compose import merge, preset_data
 
 FULL: dict[str, Any] = {
     "name": "full",
@@ -22,8 +22,18 @@ FULL: dict[str, Any] = {
     "drift": {"kind": "constant", "t0": "1 min", "mean": {"each": [0.0, 0.1]}, "sd": 0.05},
     "read_noise": [{"kind": "additive", "sigma": "1 %"}, {"kind": "proportional", "sigma": {"each": ["1 %", "3 %"]}}],
     "column_noise": {"sigma": "0.3 %"},
-    "dac": {"bits": 7, "range": 1.7, "scaling": "per_vector"},
-    "adc": {"bits": 9, "range": 0.1},
+    "dac": {"bits": 7, "range": 1.7, "scaling": "per_vector", "encoding": "bit_serial", "polarity": "two_phase"},
+    "adc": {
+        "bits": 9,
+        "range": 0.1,
+        "gain_error": {"each": ["7 %", "21 %"]},
+        "offset_error": 1.5,
+        "nonlinearity": -2.0,
+        "correction": {"gain_error": "2 %"},
+    },
+    "slices": {"count": 2, "bits": 3},
+    "cell": "reference",
+    "unit_noise": {"kind": "telegraph", "mean": 0.04, "amplitude": {"each": [0.006, 0.01]}, "flip": "8.09 %"},
     "references": ["one", "two"],
 }
 
@@ -52,7 +62,7 @@ def test_a_full_profile_is_read() -> None:
     assert (profile.dac.bits, profile.dac.range, profile.dac.scaling) == (7, 1.7, "per_vector")
     assert profile.adc is not None
     assert (profile.adc.bits, profile.adc.range) == (9, 0.1)
-    assert profile.references == ("one", "two")
+    assert [reference.note for reference in profile.references] == ["one", "two"]
 
 
 def test_an_effect_that_is_left_out_is_absent() -> None:
@@ -85,7 +95,7 @@ def test_a_profile_is_frozen() -> None:
 
 
 REFUSED = [
-    ({"wires": 1}, "wires: unknown key"),
+    ({"wirez": 1}, "wirez: unknown key"),
     ({"adc": {"bits": 8, "range": 1, "offset": 0}}, "adc.offset: unknown key"),
     ({"conductance": {"min": "0 uS", "max": "25 uS", "typical": "1 uS"}}, "conductance.typical: unknown key"),
     ({"read_noise": [{"kind": "additive", "sigma": "1 %", "sd": "1 %"}]}, "read_noise.0.sd: unknown key"),
@@ -173,7 +183,7 @@ def test_all_faults_stand_in_one_message() -> None:
         "dac.range: ": {},
         "adc.bits: is missing": {"adc": {"range": 1, "step": 2}},
         "adc.step: unknown key": {},
-        "wires: unknown key": {"wires": {}},
+        "wirez: unknown key": {"wirez": {}},
     }
     changes = {key: value for change in faults.values() for key, value in change.items()}
     lines = _message({**_with(**changes)}).splitlines()[1:]

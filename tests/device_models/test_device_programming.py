@@ -43,7 +43,7 @@ def test_the_spread_of_pcm_is_the_published_one(target: float) -> None:
     device = load_profile("pcm").build(1, torch.device("cpu"), torch.float64)
     assert device.programming is not None
     goal = torch.full((1, 1, n), target * US, dtype=torch.float64)
-    got = device.programming.program(goal, _normal(1, 1, n, seed=int(4 * target))).flatten().numpy() / US
+    got = device.programming.program(goal, [_normal(1, 1, n, seed=int(4 * target))]).flatten().numpy() / US
     # A normal variable X = m + s xi, clamped at zero, has
     # E = m Phi(m/s) + s phi(m/s) and E^2 = (m^2 + s^2) Phi(m/s) + m s phi(m/s).
     s = _published(target)
@@ -128,7 +128,7 @@ def _settled(cells: Cells, now: float) -> dict[str, Tensor]:
     cells.settle(now)
     assert cells.nu is not None and cells.written_at is not None
     names = ("target", "programmed", "conductance", "nu", "written_at")
-    return {name: getattr(cells, name).clone() for name in names} | {"slow": cells._slow[0].clone()}
+    return {name: getattr(cells, name).clone() for name in names} | {"slow": cells._states[1]["sum"].clone()}
 
 
 def test_devices_that_are_not_written_do_not_notice() -> None:

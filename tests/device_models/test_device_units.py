@@ -13,6 +13,7 @@ from device_models.units import (
     Each,
     Factor,
     PerChip,
+    Resistance,
     Share,
     SignedConductance,
     Time,
@@ -25,7 +26,7 @@ SHARE = TypeAdapter(Share)
 SHARES = TypeAdapter(PerChip[Share])
 
 
-@pytest.mark.parametrize(("si", "nice"), [("S", "uS"), ("S", "S"), ("S", "nS"), ("%", "%"), ("s", "s")])
+@pytest.mark.parametrize(("si", "nice"), [("S", "uS"), ("S", "S"), ("S", "nS"), ("%", "%"), ("s", "s"), ("ohm", "ohm")])
 def test_a_float_survives_writing_and_reading_bit_for_bit(si: str, nice: str) -> None:
     numbers = random.Random(1)
     values = [math.ldexp(numbers.random(), -numbers.randrange(60)) for _ in range(3000)]
@@ -151,6 +152,21 @@ def test_times_are_read_in_seconds(text: str, seconds: float) -> None:
 def test_a_time_that_is_none_is_refused(value: object) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Time).validate_python(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "ohms"), [("1 ohm", 1.0), ("0.35 Ω", 0.35), ("2.2 kohm", 2200.0), ("50 milliohm", 0.05), ("0 ohm", 0.0)]
+)
+def test_resistances_are_read_in_ohms(text: str, ohms: float) -> None:
+    resistance = TypeAdapter(Resistance)
+    assert resistance.validate_python(text) == ohms
+    assert resistance.validate_python(resistance.dump_python(ohms, mode="json")) == ohms
+
+
+@pytest.mark.parametrize("value", [1, "1", "1 S", "1 uS", "-1 ohm", "1 V", "1 %", "inf ohm"])
+def test_a_resistance_that_is_none_is_refused(value: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Resistance).validate_python(value)
 
 
 def test_a_coefficient_may_be_negative_and_a_factor_may_not() -> None:

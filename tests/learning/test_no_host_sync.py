@@ -30,7 +30,7 @@ from analogsim.network import Network
 from analogsim.port import Access
 from analogsim.study.rig import Rig
 from analogsim.tasks import LOSSES, DataSet, Task
-from device_models import load_profile
+from device_models import DeviceProfile, load_profile
 
 aten = torch.ops.aten
 CUDA = torch.device("cuda:0")
@@ -120,17 +120,23 @@ def _contiguous(x, memory_format=torch.contiguous_format):
     return x if x.is_contiguous(memory_format=memory_format) else aten.clone(x, memory_format=memory_format)
 
 
+def _drawn(x, *args, generator=None):
+    """`Tensor.uniform_`, which fake tensors of a GPU lack, by its neighbour."""
+    return x.normal_(generator=generator)
+
+
 @contextmanager
 def fake_gpu():
     """Tensors of `cuda:0` that hold no numbers."""
-    with mock.patch.object(torch.Tensor, "contiguous", _contiguous), FakeTensorMode(), Unguarded():
+    contiguous = mock.patch.object(torch.Tensor, "contiguous", _contiguous)
+    with contiguous, mock.patch.object(torch.Tensor, "uniform_", _drawn), FakeTensorMode(), Unguarded():
         yield
 
 
 def bench(*, seed=0, mapping=None, sampling="column", loss="cross_entropy", converters=True, device="noisy"):
     """A rig on the fake GPU, in the middle of an epoch, and the weights of its chips."""
     network = Network.mlp([6, 5, 4])
-    profile = load_profile(device)
+    profile = load_profile(device) if isinstance(device, str) else DeviceProfile.from_data(device)
     if not converters:
         profile = profile.model_copy(update={"adc": None, "dac": None})
     chip = Chip(
@@ -145,13 +151,21 @@ def bench(*, seed=0, mapping=None, sampling="column", loss="cross_entropy", conv
     return Rig(chip, task, oracle), weights
 
 
-def guarded_step(rule, optimizer=torch.optim.Adam, decorrelation=None, chunk=None, **options):
-    """Run the first step under the guard; the controller, and how many operations were seen."""
+def guarded_step(
+    rule, optimizer=torch.optim.Adam, decorrelation=None, chunk=None, writing="absolute", clock=0.0, **options
+):
+    """Run the first step under the guard; the controller, and how many operations were seen.
+
+    With a clock that goes, in seconds a step, a step more.
+    """
     with fake_gpu():
         rig, weights = bench(**options)
-        controller = Controller(rig, rule, weights, optimizer, [0.1, 0.2], decorrelation, chunk)
+        controller = Controller(rig, rule, weights, optimizer, [0.1, 0.2], decorrelation, chunk, writing=writing)
         with Guard() as guard:
             controller.step()
+            for _ in range(1 if clock else 0):
+                rig.clock.advance(clock)
+                controller.step()
     assert all(w.device == CUDA for w in controller.copy.weights)
     return controller, guard.operations
 
@@ -199,6 +213,40 @@ def test_every_rule_is_tested():
 @pytest.mark.parametrize("name", ["bp", "np"])
 def test_no_chip_synchronises(name, options):
     guarded_step(RULES[name](), decorrelation=Decorrelation(), **options)
+
+
+LIVING = {
+    "name": "living",
+    "conductance": {"max": "25 uS"},
+    "update": {"kind": "soft_bounds", "dw_min": 0.004, "cycle_to_cycle": 0.3, "write_noise": 1.0},
+    "endurance": {"cycles": 500, "spread": 0.3},
+    "half_select": {"fraction": "1 %"},
+    "read_disturb": {"rate": 1e-7},
+    "faults": {"stuck_low": "1 %", "dead_rows": "1 %"},
+    "wires": {"resistance": "1 ohm", "solve": "resummed"},
+    "conduction": {"kappa": 0.5},
+    "drift": {"kind": "constant", "t0": "1 s", "mean": 0.01},
+    "read_noise": [
+        {"sigma": "1 %"},
+        {"kind": "flicker", "q": 0.005, "t_r": "250 ns", "t0": "20 s"},
+        {"kind": "telegraph", "amplitude": "5 %", "tau": "0.1 s"},
+        {"kind": "telegraph", "amplitude": "5 %", "tau": "5 us"},
+        {"kind": "lorentzian", "sigma": "1 %", "tau": "3 us"},
+        {"kind": "lorentzian", "sigma": "1 %", "tau": "1 s"},
+    ],
+    "dac": {"bits": 6, "range": 3, "encoding": "bit_serial", "polarity": "two_phase"},
+    "adc": {"bits": 6, "range": 5, "gain_error": "2 %"},
+    "unit_noise": {"kind": "telegraph", "amplitude": 0.01, "flip": "8 %"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "writing"),
+    [("bp", "pair", "in_memory"), ("anp", "reference", "mixed_precision"), ("np", "pair", "absolute")],
+)
+def test_no_chip_that_lives_synchronises(name, cell, writing):
+    """Pulses, wear, faults, drift, noise that wanders while the clock goes, converters with errors."""
+    guarded_step(RULES[name](), torch.optim.SGD, writing=writing, clock=0.05, device={**LIVING, "cell": cell})
 
 
 @pytest.mark.parametrize("optimizer", [*OPTIMIZERS, torch.optim.AdamW])

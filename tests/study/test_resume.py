@@ -43,6 +43,23 @@ WILD = [  # two points of an axis, of which the second diverges in the first ste
     "arms={bp: {rule: bp, oracle: [output_error, transposed_read]}, np: {rule: np}}",
 ]
 AXES = ["chip.overrides.read_noise.sigma={each: [0.3 %, 1 %]}", "seed={each: [3, 4]}"]
+LIVING = [  # devices that remember: pulses, wear, slow noise that wanders as the clock goes, faults, drift
+    "chip.profile={name: living, conductance: {max: 25 uS}, cell: reference, faults: {stuck_low: 1 %}, "
+    "update: {kind: soft_bounds, dw_min: 0.004, cycle_to_cycle: 0.3, write_noise: 1.0}, "
+    "endurance: {cycles: 500, spread: 0.3}, read_disturb: {rate: 1.0e-7}, "
+    "drift: {kind: constant, t0: 1 s, mean: 0.01}, read_noise: [{sigma: 1 %}, "
+    "{kind: flicker, q: 0.005, t_r: 250 ns, t0: 20 s}, "
+    "{kind: telegraph, amplitude: 5 %, tau: 0.1 s}, {kind: lorentzian, sigma: 1 %, tau: 3 us}]}",
+    "train.step_time=30 ms",
+    "train.optimizer={mixed_precision: {lr: 0.1, momentum: 0.5}}",
+    "arms={danp: {rule: danp, samples: 2, optimizer: {in_memory: {lr: 0.1}}}, np: {rule: np, sigma: 0.3}}",
+]
+PERIPHERY = [
+    "chip.order=pass",
+    "chip.overrides={dac: {bits: 4, encoding: bit_serial, polarity: two_phase}, "
+    "adc: {range: calibrated, gain_error: 5 %, offset_error: 1.0, correction: {gain_error: 1 %}}, "
+    "slices: {count: 2, bits: 3}, unit_noise: {kind: telegraph, amplitude: 0.01, flip: 8 %}}",
+]
 FILES = ("scenario.yaml", "metrics.jsonl", "result.json")
 
 
@@ -122,9 +139,12 @@ def _stopped(parent: Path, arm: str, step: int, *settings: str) -> Path:
         ([], "bp", 5),  # just evaluated, since the last checkpoint
         ([], "np", 14),  # at the very end
         (WILD, "bp", 11),
+        (LIVING, "danp", 8),
+        (LIVING, "np", 11),
         (AXES, "np", 4),
         (["train.optimizer={nadam: {lr: 1.0e-3}}", "chip.precision=float64"], "danp", 7),
         (["train.checkpoint_every=1 epoch"], "np", 13),
+        (PERIPHERY, "bp", 8),
     ],
 )
 def test_a_resumed_run_has_the_bytes_of_an_undisturbed_one(

@@ -53,7 +53,7 @@ def test_packaged_scenarios_resolve_and_survive_a_round_trip(name: str, quick: b
         ("network.layers", [10, 0], "network.layers.1: must be greater than 0 (got 0)"),
         ("network.activation", "swish", "network.activation: no activation function is called 'swish'"),
         ("network.activation", {"leaky_relu": 0.1, "identity": True}, "network.activation: give exactly one"),
-        ("chip.profile", "pmc", "chip.profile: no profile is called 'pmc'; there are ideal, noisy, pcm, reram"),
+        ("chip.profile", "pmc", "chip.profile: no profile is called 'pmc'; there are capacitor, "),
         ("train.step_time", 1, "train.step_time: needs a number and its unit as text (got 1); for example '20 s'"),
         ("train.step_time", "-1 ms", "train.step_time: must not be below 0 s"),
         ("chip.profile", {"name": "mine"}, "chip.profile.conductance: is missing; add it"),
@@ -139,7 +139,7 @@ def test_axes_make_a_population_point_by_point() -> None:
     assert population.seeds == [5] * 12 + [6] * 12
     assert population.ids == [0, 1] * 12
     assert population.rates[:4] == [0.1, 0.1, 0.2, 0.2]
-    sigma = population.profile.read_noise[0].sigma.values
+    sigma = population.profiles[0].read_noise[0].sigma.values
     assert sigma[:12] == (0.0,) * 4 + (0.01,) * 4 + (0.03,) * 4
     place = population.coordinates[9]
     assert place == {"seed": 5, "chip.profile.read_noise.0.sigma": "3 %", "lr": 0.1, "chip": 1}

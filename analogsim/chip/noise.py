@@ -1,0 +1,195 @@
+"""Noise of column currents: drawn as one number for each column, or device by device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from analogsim.chip.draws import Draws
+from analogsim.chip.operand import Operand
+from analogsim.chip.pair import Source
+from device_models import Exposure
+
+_DEVICE_NUMBERS = 1 << 22  # random numbers that `sampling="device"` holds at a time
+
+
+class ByColumn:
+    """Noise of the currents of a product: a number for each column, current and pass, and more for each relaxation.
+
+    Args:
+        like: what drives the lines, (C, S or 1, P or 1, B, lines).
+        operand: any of the product's.
+        draws: see `Reader.read`.
+        column_sd: see `Reader.read`.
+        count: number of currents of the product.
+    """
+
+    def __init__(self, like: Tensor, operand: Operand, draws: Draws, column_sd: Tensor | None, count: int) -> None:
+        self._draws = draws
+        self._amplifier = None if column_sd is None else column_sd.square()
+        parts = [part for source in operand.sources for part in source.passing]
+        shape = (like.shape[3], operand.weights.shape[1])
+        numbers = draws.normal(count * (1 + len(parts)), shape, like.dtype).unflatten(3, (count, 1 + len(parts)))
+        self._white = numbers[:, :, :, :, 0]
+        self._remembered = None
+        if parts:
+            z = numbers[:, :, :, :, 1:].transpose(3, 4)  # (C, S, passes, parts, currents, B, columns)
+            self._remembered = draws.remembering(z, parts, "columns")
+
+    def noise(self, index: int, exposure: Exposure, block: slice, operand: Operand) -> Tensor:
+        """Of a block's currents in the noisy passes, (C, S, noisy passes, B, columns).
+
+        Args:
+            index: of the current.
+            exposure: drives the lines.
+            block: of the lines.
+            operand: what is read.
+        """
+        draws, white, total = self._draws, self._amplifier, None
+        variances = _Variances(exposure, block)
+        position = 0
+        for source in operand.sources:
+            fast, still = variances.of(source)
+            for variance, share in ((fast, source.white), (still, source.still)):
+                if share:
+                    assert variance is not None
+                    part = variance if share == 1 else variance * share
+                    white = part if white is None else white + part
+            if source.passing:
+                assert self._remembered is not None and still is not None
+                some = self._remembered[:, :, :, position : position + len(source.passing), index]
+                summed = some[:, :, :, 0] * source.passing[0].weight ** 0.5
+                for k, part in enumerate(source.passing[1:], start=1):
+                    summed = summed.add_(some[:, :, :, k], alpha=part.weight**0.5)
+                value = draws.pick(still.sqrt()) * summed
+                total = value if total is None else total + value
+                position += len(source.passing)
+        if white is not None:
+            sd = white.sqrt() if white is self._amplifier else white.sqrt_()
+            value = draws.pick(sd) * self._white[:, :, :, index]
+            total = value if total is None else total + value
+        assert total is not None
+        return total
+
+
+class _Variances:
+    """Variances of a block's column currents, of noise that is independent between devices: a product of its own."""
+
+    def __init__(self, exposure: Exposure, block: slice) -> None:
+        self._block = block
+        squares = None
+        if exposure.white is None or exposure.still is None:
+            squares = exposure.levels[..., block].square()
+        self._fast = squares if exposure.white is None else exposure.white[..., block]
+        alike = exposure.white is exposure.still
+        self._still = self._fast if alike else squares if exposure.still is None else exposure.still[..., block]
+        self._exposure = exposure
+
+    def of(self, source: Source) -> tuple[Tensor | None, Tensor | None]:
+        """Of white noise, and of what stands still during a read; None where the source has none.
+
+        Each broadcastable to (C, S or 1, P or 1, B, columns).
+        """
+        fast = still = None
+        if source.power != 2:  # white, and of the current or of the line itself
+            return self._of_power(source), None
+        if source.white:
+            fast = self._product(self._fast, source)
+        if source.still or source.passing:
+            still = fast if fast is not None and self._still is self._fast else self._product(self._still, source)
+        return fast, still
+
+    def _of_power(self, source: Source) -> Tensor:
+        exposure, block = self._exposure, self._block
+        if source.power == 0:
+            whole = source.variance[:, :, block].sum(2)[:, None, None, None]
+            return whole * (exposure.floor * exposure.full**2)
+        drive = exposure.levels[..., block].abs() * exposure.full
+        return self._product(drive if exposure.linear is None else exposure.linear[..., block], source)
+
+    def _product(self, power: Tensor | None, source: Source) -> Tensor:
+        assert power is not None
+        if source.uniform:
+            return power.sum(dim=-1, keepdim=True) * source.variance.transpose(1, 2)[:, None, None]
+        return batched(power, source.variance[:, :, self._block])
+
+
+def batched(x: Tensor, weights: Tensor) -> Tensor:
+    """x (C, S, P, B, lines) times weights (C, columns, lines) transposed -> (C, S, P, B, columns)."""
+    return torch.bmm(x.flatten(1, 3), weights.transpose(1, 2)).unflatten(1, x.shape[1:4])
+
+
+def device_by_device(exposure: Exposure, block: slice, operand: Operand, draws: Draws, index: int) -> Tensor:
+    """Noise of a block's column currents from numbers for each device and vector: slow, the proof.
+
+    Args:
+        exposure: drives the lines, (C, S or 1, P or 1, B, lines).
+        block: of the lines.
+        operand, draws: see `Reader.read`.
+        index: of the current among those of the product.
+
+    Returns:
+        (C, S, noisy passes, B, columns).
+    """
+    columns, passes = operand.weights.shape[1], sum(draws.noisy)
+
+    def per_vector(drive: Tensor) -> Tensor:
+        """(C, S, noisy passes, B, lines of the block)."""
+        drive = draws.pick(drive[..., block])
+        return drive.expand(drive.shape[0], draws.samples, passes, *drive.shape[3:])
+
+    x = per_vector(exposure.levels)
+    still = x if exposure.still is None else per_vector(exposure.still).sqrt()
+    fast = x if exposure.white is None else per_vector(exposure.white).sqrt()
+    batch = x.shape[3]
+    noise = x.new_zeros((*x.shape[:4], columns))
+
+    def oriented(sd: Tensor) -> Tensor:
+        """(C, 2, out, rows) -> (C, 2, columns, lines of the block)."""
+        if not operand.transposed:
+            return sd[:, :, :, block]
+        sd = sd if operand.scale is None else sd / operand.scale[:, None]
+        return sd[:, :, block, :columns].transpose(2, 3)
+
+    seen = operand.pair.deviations(operand.transposed)
+    sources = [(oriented(sd), passing, white, power) for sd, passing, white, power in seen]
+
+    def variances(wanted: int) -> list[Tensor]:
+        return [sd.square() * white for sd, _, white, power in sources if white and power == wanted]
+
+    full = exposure.full
+    if isinstance(full, Tensor):
+        full = per_vector(full.expand_as(exposure.levels))
+    anew = [(fast, variances(2))]
+    for power, drive in ((1, (x.abs() * full).sqrt()), (0, torch.ones_like(x) * full)):
+        anew.append((drive, variances(power)))
+    if operand.transposed:  # see Operand.backward
+        whole = [sd.square() * part.weight for sd, parts, _, _ in sources for part in parts]
+        anew.append((still, whole))
+        sources = [(sd, (), white, power) for sd, _, white, power in sources]
+    fresh = [(drive, torch.stack(each).sum(0).sqrt()) for drive, each in anew if each]
+    remembering = [(sd * part.weight**0.5, part) for sd, parts, _, _ in sources for part in parts]
+    for chip, generator in enumerate(draws.streams.generators(draws.purpose, draws.layer)):
+        for drive, sd in fresh:
+            vectors, out = drive[chip].flatten(0, 2), noise[chip].flatten(0, 2)
+            step = max(1, _DEVICE_NUMBERS // sd[chip].numel())
+            for start in range(0, len(vectors), step):
+                some = vectors[start : start + step]
+                numbers = torch.empty((len(some), *sd[chip].shape), dtype=x.dtype, device=x.device)
+                out[start : start + step] += _currents(some, numbers.normal_(generator=generator), sd[chip])
+        for position, (sd, part) in enumerate(remembering):
+            step = max(1, _DEVICE_NUMBERS // (draws.samples * passes * sd[chip].numel()))
+            for start in range(0, batch, step):
+                vectors = still[chip, :, :, start : start + step]
+                numbers = torch.empty((*vectors.shape[:3], *sd[chip].shape), dtype=x.dtype, device=x.device)
+                key = (chip, start, index, position)
+                values = draws.switching(numbers.normal_(generator=generator), part, key)
+                currents = _currents(vectors.flatten(0, 2), values.flatten(0, 2), sd[chip])
+                noise[chip, :, :, start : start + step] += currents.unflatten(0, vectors.shape[:3])
+    return noise
+
+
+def _currents(x: Tensor, numbers: Tensor, sd: Tensor) -> Tensor:
+    """x (V, lines), one number per device and vector (V, 2, columns, lines), sd (2, columns, lines): (V, columns)."""
+    numbers = numbers * sd
+    return torch.einsum("vr,vcr->vc", x, numbers[:, 0] - numbers[:, 1])

@@ -1,0 +1,171 @@
+"""Pair: the differential device pairs of one layer, and what a read needs to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from analogsim.chip.mapping import weight_per_siemens
+from device_models import Cells, Device, ReadNoise, Relaxation
+
+
+class Source(NamedTuple):
+    """Read noise of the pairs of a layer, as drawn per column.
+
+    Attributes:
+        variance: in weight units squared, (C, out, rows), or with ones where it is uniform.
+        white: share of it that is drawn anew in every pass.
+        passing: what changes between passes and remembers; weights are shares of the variance.
+        power: of the input with which it grows; see `ReadNoise`.
+        still: share that is drawn anew in every read, but stands still while it lasts.
+    """
+
+    variance: Tensor
+    white: float = 1.0
+    passing: tuple[Relaxation, ...] = ()
+    still: float = 0.0
+    power: int = 2
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all rows have one variance."""
+        return self.variance.shape[2] == 1
+
+
+class View(NamedTuple):
+    """What a read in one direction sees.
+
+    Attributes:
+        weights: (C, out, rows), read noise aside.
+        sources: read noise.
+        attenuation: of each polarity's own noise by the wires, (C, out, rows), or None.
+    """
+
+    weights: Tensor
+    sources: list[Source]
+    attenuation: tuple[Tensor, Tensor] | None
+
+
+class Pair:
+    """Two devices at each crossing of a population of C crossbars.
+
+    Args:
+        device: what they are.
+        blocks: lines -> those of each tile; either polarity has tiles of its own.
+
+    Attributes:
+        plus, minus: the devices.
+    """
+
+    def __init__(self, device: Device, blocks: Callable[[int], list[slice]]) -> None:
+        self._device, self._blocks = device, blocks
+        self.plus, self.minus = Cells(device), Cells(device)
+        self._views: dict[bool, View] = {}
+
+    def fabricate(self, numbers: Tensor | None, out: int, rows: int) -> None:
+        """Decide which devices and lines are faulty.
+
+        Args:
+            numbers: standard normal, (C, `fault_numbers(out, rows)`), or None where nothing is faulty.
+            out, rows: of the layer.
+        """
+        faults = self._device.faults
+        if faults is None or numbers is None:
+            return
+        devices, lines, columns = numbers.split([2 * out * rows, rows, 2 * out], dim=1)
+        found = faults.fabricate(devices.unflatten(1, (2, out, rows)), lines, columns.unflatten(1, (2, out)))
+        self.plus.faults, self.minus.faults = found.polarities()
+
+    def fault_numbers(self, out: int, rows: int) -> int:
+        """Random numbers that decide on faults, for each chip."""
+        return 0 if self._device.faults is None else 2 * out * rows + rows + 2 * out
+
+    @property
+    def sides(self) -> tuple[Cells, Cells]:
+        """Both devices."""
+        return self.plus, self.minus
+
+    def settle(self, now: float, numbers: Tensor | None, w_max: Tensor) -> None:
+        """Let time pass until `now`, seconds.
+
+        Args:
+            now: seconds.
+            numbers: standard normal, (C, `Cells.moving(now)`, 2, out, rows), or None.
+            w_max: the weight that G_max stands for, (C, 1, 1) or (C, out, 1).
+        """
+        each = (None, None) if numbers is None else numbers.unbind(2)
+        for cells, xi in zip(self.sides, each, strict=True):
+            cells.settle(now, xi)
+        self._w_max, self._views = w_max, {}
+
+    @property
+    def weights(self) -> Tensor:
+        """What a forward read sees, read noise aside, (C, out, rows); as of the last `settle`."""
+        return self.view(False).weights
+
+    def view(self, backward: bool) -> View:
+        """What a read in one direction sees; computed when it is first asked for after a `settle`."""
+        wires = self._device.wires
+        backward = backward and wires is not None and wires.backward == "far"  # else both directions see the same
+        if backward not in self._views:
+            self._views[backward] = self._seen(backward)
+        return self._views[backward]
+
+    def _seen(self, backward: bool) -> View:
+        wires = self._device.wires
+        g, attenuation = [cells.conductance for cells in self.sides], None
+        if wires is not None:
+            attenuation = [self._by_tile(partial(wires.attenuation, backward=backward), each) for each in g]
+            g = [self._by_tile(partial(wires.effective, backward=backward), each) for each in g]
+            attenuation = (attenuation[0], attenuation[1])
+        weights = (g[0] - g[1]).mul_(self._unit)
+        white: dict[int, Tensor] = {}
+        remembering = []
+        for noise, (plus, minus) in self._variances(attenuation):
+            variance = (plus + minus) * self._unit.square()
+            if noise.passing:
+                remembering.append(Source(variance, noise.white, noise.passing, power=noise.power))
+            else:
+                white[noise.power] = variance * noise.white + white.get(noise.power, 0.0)
+        return View(weights, [*(Source(each, power=power) for power, each in white.items()), *remembering], attenuation)
+
+    def _by_tile(self, law: Callable[[Tensor], Tensor], g: Tensor) -> Tensor:
+        result = torch.empty_like(g)
+        for columns in self._blocks(g.shape[1]):
+            for rows in self._blocks(g.shape[2]):
+                result[:, columns, rows] = law(g[:, columns, rows])
+        return result
+
+    @property
+    def _unit(self) -> Tensor:
+        """Weight per siemens."""
+        d = self._device
+        return weight_per_siemens(self._w_max, d.g_min, d.g_max, d.cell)
+
+    def _variances(self, attenuation: tuple[Tensor, Tensor] | None) -> Iterator[tuple[ReadNoise, list[Tensor]]]:
+        """Each read noise that is drawn in a read, with its variance in either device, siemens squared."""
+        for noise in self._device.read_noise:
+            if noise.in_a_read:
+                both = [cells.variance(noise) for cells in self.sides]
+                if attenuation is not None:
+                    both = [variance * a.square() for variance, a in zip(both, attenuation, strict=True)]
+                yield noise, both
+
+    def deviations(self, backward: bool) -> Iterator[tuple[Tensor, tuple[Relaxation, ...], float, int]]:
+        """(standard deviations of both devices (C, 2, out, rows), memory, white share, power) of each read noise."""
+        for noise, both in self._variances(self.view(backward).attenuation):
+            sides = torch.stack([v.sqrt() * self._unit for v in both], 1)
+            yield sides.expand(-1, 2, *self.weights.shape[1:]), noise.passing, noise.white, noise.power
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the devices hold, for a checkpoint; the tensors are live."""
+        return {"plus": self.plus.state_dict(), "minus": self.minus.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken; `settle` comes next."""
+        self.plus.load_state_dict(state["plus"])
+        self.minus.load_state_dict(state["minus"])

@@ -1,0 +1,127 @@
+"""One product: reads of the array -> column currents of each tile -> noise -> ADC -> digital sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+from torch import Tensor
+
+from analogsim.chip.bank import Bank
+from analogsim.chip.draws import Draws
+from analogsim.chip.noise import ByColumn, batched, device_by_device
+from analogsim.chip.operand import Operand
+from device_models import DAC, Device, Exposure
+
+
+class Current(NamedTuple):
+    """The currents of the columns of one tile in one read of the array.
+
+    Attributes:
+        value: units of the pre-activations, (C, S or 1, P or 1, B, columns).
+        weight: in the digital sum.
+        slice_, block: where they are read.
+    """
+
+    value: Tensor
+    weight: float
+    slice_: int
+    block: int
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a layer is read in one direction.
+
+    Attributes:
+        device: amplifiers, read noise.
+        dac: what drives the lines; None: their voltages are exact.
+        bank: the column ADCs; None: currents are exact.
+        blocks: the lines of each tile.
+        by_column: whether noise is drawn per column, or device by device.
+    """
+
+    device: Device
+    dac: DAC | None
+    bank: Bank | None
+    blocks: list[slice]
+    by_column: bool
+
+    def read(
+        self,
+        levels: Tensor,
+        gain: Tensor | None,
+        operands: Sequence[Operand],
+        draws: Draws,
+        column_sd: Tensor | None,
+        injection: Tensor | None = None,
+    ) -> Tensor:
+        """DAC levels -> digital sums; see `currents`. Returns (C, S or 1, P or 1, B, columns)."""
+        return self.convert(self.currents(levels, gain, operands, draws, column_sd, injection), gain)
+
+    def convert(self, currents: Iterator[Current] | Sequence[Current], gain: Tensor | None) -> Tensor:
+        """Currents -> digital sums."""
+        total: Tensor | None = None
+        for current in currents:
+            y = current.value
+            if self.bank is not None:
+                y = self.bank.decode(y, gain, current.slice_, current.block)
+            y = y if current.weight == 1 else y * current.weight
+            total = y if total is None else total + y
+        assert total is not None
+        return total
+
+    def currents(
+        self,
+        levels: Tensor,
+        gain: Tensor | None,
+        operands: Sequence[Operand],
+        draws: Draws,
+        column_sd: Tensor | None,
+        injection: Tensor | None = None,
+    ) -> Iterator[Current]:
+        """What the columns give: one current for each read of the array, slice and row-block.
+
+        Args:
+            levels: (C, S or 1, P or 1, B, lines).
+            gain: see `DAC.encode`.
+            operands: what to multiply with, by slice.
+            draws: noise for S samples and P passes.
+            column_sd: of the amplifier's noise of one tile, broadcastable to (C, S, P, B, columns), or None.
+            injection: (C, S, P, B, columns), added to the currents before the ADC: of the first row-block, in all bits
+                and slices (their weights add up to 1), and in the first of two phases.
+        """
+        blocks, full = self.blocks, 1.0 if gain is None else gain
+        if self.bank is None and self.by_column:  # results are added unrounded: one current stands for all of them
+            exposure, amplifiers = (
+                (Exposure(levels, full=full), 1.0) if self.dac is None else self.dac.together(levels, gain)
+            )
+            exposures, operands = [exposure], [Operand.together(operands)]
+            amplifiers *= operands[0].amplifiers * len(blocks)
+            column_sd = None if column_sd is None else column_sd * amplifiers**0.5
+            blocks = [slice(None)]
+        else:
+            exposures = [Exposure(levels, full=full)] if self.dac is None else self.dac.expose(levels, gain)
+        noisy = draws.any and (column_sd is not None or any(noise.in_a_read for noise in self.device.read_noise))
+        places = list(product(exposures, enumerate(operands), enumerate(blocks)))
+        noise = ByColumn(levels, operands[0], draws, column_sd, len(places)) if noisy and self.by_column else None
+        for index, (exposure, (slice_, operand), (number, block)) in enumerate(places):
+            y = batched(exposure.levels[..., block], operand.weights[:, :, block])
+            if noise is not None:
+                y = y + draws.spread(noise.noise(index, exposure, block, operand))
+            elif noisy:
+                y = y + draws.spread(self._drawn(exposure, block, operand, draws, index, column_sd))
+            if injection is not None and number == 0 and exposure.weight > 0:
+                y = y + injection
+            yield Current(y, exposure.weight * operand.share, slice_, number)
+
+    @staticmethod
+    def _drawn(
+        exposure: Exposure, block: slice, operand: Operand, draws: Draws, index: int, column_sd: Tensor | None
+    ) -> Tensor:
+        noise = device_by_device(exposure, block, operand, draws, index)
+        if column_sd is not None:
+            noise += draws.pick(column_sd) * draws.normal(1, noise.shape[3:], noise.dtype)[:, :, :, 0]
+        return noise

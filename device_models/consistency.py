@@ -1,0 +1,75 @@
+"""Settings of a profile that contradict each other, with the reason.
+
+Only what cannot be is refused. Ranges of DAC and ADC never contradict each other: how large a column's signal gets
+depends on the weights and on the gain of its amplifier, which a profile does not know.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from device_models.flicker_noise import FlickerNoise
+from device_models.programming import ConstantProgramming
+from device_models.units import format_quantity, values
+
+if TYPE_CHECKING:
+    from device_models.profile import DeviceProfile
+
+
+def contradictions(profile: DeviceProfile) -> list[str]:
+    """Every contradiction as `path: what is wrong (got x)`."""
+    return [*_levels(profile), *_times(profile), *_references(profile)]
+
+
+def _levels(profile: DeviceProfile) -> list[str]:
+    found, g = [], profile.conductance
+    if profile.granularity > g.max - g.min:
+        found.append(
+            f"granularity: must not be above the range of a device, {_siemens(g.max - g.min)}, or a device would have "
+            f"a single level (got {_siemens(profile.granularity)})"
+        )
+    if profile.write_verify is not None and profile.programming is None:
+        found.append("write_verify: there is no programming noise to verify; give `programming` too")
+    if profile.slices is not None and profile.update is not None:
+        found.append("slices: digits are programmed, pulses cannot carry over; leave out `update` or `slices`")
+    if profile.slices is not None:
+        digit = (g.max - g.min) / (2 if profile.cell == "reference" else 1) / (profile.slices.base - 1)
+        if profile.granularity / 2 > digit * (1 - 1e-6):
+            found.append(
+                f"granularity: half of it must lie below one step of a slice, {_siemens(digit)}, or a carry would be "
+                f"lost (got {_siemens(profile.granularity)})"
+            )
+    if isinstance(profile.programming, ConstantProgramming):
+        largest = max(values(profile.programming.sigma))
+        if largest > g.max:
+            found.append(
+                f"programming.sigma: must not be above G_max, {_siemens(g.max)}, or a write would say nothing about "
+                f"its target (got {_siemens(largest)})"
+            )
+    return found
+
+
+def _times(profile: DeviceProfile) -> list[str]:
+    return [
+        f"timing.pass_time: must not be below read_noise.{index}.t_r: the next pass cannot begin before a read has "
+        f"ended (got {profile.timing.pass_time:g} s and {noise.t_r:g} s)"
+        for index, noise in enumerate(profile.read_noise)
+        if isinstance(noise, FlickerNoise) and noise.t_r > profile.timing.pass_time * (1 + 1e-12)
+    ]
+
+
+def _references(profile: DeviceProfile) -> list[str]:
+    known = [name for name in type(profile).model_fields if name not in ("name", "description", "references")]
+    found = []
+    for index, reference in enumerate(profile.references):
+        strange = [path for path in reference.settings if path.split(".")[0] not in known]
+        if strange:
+            found.append(
+                f"references.{index}.what: no setting is called {', '.join(map(repr, strange))}; "
+                f"there are {', '.join(known)}"
+            )
+    return found
+
+
+def _siemens(value: float) -> str:
+    return format_quantity(float(f"{value:.6g}"), "S", "uS")

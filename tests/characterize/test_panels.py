@@ -1,0 +1,307 @@
+"""Each panel against the closed form that it should show.
+
+Statistical tests: the quantity is an average or a quantile of n independent devices (or reads), its standard error
+follows from n, and Z standard errors are allowed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from analogsim.characterize.lab import Lab, ProbeStation
+from analogsim.characterize.page import Absent, Band, Line, Map, Panel, Points
+from analogsim.characterize.panels import converters, drift, programming, pulses, read_noise, spectrum, wires
+from device_models import DeviceProfile, load_profile
+
+Z = 5.0  # standard errors; one of a hundred comparisons lies beyond with probability 6e-5
+ProfileOf = Callable[..., DeviceProfile]
+
+ADDITIVE = {"kind": "additive", "sigma": "2 %"}
+FLICKER = {"kind": "flicker", "q": 0.0088, "exponent": 0.65, "q_max": 0.2, "t_r": "250 ns", "t0": "20 s"}
+
+EVERYTHING_ELSE = {
+    "dac": {"bits": 3, "range": 1.0},
+    "adc": {"bits": 3, "range": 1.0},
+    "column_noise": {"sigma": "10 %"},
+    "unit_noise": {"kind": "gaussian", "sigma": 0.5},
+    "conduction": {"kappa": 2.0},
+    "faults": {"stuck_low": "50 %", "dead_rows": "50 %"},
+    "slices": {"count": 2, "bits": 4},
+    "read_disturb": {"rate": 0.01},
+}
+
+
+def _drawn(found: Panel | Absent) -> Panel:
+    assert isinstance(found, Panel)
+    return found
+
+
+def test_an_exact_device_reads_as_what_was_asked_for(profile_of: ProfileOf) -> None:
+    targets = np.array([2e-6, 3.3e-6, 17e-6])
+    station = ProbeStation(profile_of(), targets, seed=0)
+    for values in (station.programmed, station.level, station.state, *station.read(5.0, 3)):
+        np.testing.assert_allclose(values, targets, rtol=1e-12)
+
+
+def test_the_partner_of_a_device_adds_nothing_and_noise_scales(profile_of: ProfileOf) -> None:
+    targets, g_max = np.full(1000, 5e-6), 25e-6
+    one, two = (
+        ProbeStation(profile_of(read_noise={"sigma": sigma}), targets, seed=3).read(0.0, 40) - targets
+        for sigma in ("1 %", "2 %")
+    )
+    np.testing.assert_allclose(two, 2 * one, rtol=1e-9)
+    n = one.size
+    assert np.square(one).mean() == pytest.approx((0.01 * g_max) ** 2, rel=Z * math.sqrt(2 / n))
+
+
+def test_targets_beyond_the_range_are_refused(profile_of: ProfileOf) -> None:
+    with pytest.raises(ValueError, match=r"up to G_max \(got 2.6e-05 S\)"):
+        ProbeStation(profile_of(), np.array([26e-6]), seed=0)
+
+
+def test_programming_shows_the_spread(profile_of: ProfileOf) -> None:
+    n, sigma = 2000, 0.2
+    lab = Lab(profile_of(programming={"kind": "constant", "sigma": f"{sigma} uS"}), n)
+    panel = _drawn(programming.programming(lab))
+    target = panel.trace(Line, "target").x
+    median, band = panel.trace(Line, "median, 5-95 %"), panel.trace(Band)
+    for values, p in ((band.low, 0.05), (median.y, 0.5), (band.high, 0.95)):
+        z = stats.norm.ppf(p)
+        error = math.sqrt(p * (1 - p) / n) / stats.norm.pdf(z) * sigma
+        np.testing.assert_allclose(values, target + z * sigma, rtol=0, atol=Z * error)
+    assert panel.figures[0][1].endswith("at 13.5 µS")
+    assert float(panel.figures[0][1].split()[0]) == pytest.approx(sigma, rel=Z / math.sqrt(2 * n) + 5e-3)
+
+
+def test_drift_shows_the_law_and_its_spread(profile_of: ProfileOf) -> None:
+    n, mean, sd, t0 = 2000, 0.06, 0.01, 20.0
+    lab = Lab(profile_of(drift={"kind": "constant", "t0": f"{t0:g} s", "mean": mean, "sd": sd}), n)
+    panel = _drawn(drift.drift(lab))
+    lines = [trace for trace in panel.traces if isinstance(trace, Line)]
+    bands = [trace for trace in panel.traces if isinstance(trace, Band)]
+    assert [line.label for line in lines] == ["25 µS", "4.3 µS", "2.69 µS"]
+    decades = np.log(np.maximum(1, drift.TIMES / t0))
+    for line, band in zip(lines, bands, strict=True):
+        for values, p in ((band.high, 0.05), (line.y, 0.5), (band.low, 0.95)):
+            z = stats.norm.ppf(p)  # a large exponent leaves little; |nu| = nu here, six sd above 0
+            error = math.sqrt(p * (1 - p) / n) / stats.norm.pdf(z) * sd
+            np.testing.assert_allclose(
+                -np.log(values), (mean + z * sd) * decades, rtol=0, atol=Z * error * decades.max()
+            )
+    month = float(panel.figures[0][1].split()[0]) / 100
+    assert month == pytest.approx((30 * 86_400 / t0) ** -mean, rel=Z * sd * 1.2533 / math.sqrt(n) * 12 + 2e-3)
+
+
+def test_slow_noise_is_no_drift(profile_of: ProfileOf) -> None:
+    slow = {"kind": "telegraph", "amplitude": "10 %", "tau": "1 h"}
+    assert isinstance(drift.drift(Lab(profile_of(read_noise=slow), 20)), Absent)
+
+
+def test_white_noise_is_the_same_in_all_three(profile_of: ProfileOf) -> None:
+    n = 300
+    panel = _drawn(read_noise.read_noise(Lab(profile_of(read_noise=ADDITIVE), n)))
+    reads = 16 * n
+    lines = [trace for trace in panel.traces if isinstance(trace, Line)]
+    assert len(lines) == 3
+    for line in lines:
+        count = reads / 2 if line.label.startswith("difference") else reads
+        np.testing.assert_allclose(line.y, 0.02 * 25, rtol=Z / math.sqrt(2 * count))
+
+
+def test_flicker_noise_accumulates_and_is_shared(profile_of: ProfileOf) -> None:
+    """Accumulated: Q G sqrt(ln((t + t_r) / 2 t_r)). Within a step: ln(pi step / t_r). Two passes: what forgets."""
+    n = 2000
+    profile = profile_of(read_noise=FLICKER)
+    panel = _drawn(read_noise.read_noise(Lab(profile, n)))
+    accumulated = panel.trace(Line, "accumulated since the write")
+    g = accumulated.x * 1e-6
+    unit = np.minimum(0.0088 / (g / 25e-6) ** 0.65, 0.2) * accumulated.x
+    t_r, step = 250e-9, 1e-3
+    np.testing.assert_allclose(
+        accumulated.y, unit * math.sqrt(math.log((3600 + t_r) / (2 * t_r))), rtol=Z / math.sqrt(2 * n)
+    )
+    # Relaxations of up to a step forget a part between the 16 passes; a device counts as one read at least.
+    within = panel.trace(Line, "within a step")
+    np.testing.assert_allclose(within.y, unit * math.sqrt(math.log(math.pi * step / t_r)), rtol=Z / math.sqrt(2 * n))
+    (noise,) = profile.build(1, torch.device("cpu"), torch.float64).read_noise
+    forgotten = noise.white + sum(part.weight * (1 - part.correlation(1e-6)) for part in noise.passing)
+    assert forgotten < 0.3 * math.log(3600 / (2 * t_r))
+    difference = panel.traces[2]
+    assert isinstance(difference, Line)
+    np.testing.assert_allclose(difference.y, unit * math.sqrt(forgotten), rtol=Z / math.sqrt(2 * n))
+
+
+def test_the_spectrum_of_flicker_noise_is_q_squared_over_f(profile_of: ProfileOf) -> None:
+    """f S / Q^2 = 1 over ten decades.
+
+    A point averages 400 devices, at one frequency or more, and is what remains of up to three times as much: its
+    standard error is at most 0.15, and that of the mean of the 60 points 0.02. Their log f has an sd of 6.9.
+    """
+    panel = _drawn(spectrum.spectrum(Lab(profile_of(read_noise=FLICKER), 400)))
+    points = panel.trace(Points)
+    q = 0.0088 / (13.5 / 25) ** 0.65
+    some = points.x < 1e4  # above, what passes fold down from beyond is part of what they see
+    level = np.log(points.x[some] * points.y[some] / q**2)
+    assert points.x.min() < 1e-6
+    assert len(level) > 50
+    assert abs(level.mean()) < Z * 0.15 / math.sqrt(len(level))
+    slope, _ = np.polyfit(np.log(points.x[some]), level, 1)
+    assert abs(slope) < Z * 0.15 / math.sqrt(len(level)) / 6.9
+    assert np.abs(level).max() < Z * 0.15
+    assert float(panel.figures[0][1]) == pytest.approx(-1, abs=0.03)
+    assert panel.trace(Line, "1/f")
+
+
+def test_the_spectrum_of_white_noise_is_flat(profile_of: ProfileOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spectrum, "_SLOW", 64)
+    panel = _drawn(spectrum.spectrum(Lab(profile_of(read_noise=ADDITIVE), 100)))
+    points = panel.trace(Points)
+    assert points.x.min() > 1e3  # slower series show what was folded down, and nothing else
+    level = 2 * 1e-6 * (0.02 * 25 / 13.5) ** 2
+    assert len(points.x) == 16
+    # 1000 reads of 100 devices; the lowest bin holds one frequency of a Hann window (variance 1).
+    np.testing.assert_allclose(points.y, level, rtol=Z / math.sqrt(100))
+    assert np.average(points.y, weights=points.x) == pytest.approx(level, rel=Z * math.sqrt(2 / (1000 * 100 / 4)))
+    assert "flat" in panel.note
+
+
+def test_what_is_folded_down_from_a_relaxation_has_a_closed_form() -> None:
+    """Reads of an Ornstein-Uhlenbeck process delta apart: S = 2 delta (1 - a^2) / (1 + a^2 - 2 a cos(2 pi f delta))."""
+    tau, spacing = 1e-3, 5e-3
+    f = np.logspace(1, 6, 600)
+    density = 4 * tau / (1 + (2 * np.pi * f * tau) ** 2)
+    at = np.array([12.0, 30.0, 50.0])
+    a = math.exp(-spacing / tau)
+    raw = 2 * spacing * (1 - a * a) / (1 + a * a - 2 * a * np.cos(2 * np.pi * at * spacing))
+    own = 4 * tau / (1 + (2 * np.pi * at * tau) ** 2)
+    np.testing.assert_allclose(own + spectrum.folded(at, spacing, f, density), raw, rtol=1e-3)
+
+
+def test_converters_are_shown_to_the_code(profile_of: ProfileOf) -> None:
+    lab = Lab(profile_of(dac={"bits": 4, "range": 6.0}, adc={"bits": 5, "range": 12.0}))
+    for panel, limit in (
+        (_drawn(converters.transfer(lab)), 7.8),
+        (_drawn(converters.staircase(lab)), 3.5 * 12 / 14),
+    ):
+        output, driven = panel.trace(Line, "output"), panel.trace(Line, "driven level x weights")
+        x = output.x
+        assert x[-1] == pytest.approx(limit)
+        levels = np.clip(np.rint(x * 7 / 6), -7, 7) * 6 / 7
+        np.testing.assert_allclose(driven.y, 2.5 * levels, rtol=1e-12)
+        sums = 2.5 * levels * 15 / 12
+        clear = np.abs(sums - np.floor(sums) - 0.5) > 1e-6  # not on the edge of a code
+        np.testing.assert_allclose(output.y[clear], (np.clip(np.rint(sums), -15, 15) * 12 / 15)[clear], atol=1e-12)
+        band = panel.trace(Band)
+        np.testing.assert_allclose(band.high[clear], output.y[clear], atol=1e-12)
+    assert np.abs(_drawn(converters.transfer(lab)).trace(Line, "output").y).max() == pytest.approx(12)
+
+
+def test_the_band_of_a_column_is_its_noise(profile_of: ProfileOf) -> None:
+    lab = Lab(profile_of(column_noise={"sigma": "10 %"}))
+    panel = _drawn(converters.transfer(lab))
+    band = panel.trace(Band)
+    w_max = 2 / 64  # twice the largest weight stands for G_max
+    width = 2 * stats.norm.ppf(0.95) * 0.1 * w_max * 25 / 23
+    # 200 reads: each of the band's ends has a standard error of 0.149 sd
+    assert (band.high - band.low).mean() == pytest.approx(width, rel=Z * 0.149 / math.sqrt(241))
+    assert isinstance(converters.staircase(lab), Absent)
+
+
+def test_the_map_of_ir_drop_is_that_of_the_wires(profile_of: ProfileOf) -> None:
+    assert isinstance(wires.wires(Lab(profile_of())), Absent)
+    profile = profile_of(wires={"resistance": "0.05 ohm", "solve": "resummed"}, **EVERYTHING_ELSE)
+    panel = _drawn(wires.wires(Lab(profile)))
+    drop = profile.build(1, torch.device("cpu"), torch.float64).wires
+    assert drop is not None
+    full, off = (torch.full((1, wires.LINES, wires.LINES), g, dtype=torch.float64) for g in (25e-6, 2e-6))
+    expected = (drop.effective(full) - drop.effective(off))[0] / 23e-6
+    values = panel.trace(Map).values
+    np.testing.assert_allclose(values, 100 * expected.numpy(), rtol=1e-9)
+    assert values[0, -1] > values[-1, 0]  # near the driver and the amplifier; far from both
+    assert f"{values.min():.3g} %" in panel.figures[0][1]
+
+
+def test_a_probe_station_leaves_lines_and_converters_out(profile_of: ProfileOf) -> None:
+    targets = np.array([2e-6, 3.3e-6, 25e-6])
+    profile = profile_of(wires={"resistance": "1 kohm"}, **EVERYTHING_ELSE)
+    station = ProbeStation(profile, targets, seed=0)
+    np.testing.assert_allclose(station.read(0.0, 2), np.stack([targets] * 2), rtol=1e-12)
+
+
+@pytest.mark.parametrize("cell", ["reference", "pair"])
+def test_a_staircase_of_soft_bounds_is_their_closed_form(cell: str, profile_of: ProfileOf) -> None:
+    """n equal steps towards a bound leave (1 - dw / span)^n of the distance: u from -1 to 1, span 1 to either bound."""
+    dw = 0.02
+    update = {"kind": "soft_bounds", "dw_min": dw}
+    profile = profile_of(update=update, cell=cell, programming={"kind": "constant", "sigma": "1 uS"})
+    panel = _drawn(pulses.pulses(Lab(profile, 5)))
+    median, band = panel.trace(Line, "median, 5-95 %"), panel.trace(Band)
+    n = np.arange(61) * 4  # 2 ranges of 2 / dw steps, at 60 points
+    np.testing.assert_allclose(median.x[:61], n)
+    up = 25 - 23 * (1 - dw) ** n
+    np.testing.assert_allclose(median.y[:61], up, rtol=1e-9)
+    np.testing.assert_allclose(band.high, band.low, rtol=1e-12)
+    if cell == "pair":
+        assert len(median.x) == 61 and "up" in panel.note
+    else:
+        assert len(median.x) == 121
+        np.testing.assert_allclose(median.y[60:], 2 + (up[-1] - 2) * (1 - dw) ** n, rtol=1e-9)
+
+
+def test_steps_differ_from_device_to_device(profile_of: ProfileOf) -> None:
+    update = {"kind": "constant_step", "dw_min": 0.02, "device_to_device": 0.1}
+    panel = _drawn(pulses.pulses(Lab(profile_of(update=update, cell="reference"), 1000)))
+    band = panel.trace(Band)
+    width = 2 * stats.norm.ppf(0.95) * 0.1 * 4 * 0.02 * 23 / 2  # after the first four pulses
+    error = math.sqrt(2 * 0.05 * 0.95 / 1000) / stats.norm.pdf(stats.norm.ppf(0.95)) / (2 * stats.norm.ppf(0.95))
+    assert band.high[1] - band.low[1] == pytest.approx(width, rel=Z * error)
+
+
+def test_a_calibrated_converter_is_calibrated(profile_of: ProfileOf) -> None:
+    lab = Lab(profile_of(adc={"bits": 8, "range": "calibrated"}))
+    output, exact = (_drawn(converters.transfer(lab)).trace(Line, name).y for name in ("output", "exact"))
+    np.testing.assert_allclose(output, exact, atol=0.51 * 2 * 1.3 / 127)  # the range is twice the largest current
+    assert isinstance(converters.staircase(lab), Absent)
+
+
+def test_vectors_scaled_to_full_scale_do_not_clip(profile_of: ProfileOf) -> None:
+    dac = {"bits": 8, "range": 2.0, "scaling": "per_vector"}
+    panel = _drawn(converters.transfer(Lab(profile_of(dac=dac, adc={"bits": 8, "range": 5.0}))))
+    output, exact = panel.trace(Line, "output").y, panel.trace(Line, "exact").y
+    np.testing.assert_allclose(output, exact, rtol=0.5 / (0.8 * 127), atol=1e-9)
+
+
+def test_what_is_absent_is_said_in_a_sentence(profile_of: ProfileOf) -> None:
+    lab = Lab(profile_of(), 4)
+    sentences = []
+    for panel in (
+        programming.programming,
+        drift.drift,
+        read_noise.read_noise,
+        converters.transfer,
+        wires.wires,
+        pulses.pulses,
+    ):
+        found = panel(lab)
+        assert isinstance(found, Absent)
+        sentences.append(found.sentence)
+    assert len(set(sentences)) == 6
+    assert all(sentence.endswith(".") for sentence in sentences)
+
+
+def test_pcm_as_published() -> None:
+    """Spot values of Nandakumar et al. (2019): programming sd 1.055 uS at 25 uS, 0.610 at 5; nu 0.049 at 25 uS."""
+    n = 1500
+    lab = Lab(load_profile("pcm"), n)
+    station = lab.station(np.array([5e-6, 25e-6]))
+    sd = np.std(station.programmed.reshape(2, n), axis=1) * 1e6
+    np.testing.assert_allclose(sd, [0.610, 1.055], rtol=Z / math.sqrt(2 * n) + 1e-3)
+    line = next(trace for trace in _drawn(drift.drift(lab)).traces if isinstance(trace, Line))
+    nu = -math.log(line.y[-1]) / math.log(drift.TIMES[-1] / 20)
+    assert nu == pytest.approx(0.049, abs=Z * 1.2533 * 0.008 / math.sqrt(n))
