@@ -6,6 +6,7 @@ depends on the weights and on the gain of its amplifier, which a profile does no
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from device_models.flicker_noise import FlickerNoise
@@ -50,12 +51,21 @@ def _levels(profile: DeviceProfile) -> list[str]:
 
 
 def _times(profile: DeviceProfile) -> list[str]:
-    return [
-        f"timing.pass_time: must not be below read_noise.{index}.t_r: the next pass cannot begin before a read has "
-        f"ended (got {profile.timing.pass_time:g} s and {noise.t_r:g} s)"
-        for index, noise in enumerate(profile.read_noise)
-        if isinstance(noise, FlickerNoise) and noise.t_r > profile.timing.pass_time * (1 + 1e-12)
-    ]
+    found, timing = [], profile.timing
+    for index, noise in enumerate(profile.read_noise):
+        if not isinstance(noise, FlickerNoise):
+            continue
+        if noise.t_r > timing.pass_time * (1 + 1e-12):
+            found.append(
+                f"timing.pass_time: must not be below read_noise.{index}.t_r: the next pass cannot begin before a read "
+                f"has ended (got {timing.pass_time:g} s and {noise.t_r:g} s)"
+            )
+        if noise.t0 < 2 * math.pi * timing.step_time:
+            found.append(
+                f"timing.step_time: must not be above read_noise.{index}.t0 / 2 pi: what a read draws would be slower "
+                f"than any noise the law has (got {timing.step_time:g} s and {noise.t0:g} s)"
+            )
+    return found
 
 
 def _references(profile: DeviceProfile) -> list[str]:

@@ -141,7 +141,7 @@ def test_a_folder_is_tried_before_the_work(monkeypatch: pytest.MonkeyPatch, caps
     ("arguments", "message"),
     [
         (["nosuch"], "no profile is called 'nosuch'; there are capacitor, "),
-        (["nosuch.yaml"], "nosuch.yaml: cannot be read: no such file; "),
+        (["nosuch.yaml"], "nosuch.yaml: cannot be read: No such file or directory"),
         (["ideal", "-o", "taken"], "taken: cannot be written: File exists; choose another folder with -o"),
         (["ideal", "-o", "taken/below"], "taken/below: cannot be written: Not a directory; choose another folder"),
         (["ideal", "--devices", "0"], "--devices: must not be below 1 (got 0)"),
