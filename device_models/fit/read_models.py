@@ -88,7 +88,7 @@ def candidates(data: Contrasts, g_max: float, spans: bool) -> list[Model]:
             "polynomial of degree 2",
             "polynomial",
             "white",
-            lambda g, p: np.polyval(p[::-1], g / g_max) * g_max,
+            lambda g, p: (p[0] + p[1] * (g / g_max) + p[2] * (g / g_max) ** 2) * g_max,
             (a, b / 10, b / 10),
             ("coefficients.0", "coefficients.1", "coefficients.2"),
         ),
