@@ -31,7 +31,8 @@ def fit(
         int | None, typer.Option("--degree", min=0, max=8, help="Degree of the programming polynomial; else by AIC.")
     ] = None,
     read_noise: Annotated[
-        str | None, typer.Option("--read-noise", help="additive, proportional, both or flicker; else by AIC.")
+        str | None,
+        typer.Option("--read-noise", help="additive, proportional, both, polynomial or flicker; else by AIC."),
     ] = None,
     drift: Annotated[str | None, typer.Option("--drift", help="constant or logarithmic; else by AIC.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,

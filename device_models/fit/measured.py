@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from device_models.effect import Timing
 from device_models.errors import MeasurementError
 from device_models.fit.drift import fit_drift
 from device_models.fit.programming import fit_programming
 from device_models.fit.pulses import bounds_of, fit_pulses
 from device_models.fit.read_noise import fit_read_noise
-from device_models.fit.result import ASSUMED, GIVEN, NOT_DETERMINED, Estimate, Fit, micro
+from device_models.fit.result import ASSUMED, GIVEN, NOT_DETERMINED, Estimate, Fit, micro, seconds
 from device_models.fit.tables import Table, read_table
 from device_models.profile import DeviceProfile, load_profile
 
@@ -82,6 +83,7 @@ def fit_profile(
         **parts,
         references=_references(fits, found, origin),
     )
+    _leave_time_to_read(data, fits)
     warnings = [
         f"{fit.part}: {check.name} p = {check.p:.2g}: {check.means}"
         for fit in fits
@@ -89,6 +91,17 @@ def fit_profile(
         if check.p < UNLIKELY
     ]
     return Measured(DeviceProfile.from_data(data, "the fitted profile"), tuple(fits), found, tuple(warnings))
+
+
+def _leave_time_to_read(data: dict[str, Any], fits: Sequence[Fit]) -> None:
+    """Passes cannot follow each other faster than reads last: where t_r is longer, the spacing becomes t_r."""
+    duration = max((each.value for fit in fits for each in fit.estimates if each.path == "read_noise.t_r"), default=0.0)
+    timing = Timing() if "timing" not in data else Timing.model_validate(data["timing"])
+    if duration > timing.pass_time:
+        data["timing"] = {"pass_time": seconds(duration), "step_time": seconds(max(duration, timing.step_time))}
+        data["references"].append(
+            {"what": "timing", "note": "assumed: passes follow each other as fast as reads allow"}
+        )
 
 
 def _fits(tables: Sequence[Table], g_min: float, g_max: float, given: Settings) -> list[Fit]:

@@ -26,7 +26,7 @@ class Contrasts:
 
 @dataclass(frozen=True)
 class Model:
-    """A law s(g; theta) of positive parameters, fitted as logarithms."""
+    """A law s(g; theta); parameters are positive but for the coefficients of a polynomial."""
 
     name: str
     kind: str
@@ -84,6 +84,14 @@ def candidates(data: Contrasts, g_max: float, spans: bool) -> list[Model]:
             (a / 1.5, b / 1.5),
             ("0.sigma", "1.sigma"),
         ),
+        Model(
+            "polynomial of degree 2",
+            "polynomial",
+            "white",
+            lambda g, p: (p[0] + p[1] * (g / g_max) + p[2] * (g / g_max) ** 2) * g_max,
+            (a, b / 10, b / 10),
+            ("coefficients.0", "coefficients.1", "coefficients.2"),
+        ),
         flat,
         Model(
             "flicker, Q against r",
@@ -105,12 +113,14 @@ def candidates(data: Contrasts, g_max: float, spans: bool) -> list[Model]:
 
 
 def fit_model(data: Contrasts, model: Model) -> Maximum:
+    """The maximum of the likelihood of a model."""
     squares, log_det = data.squares[model.correlation], data.log_det[model.correlation]
 
     def terms(theta: Array) -> Array:
-        if (theta <= 0).any():
+        s = model.law(data.g, theta)
+        if (s <= 0).any() or (model.kind != "polynomial" and (theta <= 0).any()):
             return np.full(int(data.device.max()) + 1, -np.inf)
-        variance = model.law(data.g, theta) ** 2
+        variance = s**2
         rows = -0.5 * (data.degrees * np.log(2 * math.pi * variance) + log_det + squares / variance)
         return np.asarray(np.bincount(data.device, rows), dtype=np.float64)
 
@@ -122,4 +132,5 @@ def fit_model(data: Contrasts, model: Model) -> Maximum:
             for e in (0.3, 0.7)
             for k in (1.5, 4)
         ]
-    return maximise(terms, starts, start, sandwich=True)
+    sizes = np.full_like(start, start.max()) if model.kind == "polynomial" else start
+    return maximise(terms, starts, sizes, sandwich=True)

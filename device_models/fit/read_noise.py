@@ -13,7 +13,8 @@ r = g / G_max:
 
 The last K is what S(f) = Q^2 G^2 / f leaves in contrasts: reads tau apart differ with variance 2 Q^2 G^2 Cin(pi tau /
 t_r), whatever the time since the write (see `device_models.flicker_noise`). White and 1/f noise are told apart by the
-correlation of reads, additive and proportional noise by their growth with g; the model of least AIC is taken.
+correlation of reads, additive and proportional noise by their growth with g; the model of least AIC is taken. A
+polynomial s = G_max (c0 + c1 r + c2 r^2) is there for the asking, where a test says that none of these fits.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ T_R = 250e-9
 SPAN = 1.5
 """Conductances must span this factor before a law in g is fitted."""
 FEW_DEVICES = 10
-MODELS = ("additive", "proportional", "both", "flicker")
+MODELS = ("additive", "proportional", "both", "polynomial", "flicker")
 
 
 def fit_read_noise(
@@ -69,7 +70,7 @@ def fit_read_noise(
         g_max: siemens.
         t_r: duration of a read, seconds; None: assumed.
         t0: seconds; begin of the profile's 1/f law; None: assumed.
-        model: one of `MODELS`; None: the one of least AIC.
+        model: one of `MODELS`; None: the one of least AIC but for `polynomial`, which must be asked for.
 
     Raises:
         MeasurementError: no series has two reads.
@@ -100,7 +101,7 @@ def fit_read_noise(
         )
     spans = bool(data.g.max() > SPAN * data.g.min())
     models = candidates(data, g_max, spans)
-    chosen = [each for each in models if model is None or each.name.startswith(model)]
+    chosen = [each for each in models if each.kind == model or (model is None and each.kind != "polynomial")]
     if not chosen:
         raise MeasurementError(
             f"--read-noise {model}: needs conductances that span a factor {SPAN:g} (or choose {', '.join(MODELS)})"
@@ -163,9 +164,12 @@ def _describe(
     """The part as plain data, and its numbers."""
     theta = [float(value) for value in maximum.theta]
     unit, factor = ("", 1.0) if best.kind == "flicker" else ("%", 100.0)
+    low = -math.inf if best.kind == "polynomial" else 0.0
     estimates = [
-        estimate(f"read_noise.{name}", maximum, index, unit, factor, 0.0) for index, name in enumerate(best.parameters)
+        estimate(f"read_noise.{name}", maximum, index, unit, factor, low) for index, name in enumerate(best.parameters)
     ]
+    if best.kind == "polynomial":  # in percent of G_max: `sigma` is their unit
+        return {"kind": "polynomial", "sigma": "1 %", "coefficients": [100 * value for value in theta]}, estimates
     if best.kind == "both":
         kinds = ("additive", "proportional")
         return [{"kind": kind, "sigma": percent(value)} for kind, value in zip(kinds, theta, strict=True)], [
@@ -187,8 +191,6 @@ def _describe(
     start = t0 if t0 is not None else max(20.0, 100 * duration)
     estimates.append(Estimate("read_noise.t_r", duration, unit="s", flag=ASSUMED if t_r is None else GIVEN))
     estimates.append(Estimate("read_noise.t0", start, unit="s", flag=ASSUMED if t0 is None else GIVEN))
-    note = "spacing of the passes of a step: of the use, not of the device"
-    estimates.append(Estimate("read_noise.pass_time", 1e-6, unit="s", flag=ASSUMED, note=note))
     part = {
         "kind": "flicker",
         "q": named["q"],

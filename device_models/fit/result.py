@@ -60,7 +60,7 @@ class Candidate:
     name: str
     parameters: int
     score: float
-    """AIC or BIC, as the fit's rule says; the least is best."""
+    """AIC, or what the fit's rule says; the least is best."""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def test_a_base_gives_what_was_not_measured(
 def test_options_are_given_and_told(
     tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--g-max", "50 uS", "--degree", "1", "--t0", "10 s", "--t-r", "1 us", "--read-noise", "flicker"]
+    options = ["--g-max", "50 uS", "--degree", "1", "--t0", "10 s", "--t-r", "20 us", "--read-noise", "flicker"]
     arguments = ["profiles", "fit", "writes.csv", "reads.csv", "drift.csv", "-o", "mine.yaml", "--json", *options]
     assert _call(monkeypatch, *arguments, "--drift", "constant") == 0
     data = json.loads(capsys.readouterr().out)["profile"]
@@ -114,7 +114,9 @@ def test_options_are_given_and_told(
     assert len(data["programming"]["coefficients"]) == 2
     assert data["drift"]["t0"] == "10 s"
     assert data["read_noise"][0]["kind"] == "flicker"
-    assert data["read_noise"][0]["t_r"] == "0.001 s" or data["read_noise"][0]["t_r"] in ("1e-6 s", "0.000001 s")
+    profile = load_profile(tables / "mine.yaml")
+    assert profile.timing.pass_time == pytest.approx(20e-6), "passes cannot follow faster than reads last"
+    assert data["read_noise"][0]["t_r"] in ("2e-5 s", "0.00002 s")
 
 
 @pytest.mark.parametrize("there", ["mine.yaml", "mine.svg"])

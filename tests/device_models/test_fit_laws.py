@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from scipy import integrate, special, stats
 
 from device_models.fit import Fit, synthetic
@@ -229,6 +230,23 @@ def test_the_model_is_told_by_likelihood(noise: object, model: str, lab: SimpleN
     assert all(check.p > 1e-4 for check in fit.checks)
     built = lab.profile(read_noise=fit.data)
     assert len(built.read_noise) == (2 if fit.model.startswith("both") else 1)
+
+
+def test_a_polynomial_is_fitted_where_it_is_asked_for(lab: SimpleNamespace) -> None:
+    g = np.geomspace(3, 25, 80) * US
+    r = (g / (25 * US))[:, None]
+    sigma = 25 * US * (0.02 - 0.03 * r + 0.02 * r**2)
+    y = g[:, None] + sigma * np.random.default_rng(22).standard_normal((80, 64))
+    fit = fit_read_noise([lab.table("reads", _reads(y))], 25 * US, model="polynomial")
+    for each, truth in zip(fit.estimates, (2.0, -3.0, 2.0), strict=True):
+        assert each.se is not None and abs(each.value - truth) < Z * each.se
+    assert all(check.p > 1e-4 for check in fit.checks)
+    (built,) = lab.profile(read_noise=fit.data).build(1, torch.device("cpu"), torch.float64).read_noise
+    variance = built.variance(torch.from_numpy(g)[None, None]).numpy().ravel()
+    theta = [each.value / 100 for each in fit.estimates]
+    np.testing.assert_allclose(np.sqrt(variance), 25 * US * np.polyval(theta[::-1], r.ravel()), rtol=1e-9)
+    free = fit_read_noise([lab.table("reads", _reads(y))], 25 * US)
+    assert "polynomial of degree 2" not in {candidate.name for candidate in free.candidates}
 
 
 def test_the_largest_q_is_fitted_only_where_data_reach_it(lab: SimpleNamespace) -> None:
