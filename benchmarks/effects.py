@@ -34,11 +34,22 @@ EXPONENTIAL = {
     "a_down": -0.08,
     "gamma_up": 5,
     "gamma_down": 5,
+    "a": -0.5,
+    "b": -0.5,
 }
 CASES: dict[str, dict[str, Any]] = {
     "ideal": {},
     "dac, 8 bits": {"dac": {"bits": 8, "range": 3}},
     "adc, 8 bits": {"adc": {"bits": 8, "range": 30}},
+    "pulse-width inputs": {"dac": {"bits": 8, "range": 3, "encoding": "pulse_width"}, "read_noise": {"sigma": "1 %"}},
+    "bit-serial inputs, adc": {
+        "dac": {"bits": 8, "range": 3, "encoding": "bit_serial"},
+        "adc": {"bits": 8, "range": 30},
+    },
+    "two phases, adc": {"dac": {"bits": 8, "range": 3, "polarity": "two_phase"}, "adc": {"bits": 8, "range": 30}},
+    "two slices, adc": {"slices": {"count": 2, "bits": 4}, "adc": {"bits": 8, "range": 30}},
+    "adc with column errors": {"adc": {"bits": 8, "range": 30, "gain_error": "5 %", "offset_error": 1.0}},
+    "unit noise, telegraph": {"unit_noise": {"kind": "telegraph", "amplitude": 0.01, "flip": "8 %"}},
     "column noise": {"column_noise": {"sigma": "1 %"}},
     "additive read noise": {"read_noise": {"sigma": "1 %"}},
     "proportional read noise": {"read_noise": {"kind": "proportional", "sigma": "1 %"}},
@@ -47,6 +58,15 @@ CASES: dict[str, dict[str, Any]] = {
     "telegraph noise, 3 us": {"read_noise": {"kind": "telegraph", "amplitude": "5 %", "tau": "3 us"}},
     "telegraph noise, 1 s": {"read_noise": {"kind": "telegraph", "amplitude": "5 %", "tau": "1 s"}},
     "one relaxation, 3 us": {"read_noise": {"kind": "lorentzian", "sigma": "2 %", "tau": "3 us"}},
+    "thermal noise": {"read_noise": {"kind": "thermal", "read_voltage": "0.2 V", "integration_time": "100 ns"}},
+    "shot noise": {"read_noise": {"kind": "shot", "read_voltage": "0.2 V", "integration_time": "100 ns"}},
+    "write-verify, 5 attempts": {
+        "programming": {"kind": "constant", "sigma": "0.5 uS"},
+        "write_verify": {"iterations": 5, "tolerance": "0.3 uS"},
+    },
+    "relaxation": {
+        "relaxation": {"kind": "logarithmic", "mean": "-0.09 uS", "sd": "0.4 uS", "sd_slope": "0.04 uS", "t0": "1 s"}
+    },
     "programming noise": {"programming": {"kind": "constant", "sigma": "0.5 uS"}},
     "drift": {"drift": {"kind": "constant", "t0": "1 s", "mean": 0.05, "sd": 0.01}},
     "faults": {"faults": {"stuck_low": "1 %", "dead_rows": "1 %"}},

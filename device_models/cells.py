@@ -107,8 +107,12 @@ class Cells:
         if self.attempts is not None and self.writes is not None and attempts is not None:
             self.attempts = self.attempts + attempts * written
             self.writes = self.writes + written.sum(dim=(1, 2))
-        self.target = torch.where(written, target, self.target)
-        self.programmed = torch.where(written, programmed, self.programmed)
+        exact = numbers is None and half == 0 and self.lifetimes is None and self._device.read_disturb is None
+        if exact:  # what is not written has this target anyhow, and is there
+            self.target = self.programmed = target
+        else:
+            self.target = torch.where(written, target, self.target)
+            self.programmed = torch.where(written, programmed, self.programmed)
         self._renew(written, renewed, now)
         return written
 
