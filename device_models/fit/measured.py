@@ -71,7 +71,7 @@ def fit_profile(
         raise MeasurementError("a table is named twice; its rows would count double")
     origin = None if base is None else load_profile(base)
     found = _range(tables, origin, base, given.g_max)
-    g_max = found[1].value / 1e6
+    g_max = float(f"{found[1].value / 1e6:.12g}")  # 25 uS, not 24.999999999999998
     fits = _fits(tables, found[0].value / 1e6, g_max, given)
     data: dict[str, Any] = {} if origin is None else origin.to_data()
     parts = {fit.part: fit.data for fit in fits}
