@@ -16,7 +16,16 @@ from scipy import stats
 
 from analogsim.characterize.lab import Lab, ProbeStation
 from analogsim.characterize.page import Absent, Band, Line, Map, Panel, Points
-from analogsim.characterize.panels import converters, drift, programming, pulses, read_noise, spectrum, unit_noise, wires
+from analogsim.characterize.panels import (
+    converters,
+    drift,
+    programming,
+    pulses,
+    read_noise,
+    spectrum,
+    unit_noise,
+    wires,
+)
 from device_models import DeviceProfile, load_profile
 
 Z = 5.0  # standard errors; one of a hundred comparisons lies beyond with probability 6e-5
@@ -266,8 +275,8 @@ def test_steps_differ_from_device_to_device(profile_of: ProfileOf) -> None:
 def test_noise_of_units_has_its_levels_and_its_memory(profile_of: ProfileOf) -> None:
     """Two levels a half-distance A about m, and white noise s: variance A^2 + s^2, A^2 (1 - 2 p)^k of it k passes on.
 
-    The mean of n units over 256 passes has a variance of A^2 (1 - p) / p / (256 n), and that of the products of k passes
-    is below 2 (1 - q^2)^-1 (1 + q^2) times that of as many independent ones, q = 1 - 2 p.
+    The mean of n units over 256 passes has a variance of A^2 (1 - p) / p / (256 n); that of products of passes is below
+    2 (1 + q^2) / (1 - q^2) times that of as many independent ones, q = 1 - 2 p.
     """
     n, mean, a, p, s = 2000, 0.04, 0.006, 0.08, 0.001
     unit = {"kind": "telegraph", "mean": mean, "amplitude": a, "flip": "8 %", "sigma": s}
