@@ -82,7 +82,7 @@ def test_programming_shows_the_spread(profile_of: ProfileOf) -> None:
     median, band = panel.trace(Line, "median, 5-95 %"), panel.trace(Band)
     for values, p in ((band.low, 0.05), (median.y, 0.5), (band.high, 0.95)):
         z = stats.norm.ppf(p)
-        error = math.sqrt(p * (1 - p) / n) / stats.norm.pdf(z) * sigma
+        error = math.sqrt(p * (1 - p) / n) / float(stats.norm.pdf(z)) * sigma
         np.testing.assert_allclose(values, target + z * sigma, rtol=0, atol=Z * error)
     assert panel.figures[0][1].endswith("at 13.5 µS")
     assert float(panel.figures[0][1].split()[0]) == pytest.approx(sigma, rel=Z / math.sqrt(2 * n) + 5e-3)
@@ -268,7 +268,8 @@ def test_steps_differ_from_device_to_device(profile_of: ProfileOf) -> None:
     panel = _drawn(pulses.pulses(Lab(profile_of(update=update, cell="reference"), 1000)))
     band = panel.trace(Band)
     width = 2 * stats.norm.ppf(0.95) * 0.1 * 4 * 0.02 * 23 / 2  # after the first four pulses
-    error = math.sqrt(2 * 0.05 * 0.95 / 1000) / stats.norm.pdf(stats.norm.ppf(0.95)) / (2 * stats.norm.ppf(0.95))
+    z = stats.norm.ppf(0.95)
+    error = math.sqrt(2 * 0.05 * 0.95 / 1000) / float(stats.norm.pdf(z)) / (2 * z)
     assert band.high[1] - band.low[1] == pytest.approx(width, rel=Z * error)
 
 
