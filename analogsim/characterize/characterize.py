@@ -49,7 +49,7 @@ def _data_sheet(profile: DeviceProfile) -> list[tuple[str, str]]:
     """What needs no measurement."""
     low, high, timing = profile.conductance.min, profile.conductance.max, profile.timing
     ratio = f", on/off {high / low:.3g}" if low > 0 else ""
-    sheet = [("conductance", f"{microsiemens(low)} to {microsiemens(high)}{ratio}")]
+    sheet = [("conductance", f"{microsiemens(low, 4)} to {microsiemens(high, 4)}{ratio}")]
     for name, converter in (("DAC", profile.dac), ("ADC", profile.adc)):
         if converter is not None:
             span = converter.range if isinstance(converter.range, str) else f"±{converter.range:g}"

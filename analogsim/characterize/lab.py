@@ -163,6 +163,22 @@ class Lab:
         trace = chip.forward(vectors, samples=reads)
         return trace.inputs[0][0, 0, 0, :, 0].numpy(), trace.pre_activations[0][0, :, 0, :, 0].numpy()
 
+    def units(self, passes: int) -> Array | None:
+        """What as many units as devices add in successive passes: a layer without input, whose units alone are loud.
+
+        Returns:
+            In units of the pre-activations, (passes, units); None where nothing changes.
+        """
+        if self.profile.unit_noise is None:
+            return None
+        quiet = _without(self.profile, *(field for field in CHAIN if field != "unit_noise"), *ARRAY, *USE, *WRITING)
+        network = Network((Dense(1, self.devices, Identity(), bias=False),))
+        chip = Chip(network, quiet, seed=self.seed, dtype=torch.float64)
+        chip.program([torch.ones(1, self.devices, 1, dtype=torch.float64)])
+        trace = chip.forward(torch.zeros(1, 1, 1, dtype=torch.float64), samples=passes)
+        noise = trace.pre_activations[0][0, :, 0, 0].numpy()
+        return noise if np.ptp(noise) > 0 else None
+
     def effective(self, lines: int) -> tuple[Array, Array]:
         """A square array with every device at G_max, written exactly, read row by row by exact converters, no noise.
 
@@ -185,6 +201,6 @@ def _without(profile: DeviceProfile, *effects: str) -> DeviceProfile:
     return profile.model_copy(update=dict.fromkeys(effects))
 
 
-def microsiemens(value: Any) -> str:
-    """A conductance for a person, three digits."""
-    return f"{float(value) * MICRO:.3g} µS"
+def microsiemens(value: Any, digits: int = 3) -> str:
+    """A conductance for a person."""
+    return f"{float(value) * MICRO:.{digits}g} µS"

@@ -12,6 +12,7 @@ from analogsim.characterize.panels.programming import programming
 from analogsim.characterize.panels.pulses import pulses
 from analogsim.characterize.panels.read_noise import read_noise
 from analogsim.characterize.panels.spectrum import spectrum
+from analogsim.characterize.panels.unit_noise import unit_memory, unit_series
 from analogsim.characterize.panels.wires import wires
 
 PANELS: dict[str, Callable[[Lab], Panel | Absent]] = {
@@ -22,5 +23,7 @@ PANELS: dict[str, Callable[[Lab], Panel | Absent]] = {
     "spectrum": spectrum,
     "transfer": transfer,
     "staircase": staircase,
+    "unit_noise": unit_series,
+    "unit_memory": unit_memory,
     "wires": wires,
 }

@@ -21,7 +21,7 @@ def main() -> None:
         file = folder / f"{name}.png"
         draw_page(characterize(load_profile(name)), [file])
         with Image.open(file) as image:
-            small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            small = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         small.save(file, optimize=True)
 
 

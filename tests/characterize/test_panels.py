@@ -16,7 +16,16 @@ from scipy import stats
 
 from analogsim.characterize.lab import Lab, ProbeStation
 from analogsim.characterize.page import Absent, Band, Line, Map, Panel, Points
-from analogsim.characterize.panels import converters, drift, programming, pulses, read_noise, spectrum, wires
+from analogsim.characterize.panels import (
+    converters,
+    drift,
+    programming,
+    pulses,
+    read_noise,
+    spectrum,
+    unit_noise,
+    wires,
+)
 from device_models import DeviceProfile, load_profile
 
 Z = 5.0  # standard errors; one of a hundred comparisons lies beyond with probability 6e-5
@@ -73,7 +82,7 @@ def test_programming_shows_the_spread(profile_of: ProfileOf) -> None:
     median, band = panel.trace(Line, "median, 5-95 %"), panel.trace(Band)
     for values, p in ((band.low, 0.05), (median.y, 0.5), (band.high, 0.95)):
         z = stats.norm.ppf(p)
-        error = math.sqrt(p * (1 - p) / n) / stats.norm.pdf(z) * sigma
+        error = math.sqrt(p * (1 - p) / n) / float(stats.norm.pdf(z)) * sigma
         np.testing.assert_allclose(values, target + z * sigma, rtol=0, atol=Z * error)
     assert panel.figures[0][1].endswith("at 13.5 µS")
     assert float(panel.figures[0][1].split()[0]) == pytest.approx(sigma, rel=Z / math.sqrt(2 * n) + 5e-3)
@@ -259,8 +268,47 @@ def test_steps_differ_from_device_to_device(profile_of: ProfileOf) -> None:
     panel = _drawn(pulses.pulses(Lab(profile_of(update=update, cell="reference"), 1000)))
     band = panel.trace(Band)
     width = 2 * stats.norm.ppf(0.95) * 0.1 * 4 * 0.02 * 23 / 2  # after the first four pulses
-    error = math.sqrt(2 * 0.05 * 0.95 / 1000) / stats.norm.pdf(stats.norm.ppf(0.95)) / (2 * stats.norm.ppf(0.95))
-    assert band.high[1] - band.low[1] == pytest.approx(width, rel=Z * error)
+    z = stats.norm.ppf(0.95)
+    error = math.sqrt(2 * 0.05 * 0.95 / 1000) / float(stats.norm.pdf(z)) / (2 * z)
+    assert band.high[1] - band.low[1] == pytest.approx(width, rel=Z * float(error))
+
+
+def test_noise_of_units_has_its_levels_and_its_memory(profile_of: ProfileOf) -> None:
+    """Two levels a half-distance A about m, and white noise s: variance A^2 + s^2, A^2 (1 - 2 p)^k of it k passes on.
+
+    The mean of n units over 256 passes has a variance of A^2 (1 - p) / p / (256 n); that of products of passes is below
+    2 (1 + q^2) / (1 - q^2) times that of as many independent ones, q = 1 - 2 p.
+    """
+    n, mean, a, p, s = 2000, 0.04, 0.006, 0.08, 0.003
+    unit = {"kind": "telegraph", "mean": mean, "amplitude": a, "flip": "8 %", "sigma": s}
+    rest = {**EVERYTHING_ELSE, "unit_noise": unit, "read_noise": ADDITIVE}
+    lab = Lab(profile_of(**rest, wires={"resistance": "1 kohm"}), n)
+    noise = lab.units(256)
+    assert noise is not None and noise.shape == (256, n)
+    assert noise.mean() == pytest.approx(mean, abs=Z * a * math.sqrt((1 - p) / p / (256 * n)))
+    q, lags = 1 - 2 * p, np.arange(25)
+    shared = np.where(lags == 0, 1, a * a * q**lags / (a * a + s * s))
+    line = next(each for each in _drawn(unit_noise.unit_memory(lab)).traces if isinstance(each, Line) and each.marked)
+    error = math.sqrt(2 * (1 + q * q) / (1 - q * q) / ((256 - 24) * n))
+    np.testing.assert_allclose(line.y, shared, rtol=0, atol=Z * error)
+    series = _drawn(unit_noise.unit_series(lab))
+    drawn = np.stack([each.y for each in series.traces if isinstance(each, Line)])
+    np.testing.assert_array_equal(drawn, noise[:100, :3].T)
+    assert np.abs(np.abs(drawn - mean) - a).max() < 5 * s  # 300 values: one lies beyond with probability 2e-4
+
+
+def test_units_without_noise_have_no_panel(profile_of: ProfileOf) -> None:
+    for unit in (None, {"kind": "gaussian", "sigma": 0.0}):
+        lab = Lab(profile_of(unit_noise=unit), 4)
+        for panel in (unit_noise.unit_series, unit_noise.unit_memory):
+            assert isinstance(panel(lab), Absent)
+
+
+def test_a_device_that_relaxed_to_nearly_nothing_is_no_slow_noise() -> None:
+    """White noise stays flat although relaxation carries single devices of 20 uS towards 0."""
+    panel = _drawn(spectrum.spectrum(Lab(load_profile("reram"), 1000)))
+    assert panel.trace(Points).x.min() > 1e3
+    assert "flat" in panel.note
 
 
 def test_a_calibrated_converter_is_calibrated(profile_of: ProfileOf) -> None:

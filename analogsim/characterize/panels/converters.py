@@ -19,13 +19,13 @@ def transfer(lab: Lab) -> Panel | Absent:
     """Over the whole range of inputs, and beyond it."""
     profile = lab.profile
     if all(getattr(profile, field) is None for field in CHAIN):
-        return Absent("No converters: inputs and outputs are exact, columns and units without noise of their own.")
+        return Absent("No converters: inputs and outputs are exact, columns without noise of their own.")
     limit = _BEYOND * _full_scale(lab)
     x, traces = _swept(lab, limit)
     return Panel(
         "A column: input to output",
         Axis("input of every row", limits=(-limit, limit)),
-        Axis("digitised output", limits=_widened(x * _gain(lab))),
+        Axis(_output(lab), limits=_widened(x * _gain(lab))),
         traces,
         f"{_ROWS} rows driven alike, devices at half range; {_READS} reads",
     )
@@ -43,7 +43,7 @@ def staircase(lab: Lab) -> Panel | Absent:
     return Panel(
         "The same, near zero",
         Axis("input of every row", limits=(-limit, limit)),
-        Axis("digitised output"),
+        Axis(_output(lab)),
         traces,
         f"mean and 5-95 % of {_READS} reads",
     )
@@ -59,6 +59,10 @@ def _swept(lab: Lab, limit: float) -> tuple[Array, tuple[Trace, ...]]:
         Line(x, levels * gain, "driven level x weights", 1, "steps"),
         Line(x, outputs.mean(axis=0), "output", 0, "steps"),
     )
+
+
+def _output(lab: Lab) -> str:
+    return "output" if lab.profile.adc is None else "digitised output"
 
 
 def _full_scale(lab: Lab) -> float:

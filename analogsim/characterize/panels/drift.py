@@ -31,7 +31,7 @@ def drift(lab: Lab) -> Panel | Absent:
     return Panel(
         "Drift",
         Axis("time since the write, s", "log", (float(TIMES[0]), float(TIMES[-1]))),
-        Axis("share of the programmed conductance"),
+        Axis("share of what was programmed"),
         tuple(traces),
         f"noise aside; median and 5-95 % of {lab.devices} devices each",
         (("left after 30 days", f"{100 * month:.3g} % at {microsiemens(targets[0])}"),),

@@ -33,7 +33,7 @@ def read_noise(lab: Lab) -> Panel | Absent:
         (
             Line(x, accumulated, "accumulated since the write", 1, width=3.0),
             Line(x, step, "within a step", 0, marked=True),
-            Line(x, difference, r"difference of two passes / $\sqrt{2}$", 2, "dashed"),
+            Line(x, difference, "difference of two passes / √2", 2, "dashed"),
         ),
         f"1 h after the write; {_READS} passes of {lab.devices} devices a level",
         (("noise of a read after 1 h", f"{microsiemens(accumulated[half] / MICRO)} at {microsiemens(levels[half])}"),),

@@ -32,13 +32,13 @@ _STRAIGHT = 0.4  # largest scatter of ln S about a power law that is called one
 
 
 def spectrum(lab: Lab) -> Panel | Absent:
-    """One-sided power spectral density of (G_read - G) / G over many decades of frequency."""
+    """One-sided power spectral density of (G_read - G) / mean G over many decades of frequency."""
     timing, target = lab.profile.timing, lab.conductance(_SHARE)
     station = lab.station(target[None], without=WRITING)
 
     def relative(now: float, times: int = 1) -> Array:
         reads = station.read(now, times)
-        return (reads - station.level) / station.level
+        return (reads - station.level) / station.level.mean()  # a device near 0 must not outweigh all others
 
     now = 1.0
     series = []
