@@ -123,6 +123,8 @@ def _impossible_writes(scenario: Scenario, takes_pulses: bool) -> Iterator[str]:
                 f"{where}: {writing} writes by pulses, but a device profile has no `update`; take profiles with "
                 "one, or an optimiser such as adam, whose writes are absolute"
             )
+        if writing != "absolute" and scenario.chip.mapping.range == "follow":
+            yield f"chip.mapping.range: must be fixed for {writing}: pulses step in a range, which must not move"
         if writing == "in_memory" and arm.weight_normalisation is not None:
             yield f"arms.{name}.weight_normalisation: cannot be kept by pulses; leave it out, or take mixed_precision"
 
