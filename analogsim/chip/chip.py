@@ -14,14 +14,15 @@ from torch import Tensor
 from analogsim.chip.compensation import VECTORS
 from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
 from analogsim.chip.draws import Draws
+from analogsim.chip.injection import by_site, check_layers, perturbations
 from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
-from analogsim.chip.pair import Pair
+from analogsim.chip.oracle import Oracle
 from analogsim.chip.units import STREAMS, Order, unit_noise
 from analogsim.network import Network
-from analogsim.port import DEFAULT_GRANTS, Access, Injection, LayerPulses, LayerWrite, Limits, Pass, Periphery
+from analogsim.port import DEFAULT_GRANTS, Access, LayerPulses, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
-from device_models import Cells, DeviceProfile, per_chip_uniform
+from device_models import DeviceProfile, per_chip_uniform
 
 
 class Trace(NamedTuple):
@@ -348,6 +349,7 @@ class Chip:
             go_on: these passes of the same batch follow those of the last call, and noise remembers them.
         """
         self._check_time(now)
+        check_layers(passes, self.network.depth)
         spacing = self._pass_time * (1 if self._order == "sample" else x.shape[1])
         signal = x[:, None, None]
         inputs, pre_activations, injected = [], [], []
@@ -355,8 +357,8 @@ class Chip:
             r = None if periphery is None else periphery.decorrelation[index]
             if r is not None:
                 signal = torch.bmm(signal.flatten(1, 3), r.transpose(1, 2)).unflatten(1, signal.shape[1:4])
-            eps = self._inject(index, layer.outputs, passes, samples, x.shape[1])
-            before, after = _by_site(eps, passes)
+            eps = perturbations(self.streams, index, passes, samples, (x.shape[1], layer.outputs), self.dtype)
+            before, after = by_site(eps, passes)
             last = self._last.setdefault((purpose, index), {})
             if not go_on:
                 last.clear()
@@ -399,26 +401,6 @@ class Chip:
             vectors.insert(0, self.network.adjoint(index, v, r, inputs[index], pre_activations[index - 1], clip))
         return tuple(vectors)
 
-    def _inject(self, index: int, units: int, passes: Sequence[Pass], samples: int, batch: int) -> Tensor | None:
-        """The perturbations of a layer in all passes, (C, S, P, B, units), or None where there are none."""
-        beyond = [i for each in passes if each.inject for i in each.inject.layers or () if i >= self.network.depth]
-        if beyond:
-            raise ValueError(
-                f"layer {beyond[0]} cannot be perturbed: layers are numbered 0 to {self.network.depth - 1}"
-            )
-        asked = [each.inject if each.inject and _covers(each.inject, index) else None for each in passes]
-        kinds = sorted({(each.draw, each.law) for each in asked if each is not None})
-        if not kinds:
-            return None
-        numbers = self.streams.draw(Purpose.INJECTION, index, samples, (len(kinds), batch, units), self.dtype)
-        eps = torch.zeros((self.chips, samples, len(passes), batch, units), dtype=self.dtype, device=self.device)
-        for position, each in enumerate(asked):
-            if each is not None:
-                unit = numbers[:, :, kinds.index((each.draw, each.law))]
-                unit = torch.where(unit < 0, -1.0, 1.0).to(unit) if each.law == "rademacher" else unit
-                eps[:, :, position] = unit * (each.sigma * each.scale)
-        return eps
-
 
 def _finite(now: float) -> float:
     if not math.isfinite(now):
@@ -429,58 +411,3 @@ def _finite(now: float) -> float:
 def _full(x: Tensor, samples: int, passes: int) -> Tensor:
     """(C, S or 1, P or 1, ...) as (C, S, P, ...)."""
     return x.expand(x.shape[0], samples, passes, *x.shape[3:])
-
-
-def _covers(injection: Injection, index: int) -> bool:
-    return injection.layers is None or index in injection.layers
-
-
-def _by_site(eps: Tensor | None, passes: Sequence[Pass]) -> tuple[Tensor | None, Tensor | None]:
-    """Perturbations before and after the activation function."""
-    if eps is None:
-        return None, None
-    sites = [each.inject.site if each.inject else None for each in passes]
-    if "activation" not in sites:
-        return eps, None
-    if "pre_activation" not in sites:
-        return None, eps
-    before, after = eps.clone(), eps.clone()
-    for index, site in enumerate(sites):
-        (before if site == "activation" else after)[:, :, index] = 0
-    return before, after
-
-
-class Oracle:
-    """A chip's inner state, which no learner sees."""
-
-    def __init__(self, layers: tuple[Crossbar, ...]) -> None:
-        self._layers = layers
-
-    @property
-    def weights(self) -> tuple[Tensor, ...]:
-        """Per layer the weights that the devices stand for, read noise aside, (C, outputs, rows).
-
-        As of the last read, write or `Chip.settle`.
-        """
-        return tuple(crossbar.weights for crossbar in self._layers)
-
-    @property
-    def conductances(self) -> tuple[tuple[Tensor, ...], ...]:
-        """Per layer (G+, G-), siemens, each (C, outputs, rows); as of the last read, write or `Chip.settle`.
-
-        With slices (G+, G-, G+, G-, ...), the most significant first.
-        """
-        return tuple(tuple(cells.conductance for cells in layer) for layer in self.cells)
-
-    @property
-    def cells(self) -> tuple[tuple[Cells, ...], ...]:
-        """Per layer the devices of either polarity: targets, conductances, drift exponents, times of their writes.
-
-        With slices those of each, the most significant first.
-        """
-        return tuple(tuple(cells for pair in layer for cells in pair.sides) for layer in self.pairs)
-
-    @property
-    def pairs(self) -> tuple[tuple[Pair, ...], ...]:
-        """Per layer its device pairs, by slice; live."""
-        return tuple(tuple(crossbar.pairs) for crossbar in self._layers)

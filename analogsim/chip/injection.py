@@ -1,0 +1,67 @@
+"""Injection: the known perturbations that a chip adds in its passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from analogsim.port import Injection, Pass
+from analogsim.randomness import Purpose, Streams
+
+
+def check_layers(passes: Sequence[Pass], depth: int) -> None:
+    """Refuse perturbations of layers that a network does not have.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    beyond = [i for each in passes if each.inject for i in each.inject.layers or () if i >= depth]
+    if beyond:
+        raise ValueError(f"layer {beyond[0]} cannot be perturbed: layers are numbered 0 to {depth - 1}")
+
+
+def perturbations(
+    streams: Streams, layer: int, passes: Sequence[Pass], samples: int, shape: tuple[int, int], dtype: torch.dtype
+) -> Tensor | None:
+    """The perturbations of a layer in all passes, (C, S, P, B, units), or None where there are none.
+
+    Args:
+        streams: random numbers.
+        layer: its index.
+        passes, samples: P and S.
+        shape: batch and units.
+        dtype: of the result.
+    """
+    asked = [each.inject if each.inject and _covers(each.inject, layer) else None for each in passes]
+    kinds = sorted({(each.draw, each.law) for each in asked if each is not None})
+    if not kinds:
+        return None
+    numbers = streams.draw(Purpose.INJECTION, layer, samples, (len(kinds), *shape), dtype)
+    eps = numbers.new_zeros((len(streams), samples, len(passes), *shape))
+    for position, each in enumerate(asked):
+        if each is not None:
+            unit = numbers[:, :, kinds.index((each.draw, each.law))]
+            unit = torch.where(unit < 0, -1.0, 1.0).to(unit) if each.law == "rademacher" else unit
+            eps[:, :, position] = unit * (each.sigma * each.scale)
+    return eps
+
+
+def _covers(injection: Injection, index: int) -> bool:
+    return injection.layers is None or index in injection.layers
+
+
+def by_site(eps: Tensor | None, passes: Sequence[Pass]) -> tuple[Tensor | None, Tensor | None]:
+    """Perturbations before and after the activation function."""
+    if eps is None:
+        return None, None
+    sites = [each.inject.site if each.inject else None for each in passes]
+    if "activation" not in sites:
+        return eps, None
+    if "pre_activation" not in sites:
+        return None, eps
+    before, after = eps.clone(), eps.clone()
+    for index, site in enumerate(sites):
+        (before if site == "activation" else after)[:, :, index] = 0
+    return before, after
