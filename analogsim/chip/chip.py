@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from analogsim.chip.compensation import VECTORS
-from analogsim.chip.crossbar import Crossbar, Geometry, Sampling
+from analogsim.chip.crossbar import Crossbar, Sampling
 from analogsim.chip.draws import Draws
+from analogsim.chip.geometry import Geometry
 from analogsim.chip.injection import by_site, check_layers, perturbations
 from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
+from analogsim.chip.numbers import LayerNumbers
 from analogsim.chip.oracle import Oracle
 from analogsim.chip.units import STREAMS, Order, unit_noise
 from analogsim.network import Network
 from analogsim.port import DEFAULT_GRANTS, Access, LayerPulses, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
-from device_models import DeviceProfile, per_chip_uniform
+from device_models import DeviceProfile
 
 
 class Trace(NamedTuple):
@@ -96,14 +97,7 @@ class Chip:
         self._injection = injection
         built = build(self.profiles, self.chips, self.device, dtype)
         self._layers = [
-            Crossbar(
-                each,
-                Geometry(tile),
-                mapping or Mapping(),
-                sampling,
-                partial(self._wandering, index),
-                partial(self._for_converters, index),
-            )
+            Crossbar(each, Geometry(tile), mapping or Mapping(), sampling, self._numbers(index))
             for index, each in enumerate(built)
         ]
         self._order: Order = order
@@ -129,13 +123,12 @@ class Chip:
             now: seconds.
         """
         self._last_write = _finite(now)
-        for index, (crossbar, layer, w) in enumerate(zip(self._layers, self.network.layers, weights, strict=True)):
+        for crossbar, layer, w in zip(self._layers, self.network.layers, weights, strict=True):
             if w.shape != (self.chips, layer.outputs, layer.rows):
                 raise ValueError(
                     f"weights must have shape {(self.chips, layer.outputs, layer.rows)} (got {tuple(w.shape)})"
                 )
-            numbers, fabrication = self._programming_numbers(index), self._fabrication_numbers(index)
-            crossbar.program(w.to(self.device, self.dtype), numbers, now, fabrication, self._fault_numbers(index))
+            crossbar.program(w.to(self.device, self.dtype), now)
 
     def write(self, writes: Sequence[LayerWrite | LayerPulses], *, now: float = 0.0) -> None:
         """Write every layer: towards its target, or by pulses.
@@ -149,22 +142,17 @@ class Chip:
         """
         self._check_time(now)
         self._last_write = now
-        for index, (crossbar, write) in enumerate(zip(self._layers, writes, strict=True)):
+        for crossbar, write in zip(self._layers, writes, strict=True):
             if isinstance(write, LayerPulses):
-                generators = self.streams.generators(Purpose.PULSES, index)
-                uniform = per_chip_uniform(generators, self.dtype, self.device)
-                normal = (
-                    partial(self._for_devices, purpose, index) for purpose in (Purpose.PULSES, Purpose.PROGRAMMING)
-                )
-                crossbar.pulse(write, uniform, next(normal), now, next(normal))
+                crossbar.array.pulse(write, now)
             else:
-                crossbar.write(write.target, self._programming_numbers(index), now)
+                crossbar.array.write(write.target, now)
 
     def settle(self, now: float) -> None:
         """Let time pass until `now`, seconds, without a read: what the oracle shows is as of then."""
         self._check_time(now)
         for crossbar in self._layers:
-            crossbar.settle(now)
+            crossbar.array.settle(now)
 
     def take_reference(self, now: float) -> None:
         """Read known vectors at the time `now`, seconds: what layers give now is what `compensate` restores."""
@@ -199,33 +187,9 @@ class Chip:
         if not self._last_write <= _finite(now):
             raise ValueError(f"now must not lie before the last write at {self._last_write:g} s (got {now:g} s)")
 
-    def _programming_numbers(self, index: int) -> Tensor | None:
-        """Random numbers of a write of a whole layer, whichever of its devices it changes."""
-        count = self._layers[index].numbers
-        return self._for_devices(Purpose.PROGRAMMING, index, count) if count else None
-
-    def _fabrication_numbers(self, index: int) -> Tensor | None:
-        """Random numbers of new devices of a layer."""
-        count = self._layers[index].fabricated
-        return self._for_devices(Purpose.FABRICATION, index, count) if count else None
-
-    def _fault_numbers(self, index: int) -> Tensor | None:
-        """Random numbers that decide which devices and lines of a layer are faulty."""
+    def _numbers(self, index: int) -> LayerNumbers:
         layer = self.network.layers[index]
-        count = self._layers[index].fault_numbers(layer.outputs, layer.rows)
-        return self.streams.draw(Purpose.FAULTS, index, 1, (count,), self.dtype)[:, 0] if count else None
-
-    def _wandering(self, index: int, count: int) -> Tensor:
-        """Random numbers with which the devices of a layer move on in time."""
-        return self._for_devices(Purpose.WANDERING, index, count)
-
-    def _for_converters(self, index: int, shape: tuple[int, ...]) -> Tensor:
-        """Random numbers of new converters of a layer."""
-        return self.streams.draw(Purpose.CONVERTERS, index, 1, shape, self.dtype)[:, 0]
-
-    def _for_devices(self, purpose: Purpose, index: int, count: int) -> Tensor:
-        layer = self.network.layers[index]
-        return self.streams.draw(purpose, index, 1, (count, 2, layer.outputs, layer.rows), self.dtype)[:, 0]
+        return LayerNumbers(self.streams, index, layer.outputs, layer.rows, self.dtype, self.device)
 
     def calibrate(self, x: Tensor, *, now: float = 0.0) -> None:
         """Set the ranges of ADCs that are calibrated, by one noisy pass of some training inputs.
@@ -266,33 +230,33 @@ class Chip:
     def limits(self) -> Limits:
         """The lines of the data sheet that say where weights and signals are clipped."""
         return Limits(
-            weights=tuple(crossbar.w_max.clone() if self._fixed_range else None for crossbar in self._layers),
+            weights=tuple(crossbar.array.w_max.clone() if self._fixed_range else None for crossbar in self._layers),
             inputs=tuple(crossbar.input_limit for crossbar in self._layers),
             outputs=tuple(crossbar.output_limit for crossbar in self._layers),
-            steps=tuple(crossbar.weight_per_step for crossbar in self._layers),
+            steps=tuple(crossbar.array.weight_per_step for crossbar in self._layers),
         )
 
     @property
     def device_writes(self) -> Tensor:
         """Device pairs of which one or both were written since the first programming, (C,)."""
-        return torch.stack([crossbar.device_writes for crossbar in self._layers]).sum(0)
+        return torch.stack([crossbar.array.device_writes for crossbar in self._layers]).sum(0)
 
     @property
     def pulses(self) -> Tensor:
         """Pulses that incremental writes have given, (C,)."""
-        return torch.stack([crossbar.pulses for crossbar in self._layers]).sum(0)
+        return torch.stack([crossbar.array.pulses for crossbar in self._layers]).sum(0)
 
     @property
     def overdriven(self) -> Tensor:
         """Mean share of line drives that would have needed more pulses than a train has, (C,): updates too small."""
-        layers = [crossbar.overdriven / crossbar.pulsed.clamp(min=1) for crossbar in self._layers]
+        layers = [crossbar.array.overdriven / crossbar.array.pulsed.clamp(min=1) for crossbar in self._layers]
         return torch.stack(layers).mean(0)
 
     @property
     def attempts(self) -> Tensor:
         """Mean number of programming attempts of a device in a write, the first programming included, (C,)."""
         attempts, writes = torch.zeros(2, self.chips, dtype=torch.float64, device=self.device)
-        for cells in (cells for crossbar in self._layers for cells in crossbar.pair.sides):
+        for cells in (cells for crossbar in self._layers for cells in crossbar.array.pair.sides):
             if cells.attempts is None or cells.writes is None:
                 return torch.ones_like(attempts)
             attempts += cells.attempts.sum(dim=(1, 2))
@@ -302,7 +266,7 @@ class Chip:
     @property
     def saturated(self) -> Tensor:
         """Share of each layer's weights that rest at the end of their range, (C, layers)."""
-        return torch.stack([crossbar.saturated() for crossbar in self._layers], dim=1)
+        return torch.stack([crossbar.array.saturated() for crossbar in self._layers], dim=1)
 
     @property
     def oracle(self) -> Oracle:
@@ -362,7 +326,7 @@ class Chip:
             last = self._last.setdefault((purpose, index), {})
             if not go_on:
                 last.clear()
-                crossbar.disturb()
+                crossbar.array.disturb()
             noisy = tuple(not each.clean for each in passes)
             draws = Draws(self.streams, purpose, index, samples, noisy, spacing, last)
             analog = before if self._injection == "analog" else None

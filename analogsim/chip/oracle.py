@@ -21,7 +21,7 @@ class Oracle:
 
         As of the last read, write or `Chip.settle`.
         """
-        return tuple(crossbar.weights for crossbar in self._layers)
+        return tuple(crossbar.array.weights for crossbar in self._layers)
 
     @property
     def conductances(self) -> tuple[tuple[Tensor, ...], ...]:
@@ -42,4 +42,4 @@ class Oracle:
     @property
     def pairs(self) -> tuple[tuple[Pair, ...], ...]:
         """Per layer its device pairs, by slice; live."""
-        return tuple(tuple(crossbar.pairs) for crossbar in self._layers)
+        return tuple(tuple(crossbar.array.pairs) for crossbar in self._layers)

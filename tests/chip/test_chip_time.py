@@ -200,7 +200,9 @@ def test_only_time_and_writes_cost_a_recomputation(
     chip = chip_of(NETWORK, load_profile(name))
     calls = []
     for crossbar in chip._layers:
-        monkeypatch.setattr(crossbar, "_settle", lambda now, old=crossbar._settle: (calls.append(now), old(now)))
+        monkeypatch.setattr(
+            crossbar.array, "_settle", lambda now, old=crossbar.array._settle: (calls.append(now), old(now))
+        )
     for now in (0.0, 5.0, 5.0, HOUR, HOUR):
         chip.forward(inputs_of(1, 5, 6), (Pass(), Pass()), now=now)
     assert len(calls) == times * NETWORK.depth
