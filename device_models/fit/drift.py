@@ -59,6 +59,7 @@ from device_models.fit.result import (
     quantile_groups,
     seconds,
     spread_by_group,
+    standard,
 )
 from device_models.fit.tables import Series, Table, series
 
@@ -290,7 +291,6 @@ def _uniform(lines: Lines, law: Law, theta: Array) -> Array:
 
 
 def _checks(lines: Lines, law: Law, maximum: Maximum) -> tuple[Check, ...]:
-    from scipy.stats import norm
 
     checks: list[Check] = []
     u = _uniform(lines, law, maximum.theta)
@@ -320,12 +320,7 @@ def _checks(lines: Lines, law: Law, maximum: Maximum) -> tuple[Check, ...]:
     if len(bend) >= 5:
         statistic = float(bend.mean() * math.sqrt(len(bend)) / max(1.0, float(bend.std())))
         checks.append(
-            Check(
-                "decay is a power law (z)",
-                statistic,
-                float(2 * norm.sf(abs(statistic))),
-                "ln G bends in ln t: the decay is no power law from t0 on",
-            )
+            standard("decay is a power law", statistic, "ln G bends in ln t: the decay is no power law from t0 on")
         )
     return tuple(checks)
 

@@ -32,6 +32,7 @@ from device_models.fit.result import (
     micro,
     quantile_groups,
     spread_by_group,
+    standard,
 )
 from device_models.fit.tables import Table
 
@@ -179,7 +180,6 @@ def _uniform(target: Array, g: Array, theta: Array, g_max: float) -> Array:
 
 
 def _checks(target: Array, g: Array, theta: Array, g_max: float) -> tuple[Check, ...]:
-    from scipy.stats import norm
 
     u, above = _uniform(target, g, theta, g_max), g > 0
     checks = [kolmogorov(u, "errors are Gaussian (KS)", "errors have another distribution than a Gaussian")]
@@ -197,11 +197,8 @@ def _checks(target: Array, g: Array, theta: Array, g_max: float) -> tuple[Check,
         checks.append(spread)
     statistic = float(z.mean() * math.sqrt(len(z)))
     checks.append(
-        Check(
-            "mean error is zero (z)",
-            statistic,
-            float(2 * norm.sf(abs(statistic))),
-            "devices end off their targets on average, which a profile cannot say",
+        standard(
+            "mean error is zero", statistic, "devices end off their targets on average, which a profile cannot say"
         )
     )
     clamped = ndtr(-target / _sigma(theta, target, g_max))
@@ -209,12 +206,7 @@ def _checks(target: Array, g: Array, theta: Array, g_max: float) -> tuple[Check,
     if variance > 1:
         statistic = float(((~above).sum() - clamped.sum()) / math.sqrt(variance))
         checks.append(
-            Check(
-                "devices at zero (z)",
-                statistic,
-                float(2 * norm.sf(abs(statistic))),
-                "more or fewer devices end at zero than the clamp explains",
-            )
+            standard("devices at zero", statistic, "more or fewer devices end at zero than the clamp explains")
         )
     return tuple(checks)
 

@@ -43,6 +43,7 @@ from device_models.fit.result import (
     kolmogorov,
     mean_by_group,
     quantile_groups,
+    standard,
 )
 from device_models.fit.tables import Table, series
 
@@ -227,8 +228,6 @@ def _wilson(count: int, n: int) -> tuple[float, float]:
 
 
 def _checks(pairs: Sequence[tuple[Increments, ...]], lines: Sequence[tuple[Line, ...]]) -> tuple[Check, ...]:
-    from scipy.stats import norm
-
     z = np.concatenate([line.z for pair in lines for line in pair])
     u = np.concatenate([each.u for pair in pairs for each in pair])
     checks: list[Check] = [kolmogorov(ndtr(z), "noise of pulses is Gaussian (KS)", "steps have another distribution")]
@@ -246,9 +245,7 @@ def _checks(pairs: Sequence[tuple[Increments, ...]], lines: Sequence[tuple[Line,
     if len(both) >= 20:
         statistic = float(both.sum() / math.sqrt(float((both**2).sum())))
         means = "successive errors undo each other: read or write noise is part of them, cycle_to_cycle is too large"
-        checks.append(
-            Check("successive errors are independent (z)", statistic, float(2 * norm.sf(abs(statistic))), means)
-        )
+        checks.append(standard("successive errors are independent", statistic, means))
     return tuple(checks)
 
 

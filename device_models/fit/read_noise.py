@@ -44,6 +44,7 @@ from device_models.fit.result import (
     quantile_groups,
     seconds,
     spread_by_group,
+    standard,
 )
 from device_models.fit.tables import Series, Table, series
 
@@ -208,7 +209,7 @@ def _standard(data: Contrasts, model: Model, theta: Array) -> Array:
 
 
 def _checks(data: Contrasts, model: Model, maximum: Maximum, found: Sequence[Series]) -> tuple[Check, ...]:
-    from scipy.stats import chi2, norm
+    from scipy.stats import chi2
 
     squares = _standard(data, model, maximum.theta)
     checks: list[Check] = []
@@ -236,12 +237,7 @@ def _checks(data: Contrasts, model: Model, maximum: Maximum, found: Sequence[Ser
     if len(trends) >= 5:
         statistic = float(np.mean(trends) * math.sqrt(len(trends)) / max(1.0, float(np.std(trends))))
         checks.append(
-            Check(
-                "devices rest (z)",
-                statistic,
-                float(2 * norm.sf(abs(statistic))),
-                "conductances drift during the series; part of the noise is drift",
-            )
+            standard("devices rest", statistic, "conductances drift during the series; part of the noise is drift")
         )
     return tuple(checks)
 

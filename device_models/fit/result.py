@@ -161,6 +161,13 @@ def seconds(time: float) -> str:
     return format_quantity(time, "s", "s")
 
 
+def standard(name: str, statistic: float, means: str) -> Check:
+    """A two-sided test of a number that is standard normal if the model holds."""
+    from scipy.stats import norm
+
+    return Check(f"{name} (z)", statistic, float(2 * norm.sf(abs(statistic))), means)
+
+
 def kolmogorov(uniform: Array, name: str, means: str) -> Check:
     """Kolmogorov-Smirnov test of numbers that are uniform on (0, 1) under the model. Conservative, as the model was
     fitted to the same data."""

@@ -92,12 +92,24 @@ def pulses_case(rng: np.random.Generator, devices: int) -> tuple[Fit, dict[str, 
     }
 
 
+def named(fit: Fit) -> dict[str, float]:
+    """Estimates by path."""
+    return {each.path: each.value for each in fit.estimates}
+
+
+def flags(fit: Fit) -> dict[str, str]:
+    """Flags of those estimates that have one, by path."""
+    return {each.path: each.flag for each in fit.estimates if each.flag}
+
+
 @pytest.fixture(scope="session")
 def lab() -> SimpleNamespace:
     """Tables in memory, and cases whose truth is known: each returns (fit, truth by path)."""
     return SimpleNamespace(
         table=table,
         profile=profile,
+        named=named,
+        flags=flags,
         programming=programming_case,
         read_noise=read_noise_case,
         drift=drift_case,
