@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from analogsim.errors import AccessError as AccessError
-from analogsim.network import Network
+from analogsim.network import Layer, Network
 
 
 class Access(enum.Flag):
@@ -67,7 +67,8 @@ class Injection:
 
     Attributes:
         sigma: standard deviation, in units of the perturbed signal.
-        site: `pre_activation`, or `activation`: after the activation function.
+        site: `pre_activation`; `activation`: after the activation function; or `weights`: one draw for each chip and
+            pass, the same for the whole batch.
         layers: indices of the perturbed layers; None: all.
         law: `normal`, or `rademacher`: +sigma or -sigma.
         draw: passes of one `Hardware.run` with an equal draw share the numbers of each sample.
@@ -75,14 +76,14 @@ class Injection:
     """
 
     sigma: float
-    site: Literal["pre_activation", "activation"] = "pre_activation"
+    site: Literal["pre_activation", "activation", "weights"] = "pre_activation"
     layers: tuple[int, ...] | None = None
     law: Literal["normal", "rademacher"] = "normal"
     draw: int = 0
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.site not in ("pre_activation", "activation") or self.law not in ("normal", "rademacher"):
+        if self.site not in ("pre_activation", "activation", "weights") or self.law not in ("normal", "rademacher"):
             raise ValueError(f"no such perturbation: site {self.site!r}, law {self.law!r}")
         if not (0 <= self.sigma < math.inf and math.isfinite(self.scale)):
             raise ValueError(f"sigma must be finite and not negative, scale finite (got {self.sigma}, {self.scale})")
@@ -111,7 +112,7 @@ class Pass:
         if self.clean:
             needed |= Access.CLEAN_PASS
         if self.inject is not None:
-            needed |= Access.INJECTION
+            needed |= Access.WEIGHT_INJECTION if self.inject.site == "weights" else Access.INJECTION
         if self.record & {"inputs", "pre_activations"}:
             needed |= Access.ACTIVITIES
         if "output_error" in self.record:
@@ -160,10 +161,15 @@ class Observation(NamedTuple):
 
     Attributes:
         loss: (C, S, B), one scalar per chip, sample and batch element.
-        inputs: per layer (C, S, B, rows): the levels that drove the crossbar's rows, the bias row last.
-        pre_activations: per layer (C, S, B, units), digitised, an injected perturbation included.
+        inputs: per layer (C, S, B, observed), in the form that the layer states: of a dense layer the levels that
+            drove the crossbar's rows, the bias row last; of a convolution the feature maps that its vectors are cut
+            from, flat, as the DACs rounded them where no decorrelation lies between.
+        pre_activations: per layer (C, S, B, units), digitised, an injected perturbation included; feature maps flat.
         injected: per layer (C, S, B, units); zero where a layer was not perturbed.
         output_error: (C, S, B, units of the last layer), dL/da; 0 where the ADC clipped.
+        masks: per layer the mask of the digital operation that takes one (C, B, n), the same in all passes of a batch,
+            or None; comes with the pre-activations.
+        injected_weights: per layer (C, S, columns, rows); comes with `injected` where weights were perturbed.
     """
 
     loss: Tensor
@@ -171,6 +177,8 @@ class Observation(NamedTuple):
     pre_activations: tuple[Tensor, ...] | None = None
     injected: tuple[Tensor, ...] | None = None
     output_error: Tensor | None = None
+    masks: tuple[Tensor | None, ...] | None = None
+    injected_weights: tuple[Tensor, ...] | None = None
 
     def clone(self) -> Observation:
         """A copy that outlives the next run."""
@@ -180,6 +188,8 @@ class Observation(NamedTuple):
             _clones(self.pre_activations),
             _clones(self.injected),
             None if self.output_error is None else self.output_error.clone(),
+            self.masks,  # of the batch, which keeps them
+            _clones(self.injected_weights),
         )
 
 
@@ -195,25 +205,45 @@ class LayerUpdate:
     or a dense matrix where no factors exist.
 
     Attributes:
-        post: (C, M, units), one row for each of M batch elements.
-        pre: (C, M, rows).
-        dense: (C, units, rows).
+        post: (C, B, units), one row for each batch element; feature maps flat.
+        pre: (C, B, observed), inputs in the form in which the layer's are observed.
+        dense: (C, columns, rows).
+        layer: how pre becomes the vectors that drive rows; None: it is what drove them.
+        decorrelation: R of these vectors, where they are cut from pre; or None.
     """
 
     post: Tensor | None = None
     pre: Tensor | None = None
     dense: Tensor | None = None
+    layer: Layer | None = None
+    decorrelation: Tensor | None = None
 
     def __post_init__(self) -> None:
         if (self.post is None) != (self.pre is None) or (self.post is None) == (self.dense is None):
             raise ValueError("a LayerUpdate has either both factors or a dense matrix")
 
     def direction(self) -> Tensor:
-        """The matrix (C, units, rows): the mean over M of post pre^T, or `dense`."""
+        """The matrix (C, columns, rows): the mean over the batch of post pre^T, summed over positions; or `dense`."""
         if self.dense is not None:
             return self.dense
         assert self.post is not None and self.pre is not None
+        if self.layer is not None:
+            return self.layer.outer(self.post, self.pre, self.decorrelation)
         return torch.bmm(self.post.transpose(1, 2), self.pre).div_(self.post.shape[1])
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """Vectors (C, M, columns) and (C, M, rows) whose mean outer product is the direction.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if self.post is None or self.pre is None:
+            raise ValueError("a dense update has no factors")
+        if self.layer is None:
+            return self.post, self.pre
+        blocks = list(self.layer.vectors(self.pre, self.decorrelation))
+        pre = blocks[0][1] if len(blocks) == 1 else torch.cat([v for _, v in blocks], dim=1)
+        return self.layer.by_column(self.post) * self.layer.positions, pre
 
 
 @dataclass(frozen=True)
@@ -308,14 +338,18 @@ class Hardware(Protocol):
         ...
 
     def backward(
-        self, output_vector: Tensor, inputs: tuple[Tensor, ...], pre_activations: tuple[Tensor, ...]
+        self,
+        output_vector: Tensor,
+        inputs: tuple[Tensor, ...],
+        pre_activations: tuple[Tensor, ...],
+        masks: tuple[Tensor | None, ...] | None = None,
     ) -> tuple[Tensor, ...]:
         """Send a vector backwards through the crossbars (needs TRANSPOSED_READ).
 
         Args:
             output_vector: (C, B, units of the last layer), at its pre-activations.
-            inputs, pre_activations: per layer (C, B, rows) and (C, B, units), as observed: where the derivatives of
-                converters and activation functions are taken.
+            inputs, pre_activations, masks: per layer (C, B, observed), (C, B, units) and (C, B, n), as observed: where
+                the derivatives of converters, activation functions and digital operations are taken.
 
         Returns:
             Per layer the vector at its pre-activations, (C, B, units); the last is `output_vector` itself.

@@ -124,9 +124,9 @@ class Chip:
         """
         self._last_write = _finite(now)
         for crossbar, layer, w in zip(self._layers, self.network.layers, weights, strict=True):
-            if w.shape != (self.chips, layer.outputs, layer.rows):
+            if w.shape != (self.chips, layer.columns, layer.rows):
                 raise ValueError(
-                    f"weights must have shape {(self.chips, layer.outputs, layer.rows)} (got {tuple(w.shape)})"
+                    f"weights must have shape {(self.chips, layer.columns, layer.rows)} (got {tuple(w.shape)})"
                 )
             crossbar.program(w.to(self.device, self.dtype), now)
 
@@ -189,7 +189,7 @@ class Chip:
 
     def _numbers(self, index: int) -> LayerNumbers:
         layer = self.network.layers[index]
-        return LayerNumbers(self.streams, index, layer.outputs, layer.rows, self.dtype, self.device)
+        return LayerNumbers(self.streams, index, layer.columns, layer.rows, self.dtype, self.device)
 
     def calibrate(self, x: Tensor, *, now: float = 0.0) -> None:
         """Set the ranges of ADCs that are calibrated, by one noisy pass of some training inputs.
@@ -210,9 +210,9 @@ class Chip:
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
             draws = Draws(self.streams, Purpose.CALIBRATION, index, 1, (True,))
             _, a = crossbar.read(layer.drive(signal), draws, now=now, calibrate=True)
-            vectors = draws.normal(1, (x.shape[1], layer.outputs), self.dtype)[:, :, :, 0]
-            crossbar.read_transposed(vectors, layer.inputs, draws, now, calibrate=True)
-            signal = layer.activation(self._with_unit_noise(a, draws))
+            vectors = draws.normal(1, (x.shape[1], layer.columns), self.dtype)[:, :, :, 0]
+            crossbar.read_transposed(vectors, layer.fan_in, draws, now, calibrate=True)
+            signal = layer.finish(self._with_unit_noise(a, draws))
 
     @property
     def calibrates(self) -> bool:
@@ -300,6 +300,7 @@ class Chip:
         *,
         now: float = 0.0,
         go_on: bool = False,
+        masks: Sequence[Tensor | None] | None = None,
     ) -> Trace:
         """Run passes on a batch, all at once.
 
@@ -311,6 +312,7 @@ class Chip:
             purpose: which random streams feed the stochastic noise.
             now: seconds, the same for all passes; not before the last write.
             go_on: these passes of the same batch follow those of the last call, and noise remembers them.
+            masks: per layer (C, B, n) for the operation that takes one, or None; None: those operations do nothing.
         """
         self._check_time(now)
         check_layers(passes, self.network.depth)
@@ -321,7 +323,7 @@ class Chip:
             r = None if periphery is None else periphery.decorrelation[index]
             if r is not None:
                 signal = torch.bmm(signal.flatten(1, 3), r.transpose(1, 2)).unflatten(1, signal.shape[1:4])
-            eps = perturbations(self.streams, index, passes, samples, (x.shape[1], layer.outputs), self.dtype)
+            eps = perturbations(self.streams, index, passes, samples, (x.shape[1], layer.units), self.dtype)
             before, after = by_site(eps, passes)
             last = self._last.setdefault((purpose, index), {})
             if not go_on:
@@ -336,9 +338,7 @@ class Chip:
                 levels = levels.clone()  # the batch itself must not cross the wall
             if before is not None and analog is None:
                 a = a + before
-            signal = layer.activation(a)
-            if after is not None:
-                signal = signal + after
+            signal = layer.finish(a, None if masks is None else _shared(masks[index]), after)
             inputs.append(levels)
             pre_activations.append(_full(a, samples, len(passes)))
             injected.append(eps)
@@ -351,6 +351,7 @@ class Chip:
         pre_activations: Sequence[Tensor],
         periphery: Periphery | None = None,
         *,
+        masks: Sequence[Tensor | None] | None = None,
         now: float = 0.0,
     ) -> tuple[Tensor, ...]:
         """Send a vector backwards at the time `now`, seconds; see `analogsim.port.Hardware.backward`."""
@@ -358,11 +359,20 @@ class Chip:
         vectors, limits = [output_vector], self.limits
         for index in range(self.network.depth - 1, 0, -1):
             draws = Draws(self.streams, Purpose.BACKWARD_READ, index, 1, (True,))
-            layer = self.network.layers[index]
-            v = self._layers[index].read_transposed(vectors[0][:, None, None], layer.inputs, draws, now)[:, 0, 0]
+            crossbar, fan_in = self._layers[index], self.network.layers[index].fan_in
+
+            def multiply(
+                g: Tensor, crossbar: Crossbar = crossbar, fan_in: int = fan_in, draws: Draws = draws
+            ) -> Tensor:
+                return crossbar.read_transposed(g[:, None, None], fan_in, draws, now)[:, 0, 0]
+
             r = None if periphery is None else periphery.decorrelation[index]
             clip = (limits.inputs[index], limits.outputs[index - 1])
-            vectors.insert(0, self.network.adjoint(index, v, r, inputs[index], pre_activations[index - 1], clip))
+            mask = None if masks is None else masks[index - 1]
+            g = self.network.adjoint(
+                index, multiply, vectors[0], r, inputs[index], pre_activations[index - 1], mask, clip
+            )
+            vectors.insert(0, g)
         return tuple(vectors)
 
 
@@ -370,6 +380,11 @@ def _finite(now: float) -> float:
     if not math.isfinite(now):
         raise ValueError(f"now must be a finite time in seconds (got {now})")
     return now
+
+
+def _shared(mask: Tensor | None) -> Tensor | None:
+    """(C, B, n) for all samples and passes, (C, 1, 1, B, n)."""
+    return None if mask is None else mask[:, None, None]
 
 
 def _full(x: Tensor, samples: int, passes: int) -> Tensor:

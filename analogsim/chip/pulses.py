@@ -41,9 +41,11 @@ def pulse_counts(write: LayerPulses, per_step: Tensor, device: Device, uniform: 
         return Pulses(write.pulses.clamp(min=0), write.pulses.neg().clamp_(min=0))
     update, rate = write.update, write.rate
     assert update is not None and rate is not None
-    if update.post is not None and update.pre is not None:
-        post = update.post.neg() / per_step.transpose(1, 2)
-        counts = device.outer_product.counts(post, update.pre, rate / update.post.shape[1], 1.0, uniform)
+    if update.dense is None:
+        post, pre = update.factors()
+        counts = device.outer_product.counts(
+            post.neg() / per_step.transpose(1, 2), pre, rate / post.shape[1], 1.0, uniform
+        )
         return Pulses(counts.ups, counts.downs, (counts.rows, counts.columns), counts.saturated)
     wanted = update.direction().neg() * (rate / per_step)
     whole = (wanted + uniform(tuple(wanted.shape))).floor_()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch import Tensor
 
-from analogsim.learning.rule import Copy, Counters, Rule
+from analogsim.learning.rule import Activities, Copy, Counters, Rule, backpropagate, layer_updates
 from analogsim.network import Network
 from analogsim.port import Access, LayerUpdate, Observation, Pass, Plan
 
@@ -37,7 +36,11 @@ class Backpropagation(Rule):
     def plan(self, network: Network) -> Plan:
         return Plan(Pass(record=frozenset({"inputs", "pre_activations", "output_error"})))
 
-    def output_vector(self, baseline: Observation | None, estimate: Any) -> Tensor | None:
+    @property
+    def needs_derivatives(self) -> bool:
+        return True
+
+    def output_vector(self, baseline: Observation | None, estimate: Any, copy: Copy, state: Any) -> Tensor | None:
         assert baseline is not None and baseline.output_error is not None
         return baseline.output_error[:, 0] if self.backward == "transposed" else None
 
@@ -49,32 +52,10 @@ class Backpropagation(Rule):
         copy: Copy,
         state: Counters,
     ) -> tuple[tuple[LayerUpdate, ...], Counters]:
-        assert baseline is not None and baseline.inputs is not None and baseline.pre_activations is not None
+        assert baseline is not None
+        seen = Activities.of(baseline)
         if deltas is None:
             assert baseline.output_error is not None
-            inputs, pre = ([x[:, 0] for x in seen] for seen in (baseline.inputs, baseline.pre_activations))
-            deltas = backpropagate(copy, baseline.output_error[:, 0], inputs, pre)
-        updates = tuple(LayerUpdate(post=g, pre=x[:, 0]) for g, x in zip(deltas, baseline.inputs, strict=True))
-        return updates, state.counted(torch.zeros_like(baseline.loss[:, 0], dtype=torch.bool))
-
-
-def backpropagate(
-    copy: Copy, output_vector: Tensor, inputs: Sequence[Tensor], pre_activations: Sequence[Tensor]
-) -> tuple[Tensor, ...]:
-    """Send a vector backwards through the copy's weights and periphery.
-
-    Args:
-        copy: the network, its weights and its periphery.
-        output_vector: (C, B, outputs).
-        inputs, pre_activations: per layer (C, B, rows) and (C, B, units), as observed.
-
-    Returns:
-        Per layer (C, B, units); the last is `output_vector` itself.
-    """
-    vectors = [output_vector]
-    for index in range(copy.network.depth - 1, 0, -1):
-        layer = copy.network.layers[index]
-        v = torch.bmm(vectors[0], copy.weights[index][:, :, : layer.inputs])
-        r, clip = copy.periphery.decorrelation[index], (copy.limits.inputs[index], copy.limits.outputs[index - 1])
-        vectors.insert(0, copy.network.adjoint(index, v, r, inputs[index], pre_activations[index - 1], clip))
-    return tuple(vectors)
+            deltas = backpropagate(copy, copy.weights, baseline.output_error[:, 0], seen)
+        silent = torch.zeros_like(baseline.loss[:, 0], dtype=torch.bool)
+        return layer_updates(copy, deltas, seen.inputs), state.counted(silent)

@@ -13,7 +13,7 @@ from torch import Tensor
 from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.normalisation import WeightNormalisation
 from analogsim.learning.registry import working_rules
-from analogsim.learning.rule import Copy, Counters, Rule
+from analogsim.learning.rule import Activities, Copy, Counters, Rule
 from analogsim.learning.writing import WritingName, make_writing
 from analogsim.port import Access, AccessError, Hardware, Observation, Periphery
 
@@ -51,6 +51,7 @@ class Controller:
         chunk: largest number of samples run at once; None: all. A chunk's size changes nothing beyond rounding.
         writing: `absolute`: devices are programmed to the copy; `in_memory`: the rule's factors become pulses, which
             takes an optimiser without memory; `mixed_precision`: changes add up until they are worth a pulse.
+        generators: one for each chip, on the CPU, for what the rule draws once; of seeds 0, 1, ... unless given.
 
     Attributes:
         steps: steps done.
@@ -72,6 +73,7 @@ class Controller:
         chunk: int | None = None,
         normalisation: WeightNormalisation | None = None,
         writing: WritingName = "absolute",
+        generators: Sequence[torch.Generator] | None = None,
     ) -> None:
         require_access(rule, hardware.grants)
         self._hardware, self._rule, self._chunk = hardware, rule, chunk
@@ -91,8 +93,9 @@ class Controller:
             self._r = list(decorrelation.init(hardware.network, hardware.chips, device, dtype))
         self.steps = 0
         self.diverged = torch.zeros(hardware.chips, dtype=torch.bool, device=device)
-        self.state = rule.init(hardware.network, hardware.chips, device)
         hardware.set_periphery(self._periphery)
+        generators = generators or [torch.Generator().manual_seed(chip) for chip in range(hardware.chips)]
+        self.state = rule.init(self.copy, generators)
 
     @property
     def copy(self) -> Copy:
@@ -117,7 +120,7 @@ class Controller:
             "weights": list(self._weights),
             "optimizer": self._optimizer.state_dict(),
             "r": list(self._r),
-            "rule": self.state._asdict(),
+            "rule": _plain(self.state),
             "writing": self._writing.state_dict(),
         }
 
@@ -131,7 +134,7 @@ class Controller:
             w.copy_(saved)  # in place: the optimiser holds these tensors
         self._load_optimizer(state["optimizer"])
         self._r = [None if r is None else r.to(device, copy=True) for r in state["r"]]
-        self.state = type(self.state)(**{name: each.to(device, copy=True) for name, each in state["rule"].items()})
+        self.state = _restored(self.state, state["rule"])
         self._writing.load_state_dict(state["writing"])
         self._hardware.set_periphery(self._periphery)
 
@@ -149,12 +152,8 @@ class Controller:
         """One learning step on the next batch."""
         self._hardware.next_batch()
         baseline, estimate, healthy = self._observe()
-        vector = self._rule.output_vector(baseline, estimate)
-        deltas = None
-        if vector is not None:
-            assert baseline is not None and baseline.inputs is not None and baseline.pre_activations is not None
-            seen = (tuple(x[:, 0] for x in layers) for layers in (baseline.inputs, baseline.pre_activations))
-            deltas = self._hardware.backward(vector, *seen)
+        vector = self._rule.output_vector(baseline, estimate, self.copy, self.state)
+        deltas = None if vector is None else self._hardware.backward(vector, *Activities.of(baseline))
         updates, self.state = self._rule.update(baseline, estimate, deltas, self.copy, self.state)
         directions = [update.direction() for update in updates]
         for direction in directions:
@@ -227,6 +226,25 @@ class Controller:
     @property
     def _periphery(self) -> Periphery:
         return Periphery(tuple(self._r))
+
+
+def _plain(state: Any) -> Any:
+    """A state as dicts, lists and tensors, for a checkpoint; the tensors are live."""
+    if isinstance(state, tuple):
+        return {name: _plain(each) for name, each in zip(_names(state), state, strict=True)}
+    return state
+
+
+def _restored(like: Any, saved: Any) -> Any:
+    """The state that `_plain` was given, shaped and placed like another of its kind."""
+    if isinstance(like, tuple):
+        parts = [_restored(each, saved[name]) for name, each in zip(_names(like), like, strict=True)]
+        return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)
+    return saved.to(like.device, copy=True) if isinstance(like, Tensor) else saved
+
+
+def _names(state: Any) -> Sequence[str]:
+    return getattr(state, "_fields", None) or [str(index) for index in range(len(state))]
 
 
 def _finite(*observations: Observation) -> Tensor:

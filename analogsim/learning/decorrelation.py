@@ -27,7 +27,7 @@ class Decorrelation(BaseModel):
     def init(self, network: Network, chips: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """R of every layer: identities (C, inputs, inputs)."""
         return tuple(
-            torch.eye(layer.inputs, dtype=dtype, device=device).repeat(chips, 1, 1) for layer in network.layers
+            torch.eye(layer.fan_in, dtype=dtype, device=device).repeat(chips, 1, 1) for layer in network.layers
         )
 
     def update(self, r: Tensor, x: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class WeightNormalisation(BaseModel):
                 f"weight normalisation: give one gain for each of the {network.depth} layers (got {gains})"
             )
         for gain, layer, w in zip(gains, network.layers, weights, strict=True):
-            inner = w[:, :, : layer.inputs]
+            inner = w[:, :, : layer.fan_in]
             root = inner.square().mean(dim=2, keepdim=True).sqrt()
-            target = gain * math.sqrt(2 / (layer.inputs + layer.outputs))
+            target = gain * math.sqrt(2 / (layer.fan_in + layer.fan_out))
             inner.mul_((target / root).where(root > 0, 1.0))

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from analogsim.learning.estimates import Baseline, CoMoments, MeanEstimate, perturbation_plan
-from analogsim.learning.rule import Copy, Counters, Rule
+from analogsim.learning.rule import Copy, Counters, Rule, layer_updates
 from analogsim.network import Network
 from analogsim.port import Access, Injection, LayerUpdate, Observation, Pass, Plan, Record
 
@@ -87,7 +87,7 @@ class NodePerturbation(Rule):
             silent = torch.zeros_like(estimate.loss, dtype=torch.bool)
         else:
             directions, silent = estimate.directions, estimate.silent == 1
-        return _updates(directions, estimate, baseline), state.counted(silent)
+        return layer_updates(copy, directions, inputs_of(estimate, baseline)), state.counted(silent)
 
 
 @final
@@ -149,7 +149,7 @@ class ActivityNodePerturbation(Rule):
             silent = power <= 0
         else:
             directions, silent = estimate.directions, estimate.silent == 1
-        return _updates(directions, estimate, baseline), state.counted(silent)
+        return layer_updates(copy, directions, inputs_of(estimate, baseline)), state.counted(silent)
 
 
 _ANY = Network.mlp([1, 1])  # access does not depend on the network
@@ -181,11 +181,9 @@ def _divide(numerator: Tensor, power: Tensor) -> Tensor:
     return torch.where(informative, numerator / torch.where(informative, power, 1.0), 0.0)
 
 
-def _updates(
-    directions: Sequence[Tensor], estimate: MeanEstimate | CoMoments, baseline: Observation | None
-) -> tuple[LayerUpdate, ...]:
-    inputs = estimate.inputs
-    if inputs is None:
-        assert baseline is not None
-        inputs = tuple(x[:, 0] for x in _given(baseline.inputs))
-    return tuple(LayerUpdate(post=g, pre=x) for g, x in zip(directions, inputs, strict=True))
+def inputs_of(estimate: MeanEstimate | CoMoments, baseline: Observation | None) -> tuple[Tensor, ...]:
+    """Per layer the inputs that updates use, (C, B, observed): the probes' mean, or the baseline's."""
+    if estimate.inputs is not None:
+        return estimate.inputs
+    assert baseline is not None
+    return tuple(x[:, 0] for x in _given(baseline.inputs))

@@ -33,6 +33,72 @@ class Copy(NamedTuple):
     limits: Limits
 
 
+class Activities(NamedTuple):
+    """Activities of one pass, or their mean over some.
+
+    Attributes:
+        inputs: per layer (C, B, observed), as the layer's are observed.
+        pre_activations: per layer (C, B, units).
+        masks: per layer (C, B, n), or None.
+    """
+
+    inputs: tuple[Tensor, ...]
+    pre_activations: tuple[Tensor, ...]
+    masks: tuple[Tensor | None, ...]
+
+    @classmethod
+    def of(cls, seen: Observation | None) -> Self:
+        """Those of the first sample of an observation that recorded them."""
+        assert seen is not None and seen.inputs is not None and seen.pre_activations is not None
+        masks = (None,) * len(seen.inputs) if seen.masks is None else seen.masks
+        return cls(tuple(x[:, 0] for x in seen.inputs), tuple(a[:, 0] for a in seen.pre_activations), masks)
+
+
+def layer_updates(copy: Copy, posts: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[LayerUpdate, ...]:
+    """Updates with factors.
+
+    Args:
+        copy: the network and its periphery.
+        posts: per layer (C, B, units).
+        inputs: per layer (C, B, observed).
+    """
+    layers = zip(posts, inputs, copy.network.layers, copy.periphery.decorrelation, strict=True)
+    return tuple(LayerUpdate(post=g, pre=x, layer=layer, decorrelation=r) for g, x, layer, r in layers)
+
+
+def backpropagate(copy: Copy, weights: Sequence[Tensor], output_vector: Tensor, seen: Activities) -> tuple[Tensor, ...]:
+    """Send a vector backwards through digital weights and the periphery.
+
+    g_l = f'(a_l) R_{l+1}^T W_{l+1}^T g_{l+1}, and 0 where a converter clipped.
+
+    Args:
+        copy: the network, its periphery and its limits.
+        weights: per layer (C, columns, rows), or without the bias row; the first layer's are not looked at.
+        output_vector: (C, B, units of the last layer).
+        seen: where derivatives are taken.
+
+    Returns:
+        Per layer (C, B, units); the last is `output_vector` itself.
+    """
+    vectors = [output_vector]
+    for index in range(copy.network.depth - 1, 0, -1):
+        w = weights[index][:, :, : copy.network.layers[index].fan_in]
+        vectors.insert(
+            0,
+            copy.network.adjoint(
+                index,
+                lambda g, w=w: torch.bmm(g, w),
+                vectors[0],
+                copy.periphery.decorrelation[index],
+                seen.inputs[index],
+                seen.pre_activations[index - 1],
+                seen.masks[index - 1],
+                (copy.limits.inputs[index], copy.limits.outputs[index - 1]),
+            ),
+        )
+    return tuple(vectors)
+
+
 class Counters(NamedTuple):
     """State of a rule without memory.
 
@@ -91,20 +157,30 @@ class Rule(BaseModel, ABC):
     def plan(self, network: Network) -> Plan:
         """The passes of a step."""
 
-    def init(self, network: Network, chips: int, device: torch.device) -> Any:
-        """State before the first step: a NamedTuple of tensors."""
-        return Counters.zero(chips, device)
+    def init(self, copy: Copy, generators: Sequence[torch.Generator]) -> Any:
+        """State before the first step: a NamedTuple of tensors and of tuples of tensors.
+
+        Args:
+            copy: what the chips are programmed with.
+            generators: one for each chip, on the CPU, for what the rule draws once (feedback weights).
+        """
+        return Counters.zero(copy.weights[0].shape[0], copy.weights[0].device)
 
     def counters(self, state: Any) -> Counters:
-        """The counters in the state."""
-        return state
+        """The counters in the state: a field of that name, unless they are all of it."""
+        return state if isinstance(state, Counters) else state.counters
+
+    @property
+    def needs_derivatives(self) -> bool:
+        """Whether it sends derivatives backwards through activation functions."""
+        return False
 
     def estimate(self, baseline: Observation | None, probes: Sequence[Observation], network: Network) -> Any:
         """Statistics of the samples given, an `Estimate`; None for rules without probes."""
         return None
 
-    def output_vector(self, baseline: Observation | None, estimate: Any) -> Tensor | None:
-        """What to send backwards through the crossbars, (C, B, outputs), or None."""
+    def output_vector(self, baseline: Observation | None, estimate: Any, copy: Copy, state: Any) -> Tensor | None:
+        """What to send backwards through the crossbars, (C, B, units of the last layer), or None."""
         return None
 
     @abstractmethod

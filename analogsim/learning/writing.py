@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -66,7 +66,8 @@ def _silenced(update: LayerUpdate, active: Tensor) -> LayerUpdate:
     if update.dense is not None:
         return LayerUpdate(dense=torch.where(active, update.dense, 0.0))
     assert update.post is not None and update.pre is not None
-    return LayerUpdate(post=torch.where(active, update.post, 0.0), pre=torch.where(active, update.pre, 0.0))
+    post, pre = (torch.where(active, factor, 0.0) for factor in (update.post, update.pre))
+    return replace(update, post=post, pre=pre)
 
 
 @dataclass

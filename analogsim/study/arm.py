@@ -54,7 +54,8 @@ class Arm:
             [data.features, *scenario.network.layers], scenario.network.activation.build(), scenario.network.bias
         )
         chip = build_chip(scenario, network, population, device)
-        first = Streams(population.seeds, population.ids, torch.device("cpu")).generators(Purpose.INITIAL_WEIGHTS)
+        cpu = torch.device("cpu")
+        first = Streams(population.seeds, population.ids, cpu).generators(Purpose.INITIAL_WEIGHTS)
         weights = network.initial_weights(scenario.network.init, [g for g in first if g is not None])
         weights = tuple(w.to(device, chip.dtype) for w in weights)
         chip.program(weights)
@@ -74,6 +75,7 @@ class Arm:
             scenario.train.chunk,
             arm.weight_normalisation,
             optimizer.writing,
+            [g for g in Streams(population.seeds, population.ids, cpu).generators(Purpose.RULE) if g is not None],
         )
         self._times = scenario.train.later
         self._compensated = scenario.train.drift_compensation

@@ -39,6 +39,7 @@ class Rig:
         """Forward passes of a batch since the beginning."""
         self._periphery: Periphery | None = None
         self._batch: tuple[Tensor, Tensor] | None = None
+        self._masks: tuple[Tensor | None, ...] = (None,) * chip.network.depth  # of the operations that take one
         self._begun = False  # whether passes of this batch have been run
         self._loss_sum = torch.zeros(chip.chips, dtype=chip.dtype, device=chip.device)
         self._loss_count = 0
@@ -70,6 +71,7 @@ class Rig:
     def next_batch(self) -> None:
         """Move on to the next batch."""
         self._batch = self.task.next_batch()
+        self._masks = self._draw_masks(self._batch[0].shape[1])
         self._begun = False
 
     def run(self, passes: tuple[Pass, ...], samples: int = 1) -> tuple[Observation, ...]:
@@ -79,17 +81,25 @@ class Rig:
         if self._batch is None:
             raise RuntimeError("there is no batch yet: call next_batch first")
         inputs, targets = self._batch
-        trace = self.chip.forward(inputs, passes, samples, self._periphery, now=self.clock.now, go_on=self._begun)
+        trace = self.chip.forward(
+            inputs, passes, samples, self._periphery, now=self.clock.now, go_on=self._begun, masks=self._masks
+        )
         self._begun = True
         self.passes += samples * len(passes)
         return tuple(self._observe(trace, index, each, samples, targets) for index, each in enumerate(passes))
 
     def backward(
-        self, output_vector: Tensor, inputs: tuple[Tensor, ...], pre_activations: tuple[Tensor, ...]
+        self,
+        output_vector: Tensor,
+        inputs: tuple[Tensor, ...],
+        pre_activations: tuple[Tensor, ...],
+        masks: tuple[Tensor | None, ...] | None = None,
     ) -> tuple[Tensor, ...]:
         """Send a vector backwards; see `analogsim.port.Hardware.backward`."""
         self._require(Access.TRANSPOSED_READ)
-        return self.chip.backward(output_vector, inputs, pre_activations, self._periphery, now=self.clock.now)
+        return self.chip.backward(
+            output_vector, inputs, pre_activations, self._periphery, masks=masks, now=self.clock.now
+        )
 
     def write(self, writes: tuple[LayerWrite | LayerPulses, ...]) -> None:
         """Write every layer."""
@@ -160,6 +170,7 @@ class Rig:
             loss=loss,
             inputs=_of_pass(trace.inputs, index, shape) if "inputs" in record else None,
             pre_activations=_of_pass(trace.pre_activations, index, shape) if "pre_activations" in record else None,
+            masks=self._masks if "pre_activations" in record else None,
             injected=self._injected(trace, index, shape) if "injected" in record else None,
             output_error=self._output_error(trace, index, targets) if "output_error" in record else None,
         )
@@ -168,8 +179,19 @@ class Rig:
         """dL/da at the output layer's pre-activations, (C, S, B, outputs)."""
         a = trace.pre_activations[-1][:, :, index]
         error = self.task.loss.error(trace.outputs[:, :, index], targets)
-        error = error * self.network.layers[-1].activation.derivative(a)
+        error = self.network.layers[-1].finish_adjoint(error, a, _for_samples(self._masks[-1]))
         return unclipped(error, a, self.limits.outputs[-1])
+
+    def _draw_masks(self, batch: int) -> tuple[Tensor | None, ...]:
+        """Masks of the batch, (C, B, n) for each layer that takes one: the same in all of its passes."""
+        chip, drawn = self.chip, []
+        for index, layer in enumerate(self.network.layers):
+            drawn.append(None)
+            for operation in layer.after:
+                if operation.masked and layer.masks is not None:
+                    normal = chip.streams.draw(Purpose.DROPOUT, index, 1, (batch, layer.masks), chip.dtype)[:, 0]
+                    drawn[-1] = operation.mask(torch.special.ndtr(normal))
+        return tuple(drawn)
 
     def _injected(self, trace: Trace, index: int, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
         layers = zip(trace.injected, trace.pre_activations, strict=True)
@@ -181,6 +203,10 @@ class Rig:
             raise AccessError(
                 f"this hardware does not grant {', '.join(missing.names)}; it grants {', '.join(self.grants.names)}"
             )
+
+
+def _for_samples(mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else mask[:, None]
 
 
 def _of_pass(layers: tuple[Tensor, ...] | list[Tensor], index: int, shape: tuple[int, ...]) -> tuple[Tensor, ...]:

@@ -24,7 +24,7 @@ NOISE = {"kind": "additive", "sigma": "1 %"}
 
 def _backward(chip: Chip, v: Tensor, now: float) -> Tensor:
     drives = [v.new_zeros(*v.shape[:2], layer.rows) for layer in chip.network.layers]
-    a = [v.new_ones(*v.shape[:2], layer.outputs) for layer in chip.network.layers]
+    a = [v.new_ones(*v.shape[:2], layer.columns) for layer in chip.network.layers]
     return chip.backward(v, drives, a, now=now)[0]
 
 

@@ -38,7 +38,7 @@ def _whole(*shape: int, seed: int = 0) -> Tensor:
 def _chip(linear: Any, profile: DeviceProfile, *sizes: int, **arguments: Any) -> Chip:
     network = linear(*(sizes or (INPUTS, OUTPUTS)), bias=False)
     chip = Chip(network, profile, CHIPS, dtype=torch.float64, mapping=Mapping(headroom=1.0), **arguments)
-    chip.program([_whole(CHIPS, layer.outputs, layer.rows, seed=1) for layer in network.layers])
+    chip.program([_whole(CHIPS, layer.columns, layer.rows, seed=1) for layer in network.layers])
     return chip
 
 

@@ -47,7 +47,7 @@ def _assert_forward(chip: Chip, x: Tensor, weights: tuple[Tensor, ...]) -> None:
         assert (levels[..., : layer.inputs] == signal).all()
         if layer.bias:
             assert (levels[..., -1] == 1).all()
-        assert a.shape == (CHIPS, 2, 2, BATCH, layer.outputs)
+        assert a.shape == (CHIPS, 2, 2, BATCH, layer.columns)
         for sample in range(2):
             for position in range(2):
                 first, second = (min(i, n - 1) for i, n in zip((sample, position), levels.shape[1:3], strict=True))
@@ -310,8 +310,8 @@ def test_shapes_dtype_and_device_are_those_asked_for(
     for index, layer in enumerate(network.layers):
         eps = trace.injected[index]
         assert eps is not None
-        assert eps.shape == trace.pre_activations[index].shape == (CHIPS, 2, 3, BATCH, layer.outputs)
-        assert vectors[index].shape == (CHIPS, BATCH, layer.outputs)
+        assert eps.shape == trace.pre_activations[index].shape == (CHIPS, 2, 3, BATCH, layer.columns)
+        assert vectors[index].shape == (CHIPS, BATCH, layer.columns)
         assert trace.inputs[index].shape == (CHIPS, *((1, 1) if index == 0 else (2, 3)), BATCH, layer.rows)
     tensors = (*trace.inputs, *trace.pre_activations, *vectors, trace.outputs, *chip.oracle.weights)
     assert {each.dtype for each in tensors} == {dtype}

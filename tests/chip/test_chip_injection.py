@@ -32,7 +32,7 @@ def test_digital_injection_is_exact(
     trace = chip.forward(x, _passes(None, Injection(0.3), Injection(0.3, draw=1)), samples=4)
     for index, eps in enumerate(trace.injected):
         assert eps is not None
-        assert eps.shape == (2, 4, 3, 5, NETWORK.layers[index].outputs)
+        assert eps.shape == (2, 4, 3, 5, NETWORK.layers[index].columns)
         assert (eps[:, :, 0] == 0).all()
         assert len(eps[:, :, 1:].unique()) == eps[:, :, 1:].numel(), "each sample and draw has numbers of its own"
     a, eps = trace.pre_activations[0], trace.injected[0]
@@ -218,7 +218,7 @@ def test_injection_and_read_noise_are_drawn_apart(chip_of: Any, inputs_of: Any) 
         ({"sigma": float("nan")}, "sigma must be finite and not negative"),
         ({"sigma": float("inf")}, "sigma must be finite and not negative"),
         ({"sigma": 0.1, "scale": float("nan")}, "scale finite"),
-        ({"sigma": 0.1, "site": "weights"}, "no such perturbation: site 'weights'"),
+        ({"sigma": 0.1, "site": "output"}, "no such perturbation: site 'output'"),
         ({"sigma": 0.1, "law": "uniform"}, "law 'uniform'"),
         ({"sigma": 0.1, "layers": (-1,)}, "layers are numbered from 0"),
     ],

@@ -87,7 +87,7 @@ def test_a_backward_read_goes_through_each_layers_own_devices(
     chip, alone = (chip_of(network, each, 2, seed=3) for each in (mixed, mixed[1]))
     v = inputs_of(2, 7, 4)
     inside = [torch.zeros(2, 7, layer.rows, dtype=torch.float64) for layer in network.layers]
-    a = [torch.zeros(2, 7, layer.outputs, dtype=torch.float64) for layer in network.layers]
+    a = [torch.zeros(2, 7, layer.columns, dtype=torch.float64) for layer in network.layers]
     sent = [each.backward(v, inside, a)[0] for each in (chip, alone)]
     assert torch.equal(*sent)
     other = chip_of(network, mixed[::-1], 2, seed=3).backward(v, inside, a)[0]

@@ -100,7 +100,7 @@ def _exact_chip(chip_of: Any, profile_of: Any, network: Network, **parts: Any) -
     chip = chip_of(network, profile, 2)
     weights = []
     for layer in network.layers:
-        w = torch.randint(-8, 9, (2, layer.outputs, layer.rows), generator=torch.Generator().manual_seed(layer.rows))
+        w = torch.randint(-8, 9, (2, layer.columns, layer.rows), generator=torch.Generator().manual_seed(layer.rows))
         w[:, 0, 0] = 8
         weights.append(w.double() / 8)  # w_max = 2
     chip.program(weights)

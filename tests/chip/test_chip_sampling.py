@@ -113,7 +113,7 @@ def _read(chip: Chip, backward: Any, direction: str, n: int) -> np.ndarray:
         a = chip.forward(x, (Pass(),) * PASSES).pre_activations[0][:, 0]
         return a.unflatten(2, (n, len(INPUTS))).permute(2, 1, 0, 3, 4).double().numpy()
     copies = VECTORS.to(chip.dtype).repeat(n, 1).expand(CHIPS, -1, -1)
-    linear = torch.zeros(CHIPS, len(copies[0]), chip.network.layers[0].outputs, dtype=chip.dtype)
+    linear = torch.zeros(CHIPS, len(copies[0]), chip.network.layers[0].columns, dtype=chip.dtype)
     a = backward(chip, copies, (linear, copies))[0]
     return a.unflatten(1, (n, len(VECTORS))).transpose(0, 1)[:, None].double().numpy()
 

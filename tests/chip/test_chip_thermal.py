@@ -99,7 +99,7 @@ def test_variance_has_the_closed_form(
     x, layer = vectors.repeat(n, 1)[None], network.depth - 1
     if backward:
         drives = [torch.zeros(1, 2 * n, each.rows, dtype=torch.float64) for each in network.layers]
-        passing = [torch.ones(1, 2 * n, each.outputs, dtype=torch.float64) for each in network.layers]  # f' = 1
+        passing = [torch.ones(1, 2 * n, each.columns, dtype=torch.float64) for each in network.layers]  # f' = 1
         y = chip.backward(x, drives, passing)[0]
         levels = vectors
     else:

@@ -51,9 +51,9 @@ class Bench:
 
     def update(self, rule, baseline, estimate, deltas=None):
         """A rule's update directions and its counters, from a copy that is what was programmed."""
-        network, chips = self.rig.network, self.rig.chips
+        network = self.rig.network
         copy = Copy(network, tuple(self.weights), Periphery((None,) * network.depth), self.rig.limits)
-        state = rule.init(network, chips, self.weights[0].device)
+        state = rule.init(copy, [torch.Generator().manual_seed(chip) for chip in range(self.rig.chips)])
         updates, state = rule.update(baseline, estimate, deltas, copy, state)
         return updates, rule.counters(state)
 

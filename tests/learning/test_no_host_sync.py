@@ -142,7 +142,7 @@ def bench(*, seed=0, mapping=None, sampling="column", loss="cross_entropy", conv
     chip = Chip(
         network, profile, 2, seed, CUDA, mapping=mapping, sampling=sampling, tile=4, generator=lambda device: None
     )
-    weights = [torch.zeros(2, layer.outputs, layer.rows, device=CUDA) for layer in network.layers]
+    weights = [torch.zeros(2, layer.columns, layer.rows, device=CUDA) for layer in network.layers]
     chip.program(weights)
     inputs, targets = torch.zeros(40, 6), torch.zeros(40, 4)
     task = Task(DataSet(inputs, targets, inputs, targets), LOSSES[loss], 5, [0, 0], [0, 1], CUDA, torch.float32)

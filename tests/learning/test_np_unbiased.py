@@ -53,7 +53,7 @@ def mean_loss_gradients(bench, read_sigma):
         variance = 2 * (read_sigma * w_max[:, :, 0]).square() * power
         w_inputs = w[:, None, :, : layer.inputs]
         covariance = w_inputs @ covariance @ w_inputs.transpose(2, 3)
-        covariance = covariance + variance[..., None, None] * torch.eye(layer.outputs, dtype=w.dtype)
+        covariance = covariance + variance[..., None, None] * torch.eye(layer.columns, dtype=w.dtype)
         mean = levels @ w.transpose(1, 2) + shift
     loss = bench.task.loss(mean, bench.task.targets) + covariance.diagonal(dim1=2, dim2=3).sum(2) / 2
     return torch.autograd.grad(loss.sum(), shifts)

@@ -57,7 +57,7 @@ def test_even_orders_of_the_loss_cancel() -> None:
 def test_each_units_weights_get_the_published_length(gains: tuple[float, ...] | None) -> None:
     network = Network.mlp([30, 20, 10], LeakyReLU())
     g = torch.Generator().manual_seed(3)
-    weights = [torch.randn(4, layer.outputs, layer.rows, generator=g).double() for layer in network.layers]
+    weights = [torch.randn(4, layer.columns, layer.rows, generator=g).double() for layer in network.layers]
     weights[0][1, 2, :-1] = 0
     before = [w.clone() for w in weights]
     WeightNormalisation(gains=gains).apply(network, weights)
@@ -65,7 +65,7 @@ def test_each_units_weights_get_the_published_length(gains: tuple[float, ...] | 
         assert torch.equal(w[..., -1], old[..., -1]), "biases are left alone"
         root = w[..., :-1].square().mean(2).sqrt()
         silent = (old[..., :-1] == 0).all(2)
-        expected = torch.full_like(root, gain * math.sqrt(2 / (layer.inputs + layer.outputs)))
+        expected = torch.full_like(root, gain * math.sqrt(2 / (layer.inputs + layer.columns)))
         torch.testing.assert_close(root, expected.masked_fill(silent, 0.0), rtol=1e-12, atol=0)
         cosine = torch.nn.functional.cosine_similarity(w[..., :-1], old[..., :-1], dim=2)
         torch.testing.assert_close(cosine[~silent], torch.ones_like(cosine[~silent]), rtol=1e-12, atol=0)
