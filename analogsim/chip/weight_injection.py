@@ -42,9 +42,10 @@ def run_with_perturbed_weights(
     together = [index for index in range(len(passes)) if index not in alone]
     traces = []
     for _ in range(samples):
+        targets = [layer.array.target for layer in layers]
         eps = [
-            weight_perturbations(streams, index, passes, tuple(layer.array.target.shape[1:]), layer.array.target.dtype)
-            for index, layer in enumerate(layers)
+            weight_perturbations(streams, index, passes, (w.shape[1], w.shape[2]), w.dtype)
+            for index, w in enumerate(targets)
         ]
         parts = [(together, at_once([passes[index] for index in together]))] if together else []
         for index in alone:
