@@ -15,8 +15,8 @@ RULES: dict[str, type[Rule]] = {
     for rule in (
         Backpropagation,
         NodePerturbation,
-        LayerwisePerturbation,
         ActivityNodePerturbation,
+        LayerwisePerturbation,
         WeightPerturbation,
         SimultaneousPerturbation,
         Reinforce,
