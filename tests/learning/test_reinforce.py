@@ -58,6 +58,25 @@ def test_its_mean_is_the_gradient(lab, baseline, perturb):
     assert counters.vectors.unique().tolist() == [3]
 
 
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_the_estimate_at_the_output(lab, baseline):
+    """Eq. 15 by hand; centred: both sides about the mean of the group, over its K = G - 1 degrees of freedom."""
+    bench = lab.bench([4, 6, 3], lab.profile(read=1), chips=2, batch=5)
+    rule = RULES["reinforce"](sigma=0.3, baseline=baseline, samples=3)
+    plan = rule.plan(bench.rig.network)
+    bench.rig.next_batch()
+    reference = None if plan.baseline is None else bench.rig.run((plan.baseline,))[0].clone()
+    probes = bench.rig.run(plan.probes, plan.samples)
+    found = rule.estimate(reference, probes, bench.rig.network).gradient(0.3)
+    xi, loss = probes[-1].injected[-1], probes[-1].loss
+    if baseline == "centred":
+        xi = xi - xi.mean(1, keepdim=True)
+        before = loss.mean(1, keepdim=True)
+    else:
+        before = (probes[0] if reference is None else reference).loss
+    torch.testing.assert_close(found, ((loss - before)[..., None] * xi).sum(1) / (3 * 0.3**2))
+
+
 @pytest.mark.parametrize("perturb", ["output", "all"])
 def test_to_first_order_its_mean_is_the_gradient_of_any_network(lab, perturb):
     """Leaky ReLU and cross entropy, sigma = 1e-5, no other noise; n = 1000 chips."""

@@ -78,6 +78,22 @@ def test_the_formula(lab):
     assert all((eps == 0).all() for eps in probe.injected)
 
 
+def test_the_formula_of_a_group(lab):
+    """Centred: both sides about the mean of the group, over its K = G - 1 degrees of freedom."""
+    bench = lab.bench([3, 4, 2], lab.profile(read=1), chips=2, batch=5)
+    rule = RULES["wp"](sigma=0.03, samples=3)
+    plan = rule.plan(bench.rig.network)
+    bench.rig.next_batch()
+    (probe,) = bench.rig.run(plan.probes, plan.samples)
+    updates, _ = bench.update(rule, None, rule.estimate(None, [probe], bench.rig.network))
+    loss = probe.loss.mean(2)
+    assert loss.shape == (2, 4)
+    for update, eps in zip(updates, probe.injected_weights, strict=True):
+        apart = eps - eps.mean(1, keepdim=True)
+        expected = ((loss - loss.mean(1, keepdim=True))[..., None, None] * apart).sum(1) / (3 * 0.03**2)
+        torch.testing.assert_close(update.dense, expected)
+
+
 def test_spsa_of_a_quadratic_loss_is_exact_in_its_direction(lab):
     """Even orders cancel at any size: G_i = sum_j g_j eps_j / eps_i, on a noise-free chip, K = 1, sigma = 0.3."""
     bench = lab.bench([3, 4], profile(), chips=3, mapping=WIDE)
