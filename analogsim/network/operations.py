@@ -61,8 +61,8 @@ class Operation(ABC):
 class Dropout(Operation):
     """y = m x, with m = 0 with probability p and 1 / (1 - p) otherwise, so the mean stays; without a mask y = x.
 
-    N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, JMLR 15:1929, 2014. A mask is drawn once for
-    a batch and is the same in all of its passes; evaluation has none.
+    N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, JMLR 15:1929, 2014. A mask is drawn once
+    for a batch and is the same in all of its passes; evaluation has none.
 
     Attributes:
         p: share of the numbers that are dropped, in [0, 1).
