@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from analogsim.network.window import Window
+from analogsim.network.window import Pair, Window
 
 
 class Operation(ABC):
@@ -135,8 +135,9 @@ class _Pool(Operation):
             raise ValueError(f"a pooling of maps of {size} takes {self.window.pixels} numbers (got {count})")
         return self.window.channels * self.window.places
 
-    def _sizes(self) -> dict[str, tuple[int, int]]:
-        return {"kernel_size": self.window.kernel, "stride": self.window.stride, "padding": self.window.padding}
+    @property
+    def _sizes(self) -> tuple[Pair, Pair, Pair]:
+        return self.window.kernel, self.window.stride, self.window.padding
 
     def _by_place(self, g: Tensor) -> Tensor:
         """(..., results) -> (N, channels, 1, 1, rows, columns)."""
@@ -149,13 +150,13 @@ class MaxPool2d(_Pool):
 
     @override
     def __call__(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return torch.nn.functional.max_pool2d(self.window.image(x), **self._sizes()).reshape(*x.shape[:-1], -1)
+        return torch.nn.functional.max_pool2d(self.window.image(x), *self._sizes).reshape(*x.shape[:-1], -1)
 
     @override
     def adjoint(self, g: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
         w = self.window
         image = w.image(x)
-        _, largest = torch.nn.functional.max_pool2d(image, **self._sizes(), return_indices=True)
+        _, largest = torch.nn.functional.max_pool2d(image, *self._sizes, return_indices=True)
         number = torch.arange(w.height * w.width, device=x.device).reshape(1, w.height, w.width)
         # The number of the pixel under each part of the window, counted from 1; 0 stands for padding.
         single = Window(1, w.height, w.width, w.kernel, w.stride, w.padding)
@@ -169,7 +170,7 @@ class AvgPool2d(_Pool):
 
     @override
     def __call__(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return torch.nn.functional.avg_pool2d(self.window.image(x), **self._sizes()).reshape(*x.shape[:-1], -1)
+        return torch.nn.functional.avg_pool2d(self.window.image(x), *self._sizes).reshape(*x.shape[:-1], -1)
 
     @override
     def adjoint(self, g: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
