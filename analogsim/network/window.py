@@ -49,8 +49,8 @@ class Window:
         if min(self.rows, self.columns) < 1:
             padded = "x".join(str(n + 2 * p) for n, p in zip(image[1:], self.padding, strict=True))
             raise ValueError(
-                f"the kernel ({self.kernel[0]}x{self.kernel[1]}) is larger than the image: {self.height}x{self.width}, "
-                f"{padded} with padding; choose a smaller kernel, or more padding"
+                "the kernel is larger than the image with its padding; choose a smaller kernel, or more padding "
+                f"(got {self.kernel[0]}x{self.kernel[1]} on {padded})"
             )
 
     @property

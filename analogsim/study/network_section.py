@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, field_validator, model_validator
 from typing_extensions import Self
 
 from analogsim.network import (
@@ -183,7 +183,7 @@ else:
 class NetworkSection(Section):
     """A chain of layers; the last one with weights is linear unless it says otherwise."""
 
-    layers: tuple[LayerItem, ...] = Field(min_length=1)
+    layers: tuple[LayerItem, ...] = Field(json_schema_extra={"minItems": 1})
     """From the first hidden layer to the output: a number is a fully-connected layer of so many units. The input's size
     is the data's."""
     activation: ActivationSetting = ActivationSetting(leaky_relu=0.01)
@@ -192,6 +192,13 @@ class NetworkSection(Section):
     """Whether each crossbar has a bias row."""
     init: Literal["he_normal", "glorot_normal"] = "he_normal"
     """Law of the initial weights."""
+
+    @field_validator("layers")
+    @classmethod
+    def _not_empty(cls, value: tuple[LayerItem, ...]) -> tuple[LayerItem, ...]:
+        if not value:
+            raise ValueError("must have at least one layer (got none)")
+        return value
 
     @property
     def depth(self) -> int:
