@@ -237,7 +237,8 @@ class Controller:
             inputs = tuple(x[:, 0] for x in baseline.inputs)
         for index, (r, x, layer) in enumerate(zip(self._r, inputs, self._hardware.network.layers, strict=True)):
             assert r is not None
-            moved = self._decorrelation.update(r, x[..., : layer.inputs])
+            vectors = torch.cat([v[..., : layer.fan_in] for _, v in layer.vectors(x, r)], dim=1)
+            moved = self._decorrelation.update(r, vectors)
             self.diverged = self.diverged | ~moved.isfinite().all(dim=2).all(dim=1)
             self._r[index] = torch.where(self.diverged[:, None, None], r, moved)
         self._hardware.set_periphery(self._periphery)
