@@ -15,7 +15,7 @@ class Trace(NamedTuple):
     A size of 1 for S or P means that all samples, or passes, share the numbers.
 
     Attributes:
-        inputs: per layer (C, S or 1, P or 1, B, rows), the levels that drove the rows.
+        inputs: per layer (C, S or 1, P or 1, B, observed), as the layer's are observed.
         pre_activations: per layer (C, S, P, B, units), digitised.
         injected: per layer (C, S, P, B, units), or None where no pass perturbs the layer.
         outputs: (C, S, P, B, outputs of the network).
