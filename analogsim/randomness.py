@@ -38,6 +38,8 @@ class Purpose(enum.IntEnum):
     REFERENCE = 13
     CONVERTERS = 14
     CALIBRATION = 15
+    COMPANION = 16
+    LOSS_CHANNEL = 17
 
 
 class Streams:
