@@ -20,9 +20,9 @@ from analogsim.network import Network
 class Decorrelation(BaseModel):
     """R <- R - rate [(1 - kappa) offdiag(C) + kappa (diag(C) - I)] R after every step, from R = I.
 
-    C is the mean of x* x*^T. Every vector that drives a layer's rows is a sample: one for each element of a dense layer's batch, one for each
-    position of a convolution's kernel. It rests where C is diagonal
-    (kappa 0), or where C = I (kappa above 0).
+    C is the mean of x* x*^T. Every vector that drives a layer's rows is a sample: one for each element of a dense
+    layer's batch, one for each position of a convolution's kernel. R rests where C is diagonal with kappa 0, where
+    C = I with kappa in between, and where C has a diagonal of ones, correlations left alone, with kappa 1.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -30,7 +30,8 @@ class Decorrelation(BaseModel):
     rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False, strict=True)
     """Step size alpha; not divided by the number of inputs."""
     kappa: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False, strict=True)
-    """From decorrelation (0) to whitening (1), which also brings every variance to 1."""
+    """Between decorrelation (0) and bringing every variance to 1 (1); in between inputs are whitened, with 1/2 by
+    R <- R - rate/2 (C - I) R."""
     preserve_power: bool = Field(default=False, strict=True)
     """After each update scale R, layer by layer, so that x* has the power of x."""
     share: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False, strict=True)
