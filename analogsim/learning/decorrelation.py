@@ -121,5 +121,5 @@ def keep_power(r: Tensor, x: Iterable[Tensor]) -> Tensor:
         before = _added(before, v.square().sum((1, 2)))
         after = _added(after, torch.bmm(v, r.transpose(1, 2)).square().sum((1, 2)))
     assert before is not None and after is not None
-    known = (before > 0) & (after > 0)
+    known = after > 0
     return r * torch.where(known, before / torch.where(known, after, 1.0), 1.0).sqrt()[:, None, None]

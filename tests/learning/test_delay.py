@@ -140,6 +140,31 @@ def test_what_waits_is_saved(lab, name, settings, stop):
     assert torch.equal(whole.counters.vectors, resumed.counters.vectors)
 
 
+@pytest.mark.parametrize(("name", "settings"), SETTINGS[1:], ids=str)
+def test_what_waits_outlives_the_memory_of_a_pass(lab, name, settings):
+    """Observations are valid until the next run: hardware that writes over them changes nothing."""
+    found = []
+    for overwrites in (False, True):
+        bench, _, each = controller(lab, name, settings, 2, rate=0.01)
+        run, given = bench.rig.run, []
+
+        def reused(passes, samples=1, run=run, given=given, overwrites=overwrites):
+            for old in given:
+                for x in (old.loss, *(old.inputs or ()), *(old.pre_activations or ()), *(old.injected or ())):
+                    if overwrites:
+                        x.fill_(float("nan"))
+            given[:] = [seen.clone() for seen in run(passes, samples)]
+            return tuple(given)
+
+        bench.rig.run = reused
+        for _ in range(4):
+            each.step()
+        assert not each.diverged.any()
+        found.append(each.copy.weights)
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b)
+
+
 def test_a_loss_that_is_not_finite_freezes_when_it_arrives(lab):
     bench, _, delayed = controller(lab, "np", {}, 2, rate=0.1)
     targets = bench.task.targets.clone()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from analogsim.errors import ScenarioError
+from analogsim.randomness import Purpose, Streams
 from analogsim.study.arm import Arm
 from analogsim.study.run import check, load_data, run
 from analogsim.study.scenario import load_scenario, resolve, to_data
@@ -107,3 +108,28 @@ def test_companions_touch_no_other_random_numbers(companions: str) -> None:
     assert set(states[0]) <= set(states[1])
     for name, generator in states[0].items():
         assert torch.equal(generator, states[1][name]), name
+
+
+def test_the_learner_waits_and_the_channel_is_late() -> None:
+    """With a delay of 2 weights rest for two steps, whoever knows of it; a mispaired learner then learns otherwise."""
+    after = {}
+    for mispaired in ("true", "false"):
+        channel = f"loss_channel: {{delay: 2, mispaired: {mispaired}}}"
+        scenario = load_scenario("quickstart", [*TINY, f"arms={{a: {{rule: np, {channel}}}}}"])
+        arm = Arm(scenario, "a", load_data(scenario), CPU)
+        weights = arm.state_dict()["controller"]["weights"]
+        before = [w.clone() for w in weights]
+        for step in range(3):
+            arm.advance()
+            assert torch.equal(weights[0], before[0]) == (step < 2)
+        after[mispaired] = weights[0].clone()
+    assert not torch.equal(after["true"], after["false"])
+
+
+def test_companions_have_a_stream_of_their_own() -> None:
+    """The generators that an arm begins with are those of their purpose, of each chip."""
+    scenario = load_scenario("quickstart", [*TINY, "arms={a: {rule: np, decorrelation: {share: 0.3}}}"])
+    state = Arm(scenario, "a", load_data(scenario), CPU).state_dict()["controller"]["decorrelation"]["generators"]
+    own = Streams([0, 0, 0], [0, 1, 2], CPU).generators(Purpose.COMPANION)
+    for generator, expected in zip(state, own, strict=True):
+        assert expected is not None and torch.equal(generator, expected.get_state())

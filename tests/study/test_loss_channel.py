@@ -167,6 +167,13 @@ class TestLate:
         for a, b in zip(*(run(rig(each)[0], Pass(), PROBE) for each in (None, channel)), strict=True):
             assert torch.equal(a.loss, b.loss)
 
+    def test_a_delay_that_the_learner_knows_of_makes_no_loss_late(self):
+        """Also where the channel rounds: the hardware hands over this step's losses, the learner waits."""
+        made = [rig({"bits": 8, "range": 4.0, **late})[0] for late in ({}, {"delay": 2})]
+        for _ in range(3):
+            for a, b in zip(*(run(each, Pass(), PROBE) for each in made), strict=True):
+                assert torch.equal(a.loss, b.loss)
+
     @pytest.mark.parametrize("channel", [None, {"delay": 2, "mispaired": True}], ids=["paired", "mispaired"])
     def test_mispaired_np_learns_nothing_in_the_mean(self, channel):
         """4,000 chips with equal weights, independent batches: t tests of the mean update of all 15 weights.
