@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,6 @@ from analogsim.chip.draws import Draws
 from analogsim.chip.numbers import LayerNumbers
 from analogsim.chip.units import STREAMS as UNITS
 from analogsim.network import Layer
-from analogsim.port import Periphery
 from analogsim.randomness import Streams
 
 STREAMS = 2 * UNITS
@@ -72,40 +71,29 @@ class Decorrelators:
             new = True
         return new
 
-    def apply(
-        self,
-        index: int,
-        x: Tensor,
-        periphery: Periphery | None,
-        draws: Draws,
-        now: float,
-        *,
-        go_on: bool = False,
-        calibrate: bool = False,
+    def disturb(self, index: int) -> None:
+        """Let the devices of a layer's R have what the reads so far have done to them."""
+        if index in self._crossbars:
+            self._crossbars[index].array.disturb()
+
+    def read(
+        self, index: int, blocks: Iterable[Tensor], vectors: int, draws: Draws, now: float, calibrate: bool = False
     ) -> Tensor:
-        """x* of a layer: what its crossbar gives, or the digital product, or x itself.
+        """x* of a layer as its crossbar of R gives it.
 
         Args:
             index: of the layer.
-            x: vectors (C, S or 1, P or 1, M, fan_in).
-            periphery: says where R is.
-            draws: of the layer's own reads of R.
+            blocks: of vectors, each (C, S or 1, P or 1, M of the block, fan_in).
+            vectors: of all blocks together.
+            draws: of the reads of R.
             now: seconds.
-            go_on: see `Chip.forward`.
             calibrate: set the ranges of its ADCs, where they are calibrated.
 
         Returns:
-            (C, S or 1, P or 1, M, fan_in).
+            (C, S or 1, P or 1, M, fan_in), of all blocks.
         """
-        r = None if periphery is None else periphery.decorrelation[index]
-        if r is None or periphery is None:
-            return x
-        if periphery.crossbar:
-            crossbar = self._crossbars[index]
-            if not go_on:
-                crossbar.array.disturb()
-            return crossbar.read(x, draws, now=now, calibrate=calibrate)[1]
-        return torch.bmm(x.flatten(1, 3), r.transpose(1, 2)).unflatten(1, x.shape[1:4])
+        crossbar = self._crossbars[index]
+        return crossbar.read_blocks(blocks, vectors, draws, None, now, calibrate, keep=False)[1]
 
     def limits(self, depth: int, fixed: bool) -> tuple[Tensor | None, ...]:
         """Per layer the largest magnitude that R can have; empty where no layer has a crossbar."""

@@ -61,16 +61,16 @@ class Choice(NamedTuple):
         Args:
             layer: cuts them.
             x: as observed, (C, B, observed); or signals (C, B, inputs).
-            decorrelation: R, where the layer applies it to what it cuts; or None.
+            decorrelation: R, for layers whose observations it has not acted on; or None.
         """
         if self.elements is not None:
             x = x.gather(1, self.elements[:, :, None].expand(-1, -1, x.shape[2]))
-        for block, cut in layer.vectors(x, decorrelation):
+        for block, cut in layer.vectors(x, None):
             v = cut[..., : layer.fan_in]
             if self.positions is not None:
                 wanted = self.positions[:, block, :, None].expand(-1, -1, -1, v.shape[2])
                 v = v.unflatten(1, (-1, layer.positions)).gather(2, wanted).flatten(1, 2)
-            yield v
+            yield v if decorrelation is None or layer.observes_vectors else torch.bmm(v, decorrelation.transpose(1, 2))
 
 
 def _some(

@@ -15,10 +15,11 @@ from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.decorrelator import Decorrelator
 from analogsim.learning.delay import Delay, Seen
 from analogsim.learning.normalisation import WeightNormalisation
-from analogsim.learning.registry import working_rules
+from analogsim.learning.registry import RULES, working_rules
 from analogsim.learning.rule import Activities, Copy, Counters, Rule
 from analogsim.learning.state import plain, restored
 from analogsim.learning.writing import WritingName, make_writing
+from analogsim.network import Network
 from analogsim.port import Access, AccessError, Hardware, Observation, Pass, Periphery
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
@@ -40,6 +41,23 @@ def require_access(rule: Rule, grants: Access) -> None:
             f'Rules that would work: {would}. To run it all the same, as a comparison marked "oracle", '
             f"give the arm `oracle: [{', '.join(missing.names)}]`"
         )
+
+
+def require_derivatives(rule: Rule, network: Network, grants: Access) -> None:
+    """Refuse a rule that sends derivatives through an activation function that has none.
+
+    Raises:
+        AccessError: naming the layer, its activation function and which rules would work.
+    """
+    if not rule.needs_derivatives:
+        return
+    for index, layer in enumerate(network.layers):
+        if not layer.activation.differentiable:
+            would = [name for name in working_rules(grants) if not RULES[name]().needs_derivatives]
+            raise AccessError(
+                f"rule {rule.name!r} needs the derivatives of activation functions, and {layer.activation.name} of "
+                f"layer {index} has none that tells anything. Rules that would work: {', '.join(would) or 'none'}"
+            )
 
 
 class Controller:
@@ -68,7 +86,7 @@ class Controller:
         state: of the rule.
 
     Raises:
-        AccessError: the rule needs more than the hardware grants.
+        AccessError: the rule needs more than the hardware grants, or derivatives that the network does not have.
         ValueError: rates, delay or companions make no sense.
     """
 
@@ -89,6 +107,7 @@ class Controller:
         choosing: Sequence[torch.Generator | None] | None = None,
     ) -> None:
         require_access(rule, hardware.grants)
+        require_derivatives(rule, hardware.network, hardware.grants)
         self._hardware, self._rule, self._chunk = hardware, rule, chunk
         self._plan = rule.plan(hardware.network)
         self._weights = [w.clone() for w in weights]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -41,6 +42,7 @@ class Windows(Dense):
     """A layer that cuts `positions` windows of its input, in blocks of two batch elements; a stand-in."""
 
     windows: int = 3
+    observes_vectors: ClassVar[bool] = False
 
     def __post_init__(self):
         super().__post_init__()
