@@ -39,6 +39,8 @@ class Purpose(enum.IntEnum):
     CONVERTERS = 14
     CALIBRATION = 15
     WEIGHT_INJECTION = 16
+    COMPANION = 17
+    LOSS_CHANNEL = 18
 
 
 class Streams:
