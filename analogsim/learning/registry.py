@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from analogsim.learning.backpropagation import Backpropagation
+from analogsim.learning.identified_feedback import IdentifiedFeedback
 from analogsim.learning.perturbation import ActivityNodePerturbation, NodePerturbation
 from analogsim.learning.rule import Rule
 from analogsim.port import Access
 
 RULES: dict[str, type[Rule]] = {
-    rule.name: rule for rule in (Backpropagation, NodePerturbation, ActivityNodePerturbation)
+    rule.name: rule
+    for rule in (
+        Backpropagation,
+        NodePerturbation,
+        ActivityNodePerturbation,
+        IdentifiedFeedback,
+    )
 }
 
 DECORRELATED = {f"d{name}": name for name in RULES}
