@@ -12,22 +12,25 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from analogsim.network import Layer
 from analogsim.port import Observation
 
 Quadratic = Literal["power", "gram", "variance", "covariance"]
 """A second moment of contrasts d. Of each batch element: `power` ||d||^2 (C, B), `gram` d d^T (C, B, n, n). Summed over
-the batch: `variance` d^2 (C, n), `covariance` d d^T (C, n, n)."""
+the batch and positions of a layer's columns: `variance` d^2 (C, columns), `covariance` d d^T (C, columns, columns)."""
 
 _EQUATIONS: dict[Quadratic, str] = {
     "power": "csbn,csbn->cb",
     "gram": "csbn,csbm->cbnm",
-    "variance": "csbn,csbn->cn",
-    "covariance": "csbn,csbm->cnm",
+    "variance": "cmn,cmn->cn",
+    "covariance": "cmn,cmk->cnk",
 }
 
 
-def second_moment(contrasts: Tensor, kind: Quadratic) -> Tensor:
-    """The sum over samples of a quadratic form of contrasts (C, S, B, n)."""
+def second_moment(contrasts: Tensor, kind: Quadratic, layer: Layer | None) -> Tensor:
+    """The sum over samples of a quadratic form of contrasts (C, S, B, n); by a layer's columns where one is given."""
+    if layer is not None:
+        contrasts = layer.by_column(contrasts.flatten(1, 2))
     return torch.einsum(_EQUATIONS[kind], contrasts, contrasts)
 
 
@@ -43,6 +46,7 @@ class Contrasts(NamedTuple):
 
     Attributes:
         kind: of the second moments.
+        layers: per signal the layer whose columns second moments are of; None where they are of batch elements.
         centred: whether contrasts are taken from the group's mean.
         samples: passes of the group, or pairs of pass and reference.
         loss: mean loss of the passes, (C, B).
@@ -52,6 +56,7 @@ class Contrasts(NamedTuple):
     """
 
     kind: Quadratic
+    layers: tuple[Layer | None, ...]
     centred: bool
     samples: int
     loss: Tensor
@@ -66,6 +71,7 @@ class Contrasts(NamedTuple):
         loss: Tensor,
         signals: Sequence[Tensor],
         reference: tuple[Tensor, Sequence[Tensor]] | None = None,
+        layers: Sequence[Layer] | None = None,
     ) -> Self:
         """Of a chunk of samples.
 
@@ -74,6 +80,7 @@ class Contrasts(NamedTuple):
             loss: (C, S, B).
             signals: (C, S, B, n) each.
             reference: loss (C, S or 1, B) and signals (C, S or 1, B, n) to compare with; None: the group's mean.
+            layers: per signal, where second moments are by column.
         """
         first = (loss[:, :1], [s[:, :1] for s in signals])
         base_loss, base = first if reference is None else reference
@@ -85,8 +92,9 @@ class Contrasts(NamedTuple):
             change = change - change.mean(1, keepdim=True)
             apart = [d - d.mean(1, keepdim=True) for d in apart]
         products = tuple(torch.einsum("csb,csbn->cbn", change, d) for d in apart)
-        seconds = tuple(second_moment(d, kind) for d in apart)
-        return cls(kind, reference is None, loss.shape[1], mean_loss, means, products, seconds)
+        owners = (None,) * len(apart) if layers is None else tuple(layers)
+        seconds = tuple(second_moment(d, kind, layer) for d, layer in zip(apart, owners, strict=True))
+        return cls(kind, owners, reference is None, loss.shape[1], mean_loss, means, products, seconds)
 
     @property
     def free(self) -> int:
@@ -103,7 +111,8 @@ class Contrasts(NamedTuple):
         seconds = [p + q for p, q in zip(self.seconds, other.seconds, strict=True)]
         if self.centred:
             products = [p + weight * step[..., None] * d for p, d in zip(products, apart, strict=True)]
-            between = [second_moment(d[:, None], self.kind) for d in apart]
+            pairs = zip(apart, self.layers, strict=True)
+            between = [second_moment(d[:, None], self.kind, layer) for d, layer in pairs]
             seconds = [p + weight * q for p, q in zip(seconds, between, strict=True)]
         return self._replace(
             samples=total,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analogsim.learning.backpropagation import Backpropagation
+from analogsim.learning.covariance_perturbation import CovarianceAwareNodePerturbation
 from analogsim.learning.identified_feedback import IdentifiedFeedback
 from analogsim.learning.perturbation import ActivityNodePerturbation, NodePerturbation
 from analogsim.learning.rule import Rule
@@ -14,6 +15,7 @@ RULES: dict[str, type[Rule]] = {
         Backpropagation,
         NodePerturbation,
         ActivityNodePerturbation,
+        CovarianceAwareNodePerturbation,
         IdentifiedFeedback,
     )
 }
