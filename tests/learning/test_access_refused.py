@@ -16,6 +16,8 @@ SETTINGS = [
     *(("bp", {"backward": backward}) for backward in ("transposed", "copy")),
     *(("np", {"baseline": baseline, "samples": k}) for baseline, k in itertools.product(BASELINES, (1, 4))),
     *(("anp", {"baseline": baseline, "sigma": s}) for baseline, s in itertools.product(BASELINES, (0.0, 0.1))),
+    *(("canp", {"baseline": baseline, "sigma": s}) for baseline, s in (("clean", 0.0), ("centred", 0.1))),
+    *(("identified", {"baseline": baseline, "sigma": s}) for baseline, s in (("clean", 0.0), ("centred", 0.1))),
 ]
 
 

@@ -83,8 +83,8 @@ def test_with_the_copy_and_the_exact_output_error_it_is_backpropagation(
 def test_on_a_linear_net_its_mean_is_the_gradient(lab, samples):
     """W^ = W, squared loss: posts of all layers against autograd. n = 2000 chips.
 
-    The output noise is isotropic, as it is injected; of a pair one pass is moved, so that the loss's even part is odd in
-    the estimate and has the mean 0.
+    The output noise is isotropic, as it is injected; of a pair one pass is moved, so that the even part of the loss is
+    odd in the estimate and has the mean 0.
     """
     bench = lab.bench([3, 4, 2], activation=Identity(), chips=2000, alike=True)
     rule = RULES["identified"](sigma=0.1, samples=samples, output="power", baseline="pairs")

@@ -178,6 +178,10 @@ RULE_SETTINGS = [
     ),
     ("anp", {"baseline": "centred", "samples": 3, "sigma": 0.1}),
     ("np", {"baseline": "two_sided", "samples": 3}),
+    ("canp", {"samples": 3}),
+    ("canp", {"covariance": "full", "baseline": "pairs"}),
+    ("identified", {"samples": 3}),
+    ("identified", {"estimator": "rls", "output": "covariance"}),
 ]
 
 

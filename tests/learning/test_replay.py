@@ -24,6 +24,12 @@ SETTINGS = {
     ],
     "anp": [{"baseline": b, "samples": k} for b, k in itertools.product(BASELINES, (1, 5))]
     + [{"baseline": "centred", "samples": 5, "sigma": 0.2}],
+    "canp": [{"baseline": b, "samples": 5} for b in BASELINES] + [{"covariance": "full", "samples": 1}],
+    "identified": [{"baseline": b, "samples": k} for b, k in itertools.product(BASELINES, (1, 5))]
+    + [
+        {"estimator": "rls", "start": "zero", "output": "covariance"},
+        {"knows_writes": False, "output": "power", "sigma": 0.2},
+    ],
 }
 
 
