@@ -101,7 +101,7 @@ class IdentifiedFeedback(Rule):
     """The output gradient. `power`: N p / tr S. `least_squares`: ridge regression of dL on da_L, which is better from
     two samples on; N^2 numbers for each batch element. `covariance`: the same in the metric of the outputs' running
     covariance."""
-    output_ridge: float = Field(default=0.1, gt=0, allow_inf_nan=False, strict=True)
+    output_ridge: float = Field(default=0.01, gt=0, allow_inf_nan=False, strict=True)
     """Of that regression, relative to the mean variance of an output."""
     estimator: Literal["nlms", "rls"] = "nlms"
     """What learns W^: `nlms`, normalised LMS; `rls`, recursive least squares."""
