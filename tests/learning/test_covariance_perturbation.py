@@ -8,7 +8,7 @@ import torch
 from analogsim.learning import RULES, Controller
 from analogsim.learning.covariance_perturbation import beyond_rounding, unmixed
 from analogsim.learning.rule import Counters
-from analogsim.network import Identity
+from analogsim.network import Identity, Network, Stack
 
 SIGMA = 0.1
 
@@ -160,3 +160,26 @@ def test_rounding_is_no_information(lab, covariance):
     for now, before in zip(controller.copy.weights, bench.weights, strict=True):
         assert torch.equal(now[0], before[0])
         assert not torch.equal(now[1], before[1])
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_a_convolution_has_the_covariance_of_its_columns(lab, covariance):
+    """Its positions share it: Sigma^-1 is applied to each position's channels."""
+    stack = Stack((2, 6, 5))
+    stack.conv(3, 3, 2, 1, Identity())
+    stack.dense(4)
+    network = Network(tuple(stack.layers))
+    bench = lab.bench([network.inputs, network.outputs], lab.profile(column=1), network=network, chips=2, batch=6)
+    rule = RULES["canp"](covariance=covariance, samples=3)
+    controller = Controller(bench.rig, rule, bench.weights, torch.optim.SGD, 1e-30)
+    for _ in range(2):
+        controller.step()
+    shape = (2, 3, 3) if covariance == "full" else (2, 3)
+    assert controller.state.sums[0].shape == shape
+    baseline, estimate = bench.observe(rule)
+    updates, _ = rule.update(baseline, estimate, None, controller.copy, controller.state)
+    maps = estimate.contrasts.products[0].unflatten(2, (3, 9)) / 3
+    sigma = controller.state.sums[0] / controller.state.weight.reshape(2, *(1,) * (len(shape) - 1))
+    for place in range(9):
+        found = updates[0].post.unflatten(2, (3, 9))[..., place]
+        torch.testing.assert_close(found, unmixed(maps[..., place], sigma, rule.shrinkage))

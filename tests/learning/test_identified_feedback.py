@@ -8,7 +8,7 @@ import torch
 from analogsim.learning import RULES, Controller, Decorrelation
 from analogsim.learning.identified_feedback import IdentifiedFeedback
 from analogsim.learning.rule import Copy
-from analogsim.network import Identity, LeakyReLU
+from analogsim.network import Identity, LeakyReLU, Network, Stack
 from analogsim.port import Access, Pass, Periphery
 from device_models import DeviceProfile
 
@@ -229,3 +229,30 @@ def test_hidden_layers_are_recorded_and_no_error_is_asked_for():
     plan = RULES["identified"](samples=4).plan(None)
     assert plan.passes == 5
     assert plan.probes == (Pass(record=frozenset({"inputs", "pre_activations"})),)
+
+
+def convolutional(lab, profile=None, **settings):
+    """A convolution, another with pooling, a dense layer; the kernel's places overlap."""
+    stack = Stack((2, 6, 5))
+    stack.conv(3, 3, 2, 1, SLOPE)
+    stack.dropout(0.3)
+    stack.conv(4, 2, 1, 0, SLOPE)
+    stack.avg_pool(2, 1)
+    stack.dense(3)
+    network = Network(tuple(stack.layers))
+    return lab.bench([network.inputs, network.outputs], profile, network=network, **settings)
+
+
+@pytest.mark.parametrize("estimator", ["nlms", "rls"])
+@pytest.mark.parametrize("decorrelated", [False, True])
+def test_patches_of_a_convolution_identify_its_kernels(lab, estimator, decorrelated):
+    """Programming errors and stuck devices of a kernel, from its feature maps, through dropout and R on patches."""
+    made = convolutional(lab, faulty(), chips=2, batch=20)
+    rule = RULES["identified"](estimator=estimator, rate=1.9, start="zero", knows_writes=False)
+    controller = train(made, rule, 40, decorrelation=Decorrelation(rate=1e-3) if decorrelated else None)
+    weights = made.chip.oracle.weights
+    assert [m.shape for m in controller.state.models] == [w.shape for w in weights[1:]]
+    of_copy = error(controller.copy.weights, weights)
+    found = error(rule.models(controller.copy, controller.state), weights)
+    assert (found < (0.5 if estimator == "rls" else 2.0) * of_copy).all(), (found, of_copy)
+    assert (found < 0.5).all()
