@@ -15,7 +15,7 @@ from analogsim.learning.normalisation import WeightNormalisation
 from analogsim.learning.registry import working_rules
 from analogsim.learning.rule import Activities, Copy, Counters, Rule
 from analogsim.learning.writing import WritingName, make_writing
-from analogsim.port import Access, AccessError, Hardware, Observation, Periphery
+from analogsim.port import Access, AccessError, Hardware, LayerUpdate, Observation, Periphery
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 """Makes an element-wise `torch.optim` optimiser: called with a list of parameters and `lr`."""
@@ -151,10 +151,8 @@ class Controller:
     def step(self) -> None:
         """One learning step on the next batch."""
         self._hardware.next_batch()
-        baseline, estimate, healthy = self._observe()
-        vector = self._rule.output_vector(baseline, estimate, self.copy, self.state)
-        deltas = None if vector is None else self._hardware.backward(vector, *Activities.of(baseline))
-        updates, self.state = self._rule.update(baseline, estimate, deltas, self.copy, self.state)
+        baseline, estimate, healthy = self._observe(self._hardware)
+        updates, self.state = self._updates(self._hardware, baseline, estimate)
         directions = [update.direction() for update in updates]
         for direction in directions:
             healthy = healthy & direction.isfinite().all(dim=2).all(dim=1)
@@ -165,9 +163,36 @@ class Controller:
         self._decorrelate(baseline, estimate)
         self.steps += 1
 
-    def _observe(self) -> tuple[Observation | None, Any, Tensor]:
+    @torch.no_grad()
+    def directions_on(self, hardware: Hardware) -> tuple[Tensor, ...]:
+        """The rule's update directions on the batch of other hardware, per layer (C, columns, rows), for diagnostics.
+
+        Nothing is learnt: the rule's state, the copy, R and the counters stay as they are, and nothing is written.
+
+        Args:
+            hardware: runs the same network and has a batch; its periphery becomes the controller's.
+        """
+        hardware.set_periphery(self._periphery)
+        baseline, estimate, _ = self._observe(hardware)
+        updates, _ = self._updates(hardware, baseline, estimate)
+        return tuple(update.direction() for update in updates)
+
+    @property
+    def feedback(self) -> tuple[Tensor | None, ...] | None:
+        """Feedback weights of the rule; see `Rule.feedback`."""
+        return self._rule.feedback(self.state)
+
+    def _updates(
+        self, hardware: Hardware, baseline: Observation | None, estimate: Any
+    ) -> tuple[tuple[LayerUpdate, ...], Any]:
+        """The rule's updates, and its next state."""
+        vector = self._rule.output_vector(baseline, estimate, self.copy, self.state)
+        deltas = None if vector is None else hardware.backward(vector, *Activities.of(baseline))
+        return self._rule.update(baseline, estimate, deltas, self.copy, self.state)
+
+    def _observe(self, hardware: Hardware) -> tuple[Observation | None, Any, Tensor]:
         """Run the plan: (baseline, estimate of all samples, whether each chip's losses were finite (C,))."""
-        plan, run = self._plan, self._hardware.run
+        plan, run = self._plan, hardware.run
         baseline = None
         if plan.baseline is not None and plan.samples == 1:  # one batched call for all passes of the step
             baseline, *probes = run((plan.baseline, *plan.probes))
