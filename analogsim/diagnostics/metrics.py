@@ -71,19 +71,19 @@ def _fed_back(measure: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Look], P
     return metric
 
 
-METRICS: dict[str, tuple[str, Callable[[Look], PerLayer]]] = {
-    "angle": ("angle of an update to the gradient, degrees", _angle),
-    "weight_norm": ("norm of the weights", lambda look: [weight_norm(w) for w in look.weights]),
-    "participation_ratio": ("participation ratio of hidden activities", _dimensions),
-    "update_variance": ("variance of an update, summed over weights", _variance),
-    "feedback_alignment": ("error of feedback weights, ||B - W|| / ||W||", _fed_back(relative_error)),
-    "feedback_angle": ("angle of feedback weights to W, degrees", _fed_back(angle)),
-    "sign_agreement": ("share of feedback weights with the sign of W", _fed_back(sign_agreement)),
+METRICS: dict[str, Callable[[Look], PerLayer]] = {
+    "angle": _angle,
+    "weight_norm": lambda look: [weight_norm(w) for w in look.weights],
+    "participation_ratio": _dimensions,
+    "update_variance": _variance,
+    "feedback_alignment": _fed_back(relative_error),
+    "feedback_angle": _fed_back(angle),
+    "sign_agreement": _fed_back(sign_agreement),
 }
-"""Every metric: what it measures, and how."""
+"""Every metric, and how it is measured."""
 
 
 @torch.no_grad()
 def measured(names: Sequence[str], look: Look) -> dict[str, PerLayer]:
     """The metrics of these names; which others are asked for changes none of them."""
-    return {name: METRICS[name][1](look) for name in names}
+    return {name: METRICS[name](look) for name in names}
