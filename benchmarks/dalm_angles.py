@@ -102,17 +102,17 @@ class Bench:
         return torch.stack(found, dim=1)[:, :, 0].tolist()
 
 
-def bias_angles(gradient: Gradient, copy: Copy, inputs: Tensor) -> list[float]:
-    """Where ANP ends, by layer, degrees: the angle of what it estimates with infinitely many iterations.
+def expected_anp(gradient: Gradient, copy: Copy, inputs: Tensor) -> tuple[Tensor, ...]:
+    """The mean of ANP's estimate, without its factor N, per layer (1, B, units); to first order in sigma.
 
-    To first order in sigma dL = h . eps and da = T eps, with h the gradients g_l of all layers and T the derivative of
-    all pre-activations by the noise, so E[da dL] = sigma^2 T h: in two layers g_1 below and (I + J J^T) g_2 above, with
-    J = W_2 diag f'(a_1). ANP divides by ||da||^2, which is not independent of it. With T^T T = Q diag(lambda) Q^T
+    dL = h . eps and da = T eps, with h the gradients g_l of all layers and T the derivative of pre-activations by the
+    noise, so E[da dL] = sigma^2 T h: in two layers g_1 below and (I + J J^T) g_2 above, with J = W_2 diag f'(a_1). ANP
+    divides by ||da||^2, which is not independent of that. With T^T T = Q diag(lambda) Q^T
 
         E[da dL / ||da||^2] = T Q diag(c) Q^T h,
         c_i = int_0^inf (1 + 2 lambda_i t)^-1 prod_j (1 + 2 lambda_j t)^(-1/2) dt,
 
-    from 1 / s = int exp(-s t) dt. Batch elements are added with these weights, so the first layer has a bias too.
+    from 1 / s = int exp(-s t) dt.
 
     Args:
         gradient: of the batch.
@@ -120,22 +120,34 @@ def bias_angles(gradient: Gradient, copy: Copy, inputs: Tensor) -> list[float]:
         inputs: (1, B, features).
     """
     network, x, count = copy.network, inputs, inputs.shape[1]
-    rows, signals = [x.new_zeros(count, network.inputs, network.units)], []  # nothing moves the inputs
-    slope, place = torch.zeros_like(x[0]), 0
+    rows = [x.new_zeros(count, network.inputs, network.units)]  # nothing moves the inputs
+    slope, place, units = torch.zeros_like(x[0]), 0, [layer.units for layer in network.layers]
     for layer, w in zip(network.layers, copy.weights, strict=True):
-        signals.append(layer.drive(x))
         moved = w[0, :, : layer.fan_in] @ (slope[:, :, None] * rows[-1])
         moved[:, range(layer.units), range(place, place + layer.units)] += 1
         rows.append(moved)
-        a = signals[-1] @ w.transpose(1, 2)
+        a = layer.drive(x) @ w.transpose(1, 2)
         x, slope, place = layer.finish(a), layer.activation.derivative(a)[0], place + layer.units
     t = torch.cat(rows[1:], dim=1)
     scale, q = torch.linalg.eigh(t.mT @ t)
     h = torch.cat(gradient.pre_activations, dim=2)[0, :, :, None]
-    means = (t @ (q @ (_means_of_shares(scale.clamp(min=0))[:, :, None] * (q.mT @ h))))[None, :, :, 0]
-    parts = zip(network.layers, means.split([layer.units for layer in network.layers], dim=2), signals, strict=True)
-    updates = [layer.outer(post, v, None) for layer, post, v in parts]
-    return [float(angle(update, g)) for update, g in zip(updates, gradient.weights, strict=True)]
+    means = t @ (q @ (_means_of_shares(scale.clamp(min=0))[:, :, None] * (q.mT @ h)))
+    return means[None, :, :, 0].split(units, dim=2)
+
+
+def bias_angles(bench: Bench) -> list[float]:
+    """Where ANP ends, by layer, degrees: the angle of its update with infinitely many iterations.
+
+    The first layer's estimate is unbiased but for a factor that differs between batch elements.
+    """
+    posts, x, found = expected_anp(bench.gradient, bench.copy, bench.inputs), bench.inputs, []
+    for layer, w, post, g in zip(
+        bench.copy.network.layers, bench.copy.weights, posts, bench.gradient.weights, strict=True
+    ):
+        v = layer.drive(x)
+        found.append(float(angle(layer.outer(post, v, None), g)))
+        x = layer.finish(layer.product(w, v, None))
+    return found
 
 
 def _means_of_shares(scale: Tensor) -> Tensor:
@@ -197,7 +209,7 @@ def table(nets: int) -> list[dict]:
     rows += measure(SWEPT, SMALL, MANY, PAPER_VARIANCE, 100)
     for seed in range(SWEPT):
         bench = Bench.of(SMALL, seed)
-        ends = bias_angles(bench.gradient, bench.copy, bench.inputs)
+        ends = bias_angles(bench)
         rows += [_row("anp-end", SMALL, 0.0, seed, 0, k + 1, value) for k, value in enumerate(ends)]
     return rows
 

@@ -58,7 +58,8 @@ def metric_curves(result: Result, curves: Sequence[Curve], name: str, files: Seq
                 panel.set_title(
                     ", ".join(each for each in (f"layer {layer + 1}", label) if each), fontsize=9, loc="left"
                 )
-        figure.supxlabel("epochs", fontsize=10)
+        for panel in panels[-1]:
+            panel.set_xlabel("epochs")
         figure.supylabel(LABELS.get(name, name.replace("_", " ")), fontsize=10)
         figure.suptitle(f"{result.name}: mean over chips, band: 95 % interval of the mean", fontsize=10)
         shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
