@@ -154,7 +154,7 @@ def _means_of_shares(scale: Tensor) -> Tensor:
     """c_i = E[z_i^2 / sum_j lambda_j z_j^2] of standard normal z, for lambda (..., N): the trapezoid rule in ln t."""
     total = scale.sum(-1, keepdim=True)
     step, found = 0.05, torch.zeros_like(scale)
-    for u in torch.arange(-25.0, 25.0, step).tolist():  # the integrand vanishes with all derivatives at both ends
+    for u in torch.arange(-25.0, 25.0, step, dtype=torch.float64).tolist():  # the integrand vanishes with all derivatives at both ends
         t = math.exp(u) / total
         damped = -torch.log1p(2 * t * scale).sum(-1, keepdim=True) / 2
         found += t * torch.exp(damped) / (1 + 2 * t * scale) * step

@@ -79,7 +79,11 @@ class Arm:
             [g for g in Streams(population.seeds, population.ids, cpu).generators(Purpose.RULE) if g is not None],
         )
         self._diagnosis = Diagnosis(
-            scenario.train.metrics, self._rig, self._controller, task.first_samples(scenario.train.metrics_batch)
+            scenario.train.metrics,
+            self._rig,
+            self._controller,
+            task.first_samples(scenario.train.metrics_batch),
+            writes=Access.WEIGHT_INJECTION in arm.build_rule().requires,
         )
         self._times = scenario.train.later
         self._compensated = scenario.train.drift_compensation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -19,10 +20,19 @@ class Diagnosis:
         names: of the metrics.
         rig, controller: of the arm.
         batch: inputs (1, B, features) and targets (1, B, outputs), the same for all chips.
+        writes: whether passes of the rule write to devices, as perturbed weights may: then they are put back, which
+            costs a copy of the chips' state.
     """
 
-    def __init__(self, names: Sequence[str], rig: Rig, controller: Controller, batch: tuple[Tensor, Tensor]) -> None:
-        self._names, self._rig, self._controller = names, rig, controller
+    def __init__(
+        self,
+        names: Sequence[str],
+        rig: Rig,
+        controller: Controller,
+        batch: tuple[Tensor, Tensor],
+        writes: bool = False,
+    ) -> None:
+        self._names, self._rig, self._controller, self._writes = names, rig, controller, writes
         self._batch = tuple(each.expand(rig.chips, *each.shape[1:]) for each in batch)
 
     def measure(self, step: int) -> list[dict[str, tuple[float | None, ...]]]:
@@ -35,8 +45,11 @@ class Diagnosis:
         if not self._names:
             return [{} for _ in range(rig.chips)]
         rig.chip.settle(rig.clock.now)
+        held = copy.deepcopy(rig.chip.state_dict()) if self._writes else None
         with rig.chip.streams.aside(step):
             found = measured(self._names, self._look(rig.probe(*self._batch)))
+        if held is not None:
+            rig.chip.load_state_dict(held)
         listed = {name: [_listed(layer, rig.chips) for layer in layers] for name, layers in found.items()}
         return [
             {name: tuple(layer[chip] for layer in layers) for name, layers in listed.items()}
