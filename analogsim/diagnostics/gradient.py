@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from analogsim.chip import Chip, Trace
-from analogsim.network import Dense, Layer
+from analogsim.network import Layer
 from analogsim.port import Pass, Periphery
 from analogsim.randomness import Purpose
 from analogsim.tasks import Loss
@@ -52,6 +52,7 @@ def true_gradient(
     factor that compensates drift. Converters are passed straight through, with derivative 0 where they clip; so is a
     conduction that is not ohmic. Where several conversions add up to a pre-activation (tiles, slices, bits) the data
     sheet knows no limit of the sum, and what single ones clip is not seen: the same convention as backpropagation's.
+    Patches behind an R are not observed: what drives the rows is clipped, but not rounded, in dL/dW.
 
     Nothing of the chip changes but its time, and no random number is drawn.
 
@@ -108,12 +109,15 @@ def _product(
     layer: Layer, weights: Tensor, signal: Tensor, seen: Tensor, r: Tensor | None, limit: float | None
 ) -> Tensor:
     """Pre-activations (C, B, units) with a graph, of a layer whose input is observed as `seen`."""
-    if isinstance(layer, Dense):
-        signal = layer.drive(signal if r is None else torch.bmm(signal, r.transpose(1, 2)))
-    parts = [
-        layer.by_unit(torch.bmm(_gated(v, limit), weights.transpose(1, 2)))
-        for _, v in layer.vectors(_with_value(signal, seen), r)
-    ]
+    if not layer.observes_vectors and r is None:
+        signal = _with_value(signal, seen)
+    parts = []
+    for block, v in layer.drives(signal, r):
+        if layer.observes_vectors:
+            v = _with_value(v, seen[:, block])
+        if limit is not None:
+            v = _gated(v.clamp(-limit, limit), limit)
+        parts.append(layer.by_unit(torch.bmm(v, weights.transpose(1, 2))))
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
