@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from analogsim.tasks.cifar import load_cifar10
 from analogsim.tasks.data_set import DataSet
 from analogsim.tasks.idx import load_idx
 
@@ -24,12 +25,13 @@ def _digits() -> DataSet:
     order = np.random.Generator(np.random.PCG64(20240607)).permutation(len(images))
     x = torch.from_numpy(images[order]).to(torch.float32) / 16
     t = torch.nn.functional.one_hot(torch.from_numpy(labels[order]).long(), 10).to(torch.float32)
-    return DataSet(x[:1400], t[:1400], x[1400:], t[1400:])
+    return DataSet(x[:1400], t[:1400], x[1400:], t[1400:], shape=(1, 8, 8))
 
 
 DATA_SETS: dict[str, Callable[[], DataSet]] = {
     "digits": _digits,
     "mnist": partial(load_idx, "mnist", "MNIST"),
     "fashion-mnist": partial(load_idx, "fashion-mnist", "Fashion-MNIST"),
+    "cifar-10": load_cifar10,
 }
 """Every data set. A new one is a loader and one entry."""
