@@ -191,16 +191,17 @@ class Chip:
         layer = self.network.layers[index]
         return LayerNumbers(self.streams, index, layer.columns, layer.rows, self.dtype, self.device)
 
-    def calibrate(self, x: Tensor, *, now: float = 0.0) -> None:
+    def calibrate(self, x: Tensor, *, now: float = 0.0, periphery: Periphery | None = None) -> None:
         """Set the ranges of ADCs that are calibrated, by one noisy pass of some training inputs.
 
-        Layer by layer, each with its inputs as the calibrated layers before it give them; no decorrelation. Backward
+        Layer by layer, each with its inputs as the calibrated layers before it give them. Backward
         reads have ranges of their own, by reads of as many standard normal vectors. Every call begins from the same
         random numbers.
 
         Args:
             x: network inputs (C, B, inputs).
             now: seconds; not before the last write.
+            periphery: digital operations beside the crossbars.
         """
         self._check_time(now)
         if not self.calibrates:
@@ -209,6 +210,7 @@ class Chip:
         signal = x[:, None, None]
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
             draws = Draws(self.streams, Purpose.CALIBRATION, index, 1, (True,))
+            signal = _decorrelated(signal, periphery, index)
             _, a = crossbar.read(layer.drive(signal), draws, now=now, calibrate=True)
             vectors = draws.normal(1, (x.shape[1], layer.columns), self.dtype)[:, :, :, 0]
             crossbar.read_transposed(vectors, layer.fan_in, draws, now, calibrate=True)
@@ -320,9 +322,7 @@ class Chip:
         signal = x[:, None, None]
         inputs, pre_activations, injected = [], [], []
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
-            r = None if periphery is None else periphery.decorrelation[index]
-            if r is not None:
-                signal = torch.bmm(signal.flatten(1, 3), r.transpose(1, 2)).unflatten(1, signal.shape[1:4])
+            signal = _decorrelated(signal, periphery, index)
             eps = perturbations(self.streams, index, passes, samples, (x.shape[1], layer.units), self.dtype)
             before, after = by_site(eps, passes)
             last = self._last.setdefault((purpose, index), {})
@@ -374,6 +374,14 @@ class Chip:
             )
             vectors.insert(0, g)
         return tuple(vectors)
+
+
+def _decorrelated(signal: Tensor, periphery: Periphery | None, index: int) -> Tensor:
+    """x* = R x of a layer's inputs (C, S, P, B, n), where it has an R."""
+    r = None if periphery is None else periphery.decorrelation[index]
+    if r is None:
+        return signal
+    return torch.bmm(signal.flatten(1, 3), r.transpose(1, 2)).unflatten(1, signal.shape[1:4])
 
 
 def _finite(now: float) -> float:

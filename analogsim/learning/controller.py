@@ -52,6 +52,7 @@ class Controller:
         writing: `absolute`: devices are programmed to the copy; `in_memory`: the rule's factors become pulses, which
             takes an optimiser without memory; `mixed_precision`: changes add up until they are worth a pulse.
         generators: one for each chip, on the CPU, for what the rule draws once; of seeds 0, 1, ... unless given.
+        r: per layer R to begin with (C, n, n), or None; without `decorrelation` it stays as it is.
 
     Attributes:
         steps: steps done.
@@ -74,6 +75,7 @@ class Controller:
         normalisation: WeightNormalisation | None = None,
         writing: WritingName = "absolute",
         generators: Sequence[torch.Generator] | None = None,
+        r: Sequence[Tensor | None] | None = None,
     ) -> None:
         require_access(rule, hardware.grants)
         self._hardware, self._rule, self._chunk = hardware, rule, chunk
@@ -88,9 +90,10 @@ class Controller:
         self._step_share = torch.tensor(each, dtype=dtype).div_(max(each)).to(device)
         self._optimizer = optimizer(self._weights, lr=max(each), **_capturable(optimizer, device))
         self._decorrelation, self._normalisation = decorrelation, normalisation
-        self._r: list[Tensor | None] = [None] * hardware.network.depth
+        self._r: list[Tensor | None] = [None] * hardware.network.depth if r is None else list(r)
         if decorrelation is not None:
-            self._r = list(decorrelation.init(hardware.network, hardware.chips, device, dtype))
+            first = decorrelation.init(hardware.network, hardware.chips, device, dtype)
+            self._r = [new if held is None else held for held, new in zip(self._r, first, strict=True)]
         self.steps = 0
         self.diverged = torch.zeros(hardware.chips, dtype=torch.bool, device=device)
         hardware.set_periphery(self._periphery)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from analogsim.chip.layers import per_layer
-from analogsim.study.schema import ChipSection, LayerSection
+from analogsim.study.chip_section import ChipSection, LayerSection
 from device_models import DeviceProfile, ProfileError
 from device_models.compose import merge
 from device_models.profile import profile_data

@@ -66,7 +66,9 @@ class Rig:
         counts = [adc.calibration.inputs for adc in adcs if adc.calibration is not None]
         if counts:
             inputs = self.task.first_inputs(max(counts))
-            self.chip.calibrate(inputs.expand(self.chips, *inputs.shape[1:]), now=self.clock.now)
+            self.chip.calibrate(
+                inputs.expand(self.chips, *inputs.shape[1:]), now=self.clock.now, periphery=self._periphery
+            )
 
     def next_batch(self) -> None:
         """Move on to the next batch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +11,6 @@ import torch
 
 from analogsim.errors import AnalogsimError, ScenarioError
 from analogsim.learning.controller import require_access
-from analogsim.port import Access
 from analogsim.results import ArmResult, Curve, Result, Tuning
 from analogsim.study.arm import Arm
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
@@ -18,6 +18,7 @@ from analogsim.study.folder import RunFolder, environment
 from analogsim.study.profiles import profiles_of
 from analogsim.study.scenario import lay_out
 from analogsim.study.schema import Scenario
+from analogsim.study.stages import StagePlan, stages_of
 from analogsim.study.tuning import tune
 from analogsim.tasks import DATA_SETS, DataSet
 from device_models.errors import bulleted
@@ -161,6 +162,10 @@ def go_on(
         else:
             _evaluate(arm, folder, watcher)
         while not arm.done:
+            if arm.stage_done:
+                arm.next_stage()
+                _evaluate(arm, folder, watcher)
+                continue
             arm.advance()
             watcher.step(arm.step)
             if arm.evaluation_due:
@@ -205,14 +210,6 @@ def check(scenario: Scenario, data: DataSet) -> None:
             f"data.batch: must not be above the {len(data.train_inputs)} training samples of {scenario.data.set} "
             f"(got {scenario.data.batch})"
         )
-    for index, profile in enumerate(profiles_of(scenario.chip, len(scenario.network.layers))):
-        dac, where = profile.dac, f"chip.layers.{index}" if index in scenario.chip.layers else "chip"
-        if dac is not None and dac.scaling == "fixed" and dac.range < 1 and scenario.network.bias:
-            fault = (
-                f"{where}.profile.dac.range: clips the bias row, which is driven with 1 (got {dac.range:g}); "
-                "choose at least 1, or network.bias: false"
-            )
-            found += [] if fault in found else [fault]
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation
         if left < scenario.data.batch:
@@ -221,19 +218,37 @@ def check(scenario: Scenario, data: DataSet) -> None:
                 f"{len(data.train_inputs)} training samples leaves no batch of {scenario.data.batch}"
             )
     for name, arm in scenario.arms.items():
-        if scenario.train.tune is not None and isinstance((arm.optimizer or scenario.train.optimizer).lr, Each):
-            found.append(f"arms.{name}: its learning rate is both an axis and searched by train.tune; choose one")
-        gains = None if arm.weight_normalisation is None else arm.weight_normalisation.gains
-        if gains is not None and len(gains) != len(scenario.network.layers):
-            found.append(
-                f"arms.{name}.weight_normalisation.gains: must be one for each of the "
-                f"{len(scenario.network.layers)} layers (got {len(gains)})"
-            )
-        grants = Access.of(*scenario.chip.grants) | Access.of(*arm.oracle)
+        plans = stages_of(scenario, arm)
+        for index, plan in enumerate(plans):
+            where = f"arms.{name}.stages.{index}" if len(plans) > 1 else f"arms.{name}"
+            found += _stage_faults(scenario, plan, where)
         try:
             lay_out(scenario, arm)
-            require_access(arm.build_rule(), grants)
         except AnalogsimError as error:
             found.append(f"arms.{name}: {error}")
     if found:
-        raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", found))
+        raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", list(dict.fromkeys(found))))
+
+
+def _stage_faults(scenario: Scenario, plan: StagePlan, where: str) -> Iterator[str]:
+    """What one stage cannot do."""
+    depth = len(scenario.network.layers)
+    for index, profile in enumerate(profiles_of(plan.chip, depth)):
+        dac, place = profile.dac, f"chip.layers.{index}" if index in plan.chip.layers else "chip"
+        if dac is not None and dac.scaling == "fixed" and dac.range < 1 and scenario.network.bias:
+            yield (
+                f"{where + '.' if plan.ex_situ else ''}{place}.profile.dac.range: clips the bias row, which is driven "
+                f"with 1 (got {dac.range:g}); choose at least 1, or network.bias: false"
+            )
+    arm = plan.arm
+    if not plan.learns:
+        return
+    if scenario.train.tune is not None and isinstance((arm.optimizer or scenario.train.optimizer).lr, Each):
+        yield f"{where}: its learning rate is both an axis and searched by train.tune; choose one"
+    gains = None if arm.weight_normalisation is None else arm.weight_normalisation.gains
+    if gains is not None and len(gains) != depth:
+        yield f"{where}.weight_normalisation.gains: must be one for each of the {depth} layers (got {len(gains)})"
+    try:
+        require_access(arm.build_rule(), plan.grants)
+    except AnalogsimError as error:
+        yield f"{where}: {error}"

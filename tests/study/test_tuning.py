@@ -125,7 +125,7 @@ def test_a_family_shows_its_best_setting_and_the_leader_is_no_oracle(tmp_path: P
     best = max("ab", key=mean.__getitem__)
     assert found[1].arm == best
     assert found[0].behind is None
-    assert found[0].oracle
+    assert found[0].marks == ("oracle",)
     leader, other = (found[1], found[2]) if mean[best] >= mean["anp"] else (found[2], found[1])
     assert leader.behind is None
     assert other.behind is not None
