@@ -36,7 +36,7 @@ class Metrics(_Record):
     """Mean loss of all passes since the evaluation before."""
 
     def crashed_from(self, start: Metrics) -> bool:
-        """Whether learning left a chip worse than it found it: a loss above 1.1 x the first (a crash, Hiratani et al.)."""
+        """Whether learning left a chip worse than it found it: a loss above 1.1 x the first (Hiratani et al.)."""
         if self.test_loss is None:
             return True
         return start.test_loss is not None and self.test_loss > 1.1 * start.test_loss
@@ -136,7 +136,7 @@ class StageResult(_Record):
     profile: str
     """Name of the device profile of its chips."""
     ex_situ: bool
-    """Whether its chips are others than those that the arm ends on: it was a computation elsewhere."""
+    """Whether it had chips of its own: it was a computation, on a model of chips, before the arm's chips."""
     programmed: bool
     """Whether its chips were new, and programmed at its beginning; otherwise they are those of the stage before."""
     decorrelated: bool

@@ -158,7 +158,7 @@ def _axes(data: Any, path: str) -> Iterator[tuple[str, Sequence[Any]]]:
 
 def _expand(data: Any, path: str, values: Mapping[str, Sequence[Any]]) -> Any:
     """Plain data with every axis replaced by one value per chip."""
-    if path in values:
+    if path in values and isinstance(data, Mapping) and set(data) == {"each"}:
         return {"each": list(values[path])}
     if isinstance(data, Mapping):
         return {key: _expand(value, f"{path}.{key}", values) for key, value in data.items()}

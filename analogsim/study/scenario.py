@@ -253,10 +253,9 @@ def to_data(scenario: Scenario) -> dict[str, Any]:
         }
     data["arms"] = {}
     for name, arm in scenario.arms.items():
-        if isinstance(arm, StagedArm):
-            entry = {"stages": [_stage_data(stage) for stage in arm.stages]}
-        else:
-            entry = _stage_data(arm)
+        entry: dict[str, Any] = (
+            {"stages": [_stage_data(stage) for stage in arm.stages]} if isinstance(arm, StagedArm) else _stage_data(arm)
+        )
         if arm.later_steps:
             entry["later_steps"] = arm.later_steps
         if arm.family is not None:

@@ -203,7 +203,7 @@ class StageBase(ArmBase):
 class Deployment(StageBase):
     """The weights as they are: programmed, and evaluated."""
 
-    rule: Literal["none"]
+    rule: Literal["none"]  # pyright: ignore[reportIncompatibleVariableOverride]
     """Nothing is learned."""
 
     @model_validator(mode="after")

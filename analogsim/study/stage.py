@@ -91,11 +91,9 @@ class Stage:
         if saved is None and chip is not begin.chip:
             self.rig.calibrate()
         self._begin = begin
-        self.controller = self._make_controller(scenario) if plan.learns else None
-        if self.controller is not None and saved is not None:
-            self.controller.load_state_dict(saved["controller"])
+        self.controller = self._make_controller(scenario, saved and saved["controller"]) if plan.learns else None
 
-    def _make_controller(self, scenario: Scenario) -> Controller:
+    def _make_controller(self, scenario: Scenario, saved: dict[str, Any] | None) -> Controller:
         arm, population = self.plan.arm, self._population
         optimizer = arm.optimizer or scenario.train.optimizer
         streams = Streams(population.seeds, population.ids, torch.device("cpu"))
@@ -113,6 +111,8 @@ class Stage:
             self._begin.decorrelation,
         )
         controller.diverged = self._begin.diverged.clone()
+        if saved is not None:
+            controller.load_state_dict(saved)
         return controller
 
     def learn(self) -> None:

@@ -21,8 +21,7 @@ class StagePlan:
         arm: its rule and companions.
         chip: its chips.
         epochs: passes through the training data.
-        ex_situ: whether its chips are others than those that the arm ends on: what it does there is a computation, a
-            model of a chip at most.
+        ex_situ: whether it has chips of its own: it is a computation, on a model of chips, before the arm's chips.
         goes_on: whether its chips are those of the stage before, which stay as they are; otherwise its chips are new
             and are programmed with the controller's copy.
     """
@@ -49,13 +48,14 @@ def stages_of(scenario: Scenario, arm: ArmBase | StagedArm) -> tuple[StagePlan, 
     if not isinstance(arm, StagedArm):
         return (StagePlan(arm, scenario.chip, scenario.train.epochs),)
     plans: list[StagePlan] = []
+    before: StageBase | None = None
     for stage in arm.stages:
         chip = scenario.chip if stage.chip is None else stage.chip.over(scenario.chip)
         epochs = scenario.train.epochs if stage.epochs is None else stage.epochs
-        goes_on = bool(plans) and chip == plans[-1].chip
-        plans.append(
-            StagePlan(stage, chip, 0 if isinstance(stage, Deployment) else epochs, chip != scenario.chip, goes_on)
-        )
+        epochs = 0 if isinstance(stage, Deployment) else epochs
+        goes_on = before is not None and stage.chip == before.chip
+        plans.append(StagePlan(stage, chip, epochs, stage.chip is not None, goes_on))
+        before = stage
     return tuple(plans)
 
 

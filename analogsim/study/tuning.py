@@ -51,6 +51,7 @@ def tune(scenario: Scenario, name: str, data: DataSet, device: torch.device, wat
     while not trained.done:
         if trained.stage_done:
             trained.next_stage()
+            trained.evaluate()
             continue
         trained.advance()
         watcher.tuning(name, trained.step, trained.steps)
