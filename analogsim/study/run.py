@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from analogsim.errors import AnalogsimError, ScenarioError
+from analogsim.errors import AnalogsimError, DataError, ScenarioError
 from analogsim.learning.controller import require_access
 from analogsim.results import ArmResult, Curve, Result, Tuning
 from analogsim.study.arm import Arm
@@ -188,9 +188,21 @@ def _evaluate(arm: Arm, folder: RunFolder, watcher: Watcher) -> None:
 
 
 def load_data(scenario: Scenario) -> DataSet:
-    """The data set that a scenario names, as it asks for it."""
-    data = DATA_SETS[scenario.data.set]()
-    return data.standardised() if scenario.data.standardise else data
+    """The data set that a scenario names, as it asks for it.
+
+    Raises:
+        ScenarioError: it cannot be had so.
+        DataError: its files are missing or damaged.
+    """
+    section = scenario.data
+    data = DATA_SETS[section.set]()
+    for key in ("samples", "pool"):
+        number = getattr(section, key)
+        try:
+            data = data if number is None else data.first(number) if key == "samples" else data.pooled(number)
+        except DataError as error:
+            raise ScenarioError(f"scenario {scenario.name} cannot be run: data.{key}: {error}") from None
+    return data.standardised() if section.standardise else data
 
 
 def check(scenario: Scenario, data: DataSet) -> None:

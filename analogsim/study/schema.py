@@ -41,6 +41,10 @@ class Data(Section):
     """What judges an output: `cross_entropy` of its softmax, or half the `squared` distance to the target."""
     standardise: bool = Field(default=False, strict=True)
     """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set."""
+    samples: PositiveInt | None = None
+    """Training samples to learn from, the first of the set; all unless given. Tests are on the whole test set."""
+    pool: PositiveInt | None = None
+    """Average images over blocks of this many pixels squared, for smaller networks."""
     batch: PositiveInt = 50
     """Batch size."""
 
