@@ -149,7 +149,9 @@ def test_images_are_averaged_over_blocks() -> None:
     assert small.test_inputs.shape == (397, 16)
     image = data.test_inputs[5].reshape(8, 8)
     assert small.test_inputs[5, 4 * 1 + 3].item() == pytest.approx(image[2:4, 6:8].mean().item(), rel=1e-6)
-    with pytest.raises(DataError, match=r"blocks of 3 x 3 pixels must fill the images; inputs are of shape \(1, 8, 8\)"):
+    with pytest.raises(
+        DataError, match=r"blocks of 3 x 3 pixels must fill the images; inputs are of shape \(1, 8, 8\)"
+    ):
         data.pooled(3)
     with pytest.raises(DataError, match="inputs are no images"):
         replace(data, shape=None).pooled(2)
