@@ -61,7 +61,7 @@ def stages_of(scenario: Scenario, arm: ArmBase | StagedArm) -> tuple[StagePlan, 
 
 def last_learning(plans: tuple[StagePlan, ...]) -> int:
     """Number of the last stage that learns."""
-    return max(index for index, plan in enumerate(plans) if plan.learns and (plan.epochs or index == 0))
+    return max(index for index, plan in enumerate(plans) if plan.epochs)
 
 
 def with_optimizer(arm: ArmBase | StagedArm, index: int, optimizer: Optimizer) -> ArmBase | StagedArm:

@@ -52,8 +52,8 @@ def _last(arm: ArmResult) -> list[Metrics]:
 
 
 def test_stages_on_the_same_chips_without_memory_are_one_arm(tmp_path: Path) -> None:
-    """Plain gradient descent remembers nothing, so four epochs are one and three, to the bit: chips, order of data, noise
-    and the clock go on."""
+    """Plain gradient descent remembers nothing, so four epochs are one and three, to the bit: chips, order of data,
+    noise and the clock go on."""
     bp = f"rule: bp, {ORACLE}, optimizer: {{sgd: {{lr: 0.1}}}}"
     profile = (
         "chip.overrides={programming: {kind: constant, sigma: 0.75 uS}, drift: {kind: constant, t0: 20 s, mean: 0.05}}"
@@ -237,8 +237,8 @@ def test_what_was_trained_elsewhere_leads_nobody(tmp_path: Path) -> None:
 
 
 def test_a_chip_that_diverged_stays_frozen(tmp_path: Path) -> None:
-    wild = "optimizer: {sgd: {lr: {each: [1.0e-2, 1.0e+30]}}}"
-    arms = f"x: [{{rule: bp, epochs: 1, chip: {{profile: ideal, mapping: {{range: follow}}}}, {wild}}}, {{rule: np, epochs: 1}}]"
+    chip, wild = "chip: {profile: ideal, mapping: {range: follow}}", "sgd: {lr: {each: [1.0e-2, 1.0e+30]}}"
+    arms = f"x: [{{rule: bp, epochs: 1, {chip}, optimizer: {{{wild}}}}}, {{rule: np, epochs: 1}}]"
     [arm] = _run(tmp_path, arms).values()
     assert [chip.status for chip in arm.chips] == ["finished"] * 3 + ["diverged"] * 3
     assert [chip.counts.device_writes > 0 for chip in arm.stages[1].chips] == [True] * 3 + [False] * 3
@@ -279,7 +279,8 @@ class Stop(Nobody):
 
 LIVING = (
     "chip.profile=ecram",
-    "chip.overrides={adc: {range: calibrated}, read_noise: [{sigma: 1 %}, {kind: flicker, q: 0.005, t_r: 250 ns, t0: 20 s}]}",
+    "chip.overrides.adc.range=calibrated",
+    "chip.overrides.read_noise=[{sigma: 1 %}, {kind: flicker, q: 0.005, t_r: 250 ns, t0: 20 s}]",
     "train.step_time=30 ms",
     "train.later=[1 s]",
     "train.checkpoint_every=3 steps",
@@ -312,14 +313,16 @@ def test_a_run_stopped_in_any_stage_ends_with_the_same_bytes(step: int, undistur
 
 def test_the_rate_of_the_last_stage_that_learns_is_searched(tmp_path: Path) -> None:
     grid = "train.tune={lr: [1.0e-6, 1.0e-2], validation: 200, chips: 2}"
-    first = "{rule: bp, epochs: 1, chip: {profile: ideal}, optimizer: {adam: {lr: 3.0e-3}}}"
+    first = "{rule: bp, epochs: 8, chip: {profile: ideal}, optimizer: {adam: {lr: 1.0e-2}}}"
     found = _run(
         tmp_path, f"x: [{first}, {{rule: none}}], y: [{first}, {{rule: none}}, {{rule: anp, samples: 4}}]", grid
     )
     x, y = found["x"], found["y"]
     assert x.tuning is not None and y.tuning is not None
     assert [chip.lr for chip in x.stages[0].chips] == [x.tuning.points[0].chosen] * 3 == [1e-2] * 3
-    assert [chip.lr for chip in y.stages[0].chips] == [3e-3] * 3
+    assert [chip.lr for chip in y.stages[0].chips] == [1e-2] * 3
+    assert min(x.tuning.points[0].accuracy) < 0.3, "nothing is learned at 1e-6"
+    assert min(y.tuning.points[0].accuracy) > 0.5, "though nothing more is learned, the first stage has"
     assert [chip.lr for chip in y.stages[2].chips] == [y.tuning.points[0].chosen] * 3 == [chip.lr for chip in y.chips]
 
 
@@ -425,7 +428,7 @@ def test_a_fault_in_a_stage_is_named_with_its_path(arm: Any, message: str) -> No
             "arms.x.stages.0.chip.profile.dac.range: clips the bias row",
         ),
         (
-            "x: [{rule: np, optimizer: {sgd: {lr: {each: [1, 2]}}}}, {rule: np, optimizer: {sgd: {lr: {each: [1, 2]}}}}]",
+            "x: [{rule: np, optimizer: {sgd: {lr: {each: [1, 2]}}}}, {rule: np, optimizer: {sgd: {lr: {each: [1]}}}}]",
             "arms.x: two stages have an axis of learning rates",
         ),
     ],
