@@ -96,25 +96,24 @@ def later_table(result: Result) -> Table:
 
 def stages_table(result: Result) -> Table:
     """What each stage of an arm did: test accuracy before its first step and after its last."""
-    left = ("arm", "stage", "chips")
-    table = _table([*left, "epochs", "before,\n%", "after,\n%", "passes\n/step", "diverged"], left)
-    table.caption = "In chips: ex situ, trained in a computer on a model of them; stay, those of the stage before."
+    left = ("stage", "chips")
+    table = _table([*left, "epochs", "before,\n%", "after,\n%", "passes\n/step"], left)
+    table.caption = "ex situ: trained in a computer, on a model of such chips; same: the chips of the stage before."
     for name, arm in result.arms.items():
         for index, stage in enumerate(arm.stages):
-            title = "deployed" if stage.rule == "none" else marked(_rule(stage), stage.oracle and ("oracle",))
-            state = (*(["ex situ"] if stage.ex_situ else []), *([] if stage.programmed else ["stay"]))
+            if not index:
+                _heading(table, name)
+            title = "deployed" if stage.rule == "none" else marked(_rule(stage), ("oracle",) if stage.oracle else ())
+            state = (*(["ex situ"] if stage.ex_situ else []), *([] if stage.programmed else ["same"]))
             epochs = stage.chips[0].final.epoch - stage.chips[0].begin.epoch
             before, after = ([getattr(chip, at) for chip in stage.chips] for at in ("begin", "final"))
-            diverged = sum(chip.status == "diverged" for chip in stage.chips)
             table.add_row(
-                "" if index else name,
                 title,
                 marked(stage.profile, state),
-                f"{epochs:g}",
+                f"{epochs:g}" if stage.steps else "",
                 _mean(before) if stage.steps else "",
                 _mean(after),
                 str(stage.passes_per_step or ""),
-                f"{diverged} of {len(stage.chips)}" if diverged else "",
             )
         table.add_section()
     return table

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from analogsim.learning import Controller
-from analogsim.network import Network
 from analogsim.randomness import Purpose, Streams
 from analogsim.results import (
     ArmResult,
@@ -55,9 +54,7 @@ class Arm:
         self._arm = arm = scenario.arms[name]
         self._plans = stages_of(scenario, arm)
         population = lay_out(scenario, arm)
-        self._network = Network.mlp(
-            [data.features, *scenario.network.layers], scenario.network.activation.build(), scenario.network.bias
-        )
+        self._network = scenario.network.build(data.input_shape)
         first = Streams(population.seeds, population.ids, torch.device("cpu")).generators(Purpose.INITIAL_WEIGHTS)
         weights = self._network.initial_weights(scenario.network.init, [g for g in first if g is not None])
         dtype = getattr(torch, scenario.chip.precision)

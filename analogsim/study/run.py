@@ -10,7 +10,8 @@ from typing import Protocol
 import torch
 
 from analogsim.errors import AnalogsimError, DataError, ScenarioError
-from analogsim.learning.controller import require_access
+from analogsim.learning.controller import require_access, require_derivatives
+from analogsim.network import Network, Softmax
 from analogsim.results import ArmResult, Curve, Result, Tuning
 from analogsim.study.arm import Arm
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
@@ -212,11 +213,13 @@ def check(scenario: Scenario, data: DataSet) -> None:
         ScenarioError: listing every fault.
     """
     found: list[str] = []
-    if scenario.network.layers[-1] != data.outputs:
-        found.append(
-            f"network.layers: the last layer must have the {data.outputs} outputs of {scenario.data.set} "
-            f"(got {scenario.network.layers[-1]})"
-        )
+    network: Network | None = None
+    try:
+        network = scenario.network.build(data.input_shape)
+    except ValueError as error:
+        found.append(str(error))
+    else:
+        found += _unfit(scenario, network, data)
     if scenario.data.batch > len(data.train_inputs):
         found.append(
             f"data.batch: must not be above the {len(data.train_inputs)} training samples of {scenario.data.set} "
@@ -233,7 +236,7 @@ def check(scenario: Scenario, data: DataSet) -> None:
         plans = stages_of(scenario, arm)
         for index, plan in enumerate(plans):
             where = f"arms.{name}.stages.{index}" if len(plans) > 1 else f"arms.{name}"
-            found += _stage_faults(scenario, plan, where)
+            found += _stage_faults(scenario, plan, where, network)
         try:
             lay_out(scenario, arm)
         except AnalogsimError as error:
@@ -242,9 +245,9 @@ def check(scenario: Scenario, data: DataSet) -> None:
         raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", list(dict.fromkeys(found))))
 
 
-def _stage_faults(scenario: Scenario, plan: StagePlan, where: str) -> Iterator[str]:
+def _stage_faults(scenario: Scenario, plan: StagePlan, where: str, network: Network | None) -> Iterator[str]:
     """What one stage cannot do."""
-    depth = len(scenario.network.layers)
+    depth = scenario.network.depth
     for index, profile in enumerate(profiles_of(plan.chip, depth)):
         dac, place = profile.dac, f"chip.layers.{index}" if index in plan.chip.layers else "chip"
         if dac is not None and dac.scaling == "fixed" and dac.range < 1 and scenario.network.bias:
@@ -262,5 +265,22 @@ def _stage_faults(scenario: Scenario, plan: StagePlan, where: str) -> Iterator[s
         yield f"{where}.weight_normalisation.gains: must be one for each of the {depth} layers (got {len(gains)})"
     try:
         require_access(arm.build_rule(), plan.grants)
+        if network is not None:
+            require_derivatives(arm.build_rule(), network, plan.grants)
     except AnalogsimError as error:
         yield f"{where}: {error}"
+
+
+def _unfit(scenario: Scenario, network: Network, data: DataSet) -> Iterator[str]:
+    """Faults of a network's outputs."""
+    if network.outputs != data.outputs:
+        yield (
+            f"network.layers: the last layer must have the {data.outputs} outputs of {scenario.data.set} "
+            f"(got {network.outputs})"
+        )
+    readout = any(isinstance(operation, Softmax) for operation in network.layers[-1].after)
+    if readout and scenario.data.loss == "cross_entropy":
+        yield (
+            "data.loss: cross_entropy takes the softmax itself, so the network must not end with another; "
+            "remove softmax from network.layers, or choose squared"
+        )

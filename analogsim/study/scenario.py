@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from analogsim.errors import ScenarioError
 from analogsim.study.chip_section import StageChip
+from analogsim.study.network_section import LAYER_TAGS, count_layers
 from analogsim.study.profiles import Resolved, axes_of, profiles_of, resolve_profiles
 from analogsim.study.schema import ArmBase, Deployment, Scenario, StageBase, StagedArm
 from analogsim.study.stages import last_learning, stages_of
@@ -162,10 +163,10 @@ def _foreign_axes(scenario: Scenario) -> Iterator[str]:
 
 
 def _depth(data: Mapping[str, Any]) -> int | None:
-    """Number of layers, if the data say so."""
+    """Number of layers with weights, if the data say so."""
     network = data.get("network")
     layers = network.get("layers") if isinstance(network, Mapping) else None
-    return len(layers) if isinstance(layers, list | tuple) and layers else None
+    return (count_layers(layers) or None) if isinstance(layers, list | tuple) else None
 
 
 def _impossible_writes(scenario: Scenario, shared: Resolved, own: Mapping[tuple[str, int], Resolved]) -> Iterator[str]:
@@ -195,7 +196,7 @@ def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
     if loc[:1] == ("arms",):
         staged = loc[2:3] == ("stages",)
         loc = (*loc[:2], *loc[3:5], *loc[6:]) if staged else (*loc[:2], *loc[4:])
-    return tuple(part for part in loc if part not in UNION_TAGS)
+    return tuple(part for part in loc if part not in (*UNION_TAGS, *LAYER_TAGS))
 
 
 def _quick_settings(data: Mapping[str, Any], where: str) -> Iterator[tuple[list[str], Any]]:
@@ -339,5 +340,5 @@ def lay_out(scenario: Scenario, arm: ArmBase | StagedArm, stage: int | None = No
         seeds=[place.get("seed", scenario.seed) for place in places],
         coordinates=places,
         rates=[place.get("lr", 0.0) if isinstance(rate, Each) else rate for place in places],
-        profiles=profiles_of(plans[-1 if stage is None else stage].chip, len(scenario.network.layers), values),
+        profiles=profiles_of(plans[-1 if stage is None else stage].chip, scenario.network.depth, values),
     )

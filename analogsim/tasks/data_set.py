@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,7 +18,8 @@ class DataSet:
     Attributes:
         train_inputs, test_inputs: (N, features).
         train_targets, test_targets: (N, outputs); one-hot for classification.
-        shape: of an input that is an image, (channels, rows, columns); features are flat, channel by channel.
+        shape: of one input: (channels, height, width) of images, whose features go channel by channel, row by row;
+            None: features have no order.
     """
 
     train_inputs: Tensor
@@ -25,6 +27,17 @@ class DataSet:
     test_inputs: Tensor
     test_targets: Tensor
     shape: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if math.prod(self.input_shape) != self.features:
+            raise ValueError(
+                f"inputs of shape {self.shape} have {math.prod(self.input_shape)} features (got {self.features})"
+            )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input; (features,) where features have no order."""
+        return (self.features,) if self.shape is None else self.shape
 
     @property
     def features(self) -> int:
@@ -39,7 +52,13 @@ class DataSet:
     def held_out(self, count: int) -> DataSet:
         """The training set alone, its last `count` samples in the place of the test set."""
         x, t = self.train_inputs, self.train_targets
-        return DataSet(x[:-count], t[:-count], x[-count:], t[-count:], self.shape)
+        return replace(
+            self,
+            train_inputs=x[:-count],
+            train_targets=t[:-count],
+            test_inputs=x[-count:],
+            test_targets=t[-count:],
+        )
 
     def first(self, count: int) -> DataSet:
         """With the first training samples only.

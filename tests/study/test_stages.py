@@ -212,7 +212,7 @@ def test_tables_show_stages(tmp_path: Path) -> None:
 
     scenario = _tiny("x: [{rule: dbp, chip: {profile: ideal}}, {rule: none}], np: {rule: np}", "train.epochs=1")
     result = read_result(run(scenario, tmp_path, CPU).path / "result.json")
-    console = Console(width=120, record=True, quiet=True)
+    console = Console(width=80, record=True, quiet=True)
     with console.capture() as capture:
         console.quiet = False
         console.print(final_table(result))
@@ -221,7 +221,9 @@ def test_tables_show_stages(tmp_path: Path) -> None:
     assert "x (ex situ)" in text
     assert "ex situ: trained in a computer first" in text
     [learned] = [line.split() for line in text.splitlines() if "dbp" in line]
-    assert learned[:4] == ["x", "dbp", "ideal", "(ex"]
+    assert learned[:5] == ["dbp", "ideal", "(ex", "situ)", "1"]
+    assert learned[-1] == "1"
+    assert "…" not in text, "it fits a terminal"
     assert any("deployed" in line and "noisy" in line for line in text.splitlines())
 
 
