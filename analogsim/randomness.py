@@ -38,6 +38,9 @@ class Purpose(enum.IntEnum):
     REFERENCE = 13
     CONVERTERS = 14
     CALIBRATION = 15
+    WEIGHT_INJECTION = 16
+    COMPANION = 17
+    LOSS_CHANNEL = 18
 
 
 class Streams:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from analogsim.learning import Controller
+from analogsim.port import Periphery
 from analogsim.randomness import Purpose, Streams
 from analogsim.results import (
     ArmResult,
@@ -60,7 +61,7 @@ class Arm:
         dtype = getattr(torch, scenario.chip.precision)
         self._first = Handover(
             tuple(w.to(device, dtype) for w in weights),
-            (None,) * self._network.depth,
+            Periphery((None,) * self._network.depth),
             torch.zeros(len(population.ids), dtype=torch.bool, device=device),
         )
         self._task = task = Task(

@@ -12,14 +12,15 @@ import torch
 from analogsim.errors import AnalogsimError, DataError, ScenarioError
 from analogsim.learning.controller import require_access, require_derivatives
 from analogsim.network import Network, Softmax
+from analogsim.port import Access
 from analogsim.results import ArmResult, Curve, Result, Tuning
 from analogsim.study.arm import Arm
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
 from analogsim.study.profiles import profiles_of
 from analogsim.study.scenario import lay_out
-from analogsim.study.schema import Scenario
-from analogsim.study.stages import StagePlan, stages_of
+from analogsim.study.schema import ArmBase, Scenario
+from analogsim.study.stages import StagePlan, last_learning, stages_of
 from analogsim.study.tuning import tune
 from analogsim.tasks import DATA_SETS, DataSet
 from device_models.errors import bulleted
@@ -236,7 +237,7 @@ def check(scenario: Scenario, data: DataSet) -> None:
         plans = stages_of(scenario, arm)
         for index, plan in enumerate(plans):
             where = f"arms.{name}.stages.{index}" if len(plans) > 1 else f"arms.{name}"
-            found += _stage_faults(scenario, plan, where, network)
+            found += _stage_faults(scenario, plan, where, network, index == last_learning(plans))
         try:
             lay_out(scenario, arm)
         except AnalogsimError as error:
@@ -245,8 +246,10 @@ def check(scenario: Scenario, data: DataSet) -> None:
         raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", list(dict.fromkeys(found))))
 
 
-def _stage_faults(scenario: Scenario, plan: StagePlan, where: str, network: Network | None) -> Iterator[str]:
-    """What one stage cannot do."""
+def _stage_faults(
+    scenario: Scenario, plan: StagePlan, where: str, network: Network | None, tuned: bool
+) -> Iterator[str]:
+    """What one stage cannot do; `tuned`: its learning rate is what `train.tune` searches."""
     depth = scenario.network.depth
     for index, profile in enumerate(profiles_of(plan.chip, depth)):
         dac, place = profile.dac, f"chip.layers.{index}" if index in plan.chip.layers else "chip"
@@ -263,12 +266,32 @@ def _stage_faults(scenario: Scenario, plan: StagePlan, where: str, network: Netw
     gains = None if arm.weight_normalisation is None else arm.weight_normalisation.gains
     if gains is not None and len(gains) != depth:
         yield f"{where}.weight_normalisation.gains: must be one for each of the {depth} layers (got {len(gains)})"
+    rate = (arm.optimizer or scenario.train.optimizer).lr
+    largest = max(rate.values if isinstance(rate, Each) else [rate])
+    if scenario.train.tune is not None and tuned:
+        largest = max(scenario.train.tune.lr)
+    yield from _companion_faults(arm, where, depth, largest)
     try:
-        require_access(arm.build_rule(), plan.grants)
+        rule = arm.build_rule()
+        require_access(rule, plan.grants, arm.decorrelation is not None)
+        yield from _cannot_write_back(scenario, plan, where, rule.requires)
         if network is not None:
-            require_derivatives(arm.build_rule(), network, plan.grants)
+            require_derivatives(rule, network, plan.grants)
     except AnalogsimError as error:
         yield f"{where}: {error}"
+
+
+def _cannot_write_back(scenario: Scenario, plan: StagePlan, where: str, needed: Access) -> Iterator[str]:
+    """Weights that pulses have moved and that are perturbed by writes."""
+    writing = (plan.arm.optimizer or scenario.train.optimizer).writing
+    if Access.WEIGHT_INJECTION not in needed or writing == "absolute":
+        return
+    if not all(profile.weight_perturbation.path for profile in profiles_of(plan.chip, scenario.network.depth)):
+        yield (
+            f"{where}: {plan.arm.rule} perturbs weights by writes, and nobody knows what to write back where pulses "
+            f"move them (got optimizer {writing}); give chip.overrides `weight_perturbation: {{path: true}}`, or an "
+            "optimiser that writes absolutely"
+        )
 
 
 def _unfit(scenario: Scenario, network: Network, data: DataSet) -> Iterator[str]:
@@ -284,3 +307,14 @@ def _unfit(scenario: Scenario, network: Network, data: DataSet) -> Iterator[str]
             "data.loss: cross_entropy takes the softmax itself, so the network must not end with another; "
             "remove softmax from network.layers, or choose squared"
         )
+
+
+def _companion_faults(arm: ArmBase, where: str, depth: int, rate: float) -> Iterator[str]:
+    """What companions cannot do on a network of this depth with this learning rate."""
+    try:
+        if arm.decorrelation is not None:
+            arm.decorrelation.indices(depth)
+        if arm.weight_decay is not None:
+            arm.weight_decay.check(rate)
+    except ValueError as error:
+        yield f"{where}: {error}"

@@ -188,6 +188,11 @@ def _impossible_writes(scenario: Scenario, shared: Resolved, own: Mapping[tuple[
                 yield f"{chip}.mapping.range: must be fixed for {writing}: pulses step in a range, which must not move"
             if writing == "in_memory" and stage.weight_normalisation is not None:
                 yield f"{place}.weight_normalisation: cannot be kept by pulses; leave it out, or take mixed_precision"
+            if writing == "in_memory" and stage.weight_decay is not None:
+                yield (
+                    f"{place}.weight_decay: the devices get the rule's outer products only, no pulse for the decay; "
+                    "leave it out, or take mixed_precision"
+                )
 
 
 def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -269,7 +274,7 @@ def _stage_data(stage: ArmBase) -> dict[str, Any]:
     """An arm, or a stage of one, as plain data."""
     rule = {} if isinstance(stage, Deployment) else stage.build_rule().model_dump(mode="json")
     entry: dict[str, Any] = {"rule": stage.rule, **rule}
-    for key in ("decorrelation", "weight_normalisation", "optimizer"):
+    for key in ("decorrelation", "weight_normalisation", "weight_decay", "loss_channel", "optimizer"):
         if getattr(stage, key) is not None:
             entry[key] = getattr(stage, key).model_dump(mode="json", exclude_none=True)
     if stage.oracle:

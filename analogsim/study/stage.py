@@ -29,13 +29,13 @@ class Handover(NamedTuple):
 
     Attributes:
         weights: per layer (C, units, rows), the controller's copy.
-        decorrelation: per layer R (C, n, n), digital, or None.
+        periphery: R, digital or on crossbars of its own.
         diverged: (C,), chips that are frozen.
         chip, clock: of the stage before; for a stage that goes on with them.
     """
 
     weights: tuple[Tensor, ...]
-    decorrelation: tuple[Tensor | None, ...]
+    periphery: Periphery
     diverged: Tensor
     chip: Chip | None = None
     clock: Clock | None = None
@@ -54,7 +54,7 @@ class Stage:
         population: its chips and rates.
         network: what runs on them.
         task: of the arm: the order of data goes on from stage to stage.
-        begin: what it begins with.
+        begin: what it begins with; its tensors are live.
         saved: what `state_dict` gave, to continue there; `begin` then only lends its shapes.
 
     Attributes:
@@ -82,18 +82,37 @@ class Stage:
             chip, clock = build_chip(plan.chip, network, population, begin.diverged.device), Clock()
             chip.program(begin.weights)
         self._written, self._pulsed = chip.device_writes.clone(), chip.pulses.clone()
-        self.rig = Rig(chip, task, plan.grants, clock)
+        self.rig = Rig(chip, task, plan.grants, clock, plan.arm.loss_channel)
+        if saved is not None:
+            begin = self._restored(begin, saved)
+            made = saved["rig"]["chip"]["decorrelation"]  # also crossbars that are not used any more
+            r = begin.periphery.decorrelation
+            chip.write_decorrelation([each if index in made else None for index, each in enumerate(r)])
+        self.rig.set_periphery(begin.periphery)
         if saved is not None:
             self.step, self._written, self._pulsed = saved["step"], saved["written"], saved["pulsed"]
-            self.rig.load_state_dict(saved["rig"])  # before the controller: it looks at the limits
-            begin = Handover(*saved["begin"]) if saved["controller"] is None else begin
-        self.rig.set_periphery(Periphery(begin.decorrelation))
-        if saved is None and chip is not begin.chip:
+            self.rig.load_state_dict(saved["rig"])  # the controller looks at limits
+        elif chip is not begin.chip:
             self.rig.calibrate()
         self._begin = begin
-        self.controller = self._make_controller(scenario, saved and saved["controller"]) if plan.learns else None
+        self.controller = self._make_controller(scenario) if plan.learns else None
+        if saved is not None:
+            if self.controller is not None:
+                self.controller.load_state_dict(saved["controller"])
+            self.rig.load_state_dict(saved["rig"])  # again: the controller has set its periphery
 
-    def _make_controller(self, scenario: Scenario, saved: dict[str, Any] | None) -> Controller:
+    @staticmethod
+    def _restored(begin: Handover, saved: dict[str, Any]) -> Handover:
+        """What a stage that is continued has in place of what it began with; its controller has the rest."""
+        device = begin.diverged.device
+        r = tuple(None if each is None else each.to(device, copy=True) for each in saved["r"])
+        begin = begin._replace(periphery=Periphery(r, saved["crossbar"]))
+        if saved["controller"] is not None:
+            return begin
+        weights = tuple(w.to(device, copy=True) for w in saved["weights"])
+        return begin._replace(weights=weights, diverged=saved["diverged"].to(device, copy=True))
+
+    def _make_controller(self, scenario: Scenario) -> Controller:
         arm, population = self.plan.arm, self._population
         optimizer = arm.optimizer or scenario.train.optimizer
         streams = Streams(population.seeds, population.ids, torch.device("cpu"))
@@ -108,11 +127,12 @@ class Stage:
             arm.weight_normalisation,
             optimizer.writing,
             [g for g in streams.generators(Purpose.RULE) if g is not None],
-            self._begin.decorrelation,
+            arm.weight_decay,
+            0 if arm.loss_channel is None else arm.loss_channel.waiting,
+            Streams(population.seeds, population.ids, self._begin.diverged.device).generators(Purpose.COMPANION),
+            self._begin.periphery,
         )
         controller.diverged = self._begin.diverged.clone()
-        if saved is not None:
-            controller.load_state_dict(saved)
         return controller
 
     def learn(self) -> None:
@@ -130,18 +150,20 @@ class Stage:
         begin = self._begin
         if self.controller is not None:
             copy = self.controller.copy
-            weights = tuple(w.clone() for w in copy.weights)
-            begin = Handover(weights, copy.periphery.decorrelation, self.controller.diverged)
+            begin = Handover(copy.weights, copy.periphery, self.controller.diverged)
         return begin._replace(chip=self.rig.chip, clock=self.rig.clock)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stage stands, for a checkpoint; the tensors are live."""
-        held = self._begin
+        held = self.hand_over()
+        own = {} if self.controller else {"weights": list(held.weights), "diverged": held.diverged}
         return {
+            **own,
             "step": self.step,
             "rig": self.rig.state_dict(),
             "controller": None if self.controller is None else self.controller.state_dict(),
-            "begin": None if self.controller else [list(held.weights), list(held.decorrelation), held.diverged],
+            "r": list(held.periphery.decorrelation),
+            "crossbar": held.periphery.crossbar,
             "written": self._written,
             "pulsed": self._pulsed,
         }

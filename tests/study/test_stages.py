@@ -8,7 +8,7 @@ import torch
 
 from analogsim.chip import Chip
 from analogsim.errors import ScenarioError
-from analogsim.port import Pass, Periphery
+from analogsim.port import Pass
 from analogsim.report.table import final_table, stages_table
 from analogsim.results import ArmResult, Metrics, read_curves, read_result
 from analogsim.study.arm import Arm
@@ -111,10 +111,10 @@ def test_the_copy_is_programmed_onto_the_fabricated_chips_of_all_arms() -> None:
         assert w_max is not None
         assert torch.equal(w_max.flatten(), 2 * w.abs().amax(dim=(1, 2))), "the range is fixed by the trained weights"
     eye = [torch.eye(64).expand(3, -1, -1), torch.eye(16).expand(3, -1, -1)]
-    assert all(r is not None and not torch.equal(r, e) for r, e in zip(begin.decorrelation, eye, strict=True))
+    assert all(r is not None and not torch.equal(r, e) for r, e in zip(begin.periphery.decorrelation, eye, strict=True))
     x = data.test_inputs[None, :50].expand(3, -1, -1)
     one = deployed.forward(x, (Pass(),), 1, arm._rig._periphery).outputs
-    other = chip.forward(x, (Pass(),), 1, Periphery(begin.decorrelation)).outputs
+    other = chip.forward(x, (Pass(),), 1, begin.periphery).outputs
     assert torch.equal(one, other)
     for one, other in zip(deployed.oracle.cells, plain._rig.chip.oracle.cells, strict=True):
         for side, fellow in zip(one, other, strict=True):
@@ -133,7 +133,7 @@ def test_decorrelation_is_kept_and_goes_on(tmp_path: Path) -> None:
     while not arm.done:
         if arm.stage_done:
             arm.evaluate()
-            seen.append(arm._stage.hand_over().decorrelation)
+            seen.append(arm._stage.hand_over().periphery.decorrelation)
             arm.next_stage()
             assert arm._controller is not None
             begun = arm._controller.copy.periphery.decorrelation
@@ -141,7 +141,7 @@ def test_decorrelation_is_kept_and_goes_on(tmp_path: Path) -> None:
             continue
         arm.advance()
     first, second = seen
-    last = arm._stage.hand_over().decorrelation
+    last = arm._stage.hand_over().periphery.decorrelation
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(second, last, strict=True))
 
@@ -257,7 +257,7 @@ def test_the_ranges_of_converters_are_calibrated_with_the_decorrelation_that_the
     arm.next_stage()
     chip, inputs = arm._rig.chip, arm._task.first_inputs(40).expand(3, -1, -1)
     found = chip._layers[0].state_dict()["banks"][0]["bounds"].clone()
-    chip.calibrate(inputs, periphery=arm._rig._periphery)
+    chip.calibrate(inputs, arm._rig._periphery)
     assert torch.equal(found, chip._layers[0].state_dict()["banks"][0]["bounds"])
     chip.calibrate(inputs)
     assert not torch.equal(found, chip._layers[0].state_dict()["banks"][0]["bounds"])
@@ -289,8 +289,9 @@ LIVING = (
 )
 STAGES = (
     "x: {stages: [{rule: dbp, epochs: 1, chip: {profile: ideal}}, {rule: none}, "
-    "{rule: danp, epochs: 1, samples: 2, optimizer: {mixed_precision: {lr: 0.1, momentum: 0.5}}}, "
-    "{rule: np, epochs: 1, optimizer: {adam: {lr: 1.0e-3}}}], later_steps: 2}, np: {rule: np}"
+    "{rule: danp, epochs: 1, samples: 2, optimizer: {mixed_precision: {lr: 0.1, momentum: 0.5}}, "
+    "decorrelation: {rate: 0.01, where: crossbar, layers: [-1]}, loss_channel: {delay: 2}}, "
+    "{rule: dnp, epochs: 1, optimizer: {adam: {lr: 1.0e-3}}}], later_steps: 2}, np: {rule: np}"
 )
 
 
