@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from analogsim.learning.alignment import DirectFeedbackAlignment, FeedbackAlignment
 from analogsim.learning.backpropagation import Backpropagation
+from analogsim.learning.feedback_comparators import Matching, SyntheticGradient
+from analogsim.learning.learned_feedback import LearnedFeedback
 from analogsim.learning.perturbation import ActivityNodePerturbation, NodePerturbation
 from analogsim.learning.rule import Rule
 from analogsim.port import Access
 
 RULES: dict[str, type[Rule]] = {
-    rule.name: rule for rule in (Backpropagation, NodePerturbation, ActivityNodePerturbation)
+    rule.name: rule
+    for rule in (
+        Backpropagation,
+        FeedbackAlignment,
+        DirectFeedbackAlignment,
+        LearnedFeedback,
+        SyntheticGradient,
+        Matching,
+        NodePerturbation,
+        ActivityNodePerturbation,
+    )
 }
 
 DECORRELATED = {f"d{name}": name for name in RULES}
