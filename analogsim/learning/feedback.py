@@ -6,7 +6,7 @@ Two forms. `fa`: from layer to layer, B_l in the place of W_l. `dfa`: from the o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -56,7 +56,7 @@ def copied_feedback(copy: Copy) -> tuple[Tensor, ...]:
 def signal(copy: Copy, form: Form, index: int, b: Tensor, vectors: Sequence[Tensor], seen: Activities) -> Tensor:
     """The estimate of lambda_l = dL/dx'_l, derivatives by what layer l gives, (C, B, results).
 
-    `fa`: R_{l+1}^T B_{l+1}^T g_{l+1}, and 0 where a DAC clipped; `dfa`: B_l^T g_L. Linear in B, which autograd sees.
+    `fa`: R_{l+1}^T B_{l+1}^T g_{l+1}, and 0 where a DAC clipped; `dfa`: B_l^T g_L. Linear in B.
 
     Args:
         copy: the network, its periphery and its limits.
@@ -83,6 +83,12 @@ def at_pre_activations(copy: Copy, index: int, outgoing: Tensor, seen: Activitie
     a = seen.pre_activations[index]
     g = copy.network.layers[index].finish_adjoint(outgoing, a, seen.masks[index])
     return unclipped(g, a, copy.limits.outputs[index])
+
+
+def slopes(copy: Copy, index: int, seen: Activities) -> Tensor:
+    """f'(a_l), and 0 where an ADC clipped, (C, B, units)."""
+    a = seen.pre_activations[index]
+    return unclipped(copy.network.layers[index].activation.derivative(a), a, copy.limits.outputs[index])
 
 
 def at_activations(copy: Copy, index: int, outgoing: Tensor, seen: Activities) -> Tensor:
@@ -115,41 +121,70 @@ def send_back(
     return *(at_pre_activations(copy, index, each, seen) for index, each in enumerate(outgoing)), error
 
 
-Compare = Callable[[Copy, int, Tensor, Activities], Tensor]
-"""Where estimate and target are compared: `at_activations` or `at_pre_activations`."""
-
-
 def descend(
     copy: Copy,
     form: Form,
     feedback: Sequence[Tensor],
     vectors: Sequence[Tensor],
     seen: Activities,
-    targets: Sequence[Tensor],
-    compare: Compare,
+    residuals: Sequence[Tensor],
     rate: float,
 ) -> tuple[Tensor, ...]:
-    """Feedback weights after one step down the squared distance of their signals to targets.
+    """Feedback weights after one step down the squared length of residuals, their mean over the batch.
 
-    B <- B - rate d/dB [the mean over the batch of 1/2 ||estimate(B) - target||^2], layer by layer, the g that the
-    estimate is made of held fixed.
+    B <- B - rate mean of g e^T with e the residual, estimate minus target, brought forward to where B ends: through the
+    layer's operations; with `fa` it is then cut into the vectors of the later layer, R applied, and 0 where a DAC
+    clipped. The g that the estimate was made of is held fixed.
 
     Args:
         copy, form, feedback, seen: as in `send_back`.
         vectors: per layer g, (C, B, units).
-        targets: for every layer but the last, (C, B, units).
-        compare: brings the estimate to where the targets are.
+        residuals: for every layer but the last, at f(a), (C, B, units).
         rate: step size.
     """
     found = []
-    for index, (b, target) in enumerate(zip(feedback, targets, strict=True)):
-        with torch.enable_grad():  # the estimate is linear in B: this is the layer's outer product, whatever its kind
-            b = b.detach().requires_grad_()
-            estimate = compare(copy, index, signal(copy, form, index, b, vectors, seen), seen)
-            distance = (estimate - target).square().sum() / (2 * target.shape[1])
-        (slope,) = torch.autograd.grad(distance, b)
-        found.append((b - rate * slope).detach())
+    for index, (b, residual) in enumerate(zip(feedback, residuals, strict=True)):
+        e = _forward(copy, index, residual, seen)
+        if form == "dfa":
+            slope = torch.bmm(vectors[-1].transpose(1, 2), e) / e.shape[1]
+        else:
+            slope = _outer(copy, index + 1, vectors[index + 1], e, seen)
+        found.append(b - rate * slope)
     return tuple(found)
+
+
+def _forward(copy: Copy, index: int, change: Tensor, seen: Activities) -> Tensor:
+    """What a small change of f(a_l) does to what the layer gives: (C, B, units) -> (C, B, results)."""
+    layer, mask = copy.network.layers[index], seen.masks[index]
+    if not layer.after:
+        return change
+
+    def after(x: Tensor) -> Tensor:
+        for operation in layer.after:
+            x = operation(x, mask)
+        return x
+
+    x = layer.activation(seen.pre_activations[index])
+    return torch.func.jvp(after, (x,), (change,))[1]
+
+
+def _outer(copy: Copy, index: int, g: Tensor, e: Tensor, seen: Activities) -> Tensor:
+    """The mean over the batch of the sum over positions of g (R e)^T with e cut into vectors, (C, columns, fan_in).
+
+    Args:
+        copy: the network, its periphery and its limits.
+        index: of the layer.
+        g: at its pre-activations, (C, B, units).
+        e: in the place of its input, (C, B, inputs).
+        seen: says where its DACs clipped.
+    """
+    layer, limit = copy.network.layers[index], copy.limits.inputs[index]
+    r = copy.periphery.decorrelation[index]
+    total = torch.zeros_like(copy.weights[index][:, :, : layer.fan_in])
+    for (block, v), (_, levels) in zip(layer.drives(e, r), layer.vectors(seen.inputs[index], r), strict=True):
+        v = unclipped(v[..., : layer.fan_in], levels[..., : layer.fan_in], limit)
+        total += torch.bmm(layer.by_column(g[:, block]).transpose(1, 2), v)
+    return total / g.shape[1]
 
 
 def by_layer(form: Form, feedback: Sequence[Tensor]) -> tuple[Tensor | None, ...] | None:

@@ -15,12 +15,12 @@ from torch import Tensor
 from analogsim.learning.alignment import SUPERVISED, FixedFeedback
 from analogsim.learning.feedback import (
     Form,
-    at_pre_activations,
     by_layer,
     copied_feedback,
     descend,
     draw_feedback,
     send_back,
+    slopes,
 )
 from analogsim.learning.rule import Activities, Copy, Counters, Rule, backpropagate, layer_updates
 from analogsim.network import Network
@@ -85,8 +85,9 @@ class SyntheticGradient(Rule):
         seen, error = Activities.of(baseline), baseline.output_error[:, 0]
         true = backpropagate(copy, copy.weights, error, seen) if deltas is None else deltas
         vectors = send_back(copy, self.form, state.feedback, error, seen)
-        fitted = copy, self.form, state.feedback, vectors, seen, true[:-1]
-        feedback = descend(*fitted, at_pre_activations, self.rate)
+        hidden = zip(vectors[:-1], true[:-1], strict=True)
+        residuals = [slopes(copy, index, seen) * (g - target) for index, (g, target) in enumerate(hidden)]
+        feedback = descend(copy, self.form, state.feedback, vectors, seen, residuals, self.rate)
         silent = torch.zeros_like(error[..., 0], dtype=torch.bool)
         return layer_updates(copy, vectors, seen.inputs), FixedFeedback(feedback, state.counters.counted(silent))
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from analogsim.learning.alignment import SUPERVISED
-from analogsim.learning.feedback import Form, at_activations, by_layer, descend, draw_feedback, send_back
+from analogsim.learning.feedback import Form, at_activations, by_layer, descend, draw_feedback, send_back, signal
 from analogsim.learning.lesson import Lesson
 from analogsim.learning.ridge import Ridge
 from analogsim.learning.rule import Copy, Counters, Rule, layer_updates
@@ -122,8 +122,12 @@ class LearnedFeedback(Rule):
             ridge = ridge.add(copy, self.form, vectors, targets)
             feedback = tuple(b.to(error.dtype) for b in ridge.solve(self.penalty))
         else:
-            fitted = copy, self.form, state.feedback, vectors, seen, targets
-            feedback = descend(*fitted, at_activations, self.rate)
+            signals = [signal(copy, self.form, index, b, vectors, seen) for index, b in enumerate(state.feedback)]
+            residuals = [
+                at_activations(copy, index, each, seen) - target
+                for index, (each, target) in enumerate(zip(signals, targets, strict=True))
+            ]
+            feedback = descend(copy, self.form, state.feedback, vectors, seen, residuals, self.rate)
         learns = (state.steps >= self.warm_up).to(error.dtype)[:, None, None]
         silent = torch.zeros_like(error[..., 0], dtype=torch.bool)
         state = LearnedState(feedback, ridge, state.steps + 1, state.counters.counted(silent))

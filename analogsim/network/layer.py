@@ -52,6 +52,18 @@ class Layer(ABC):
         """Numbers that are observed of an input."""
 
     @abstractmethod
+    def drives(self, x: Tensor, decorrelation: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
+        """What is to drive the rows, in the blocks of `vectors`.
+
+        Args:
+            x: the layer's input, (C, ..., B, inputs).
+            decorrelation: R (C, fan_in, fan_in), or None.
+
+        Yields:
+            The batch elements of a block, and (C, ..., elements x positions, rows), element by element.
+        """
+
+    @abstractmethod
     def vectors(self, x: Tensor, decorrelation: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
         """What drove the rows, in blocks of batch elements, so that memory stays small.
 
@@ -209,6 +221,12 @@ class Dense(Layer):
     @property
     def observed(self) -> int:
         return self.rows
+
+    @override
+    def drives(self, x: Tensor, decorrelation: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
+        if decorrelation is not None:
+            x = torch.bmm(x.flatten(1, -2), decorrelation.transpose(1, 2)).reshape(x.shape)
+        yield slice(None), self.drive(x)
 
     @override
     def vectors(self, x: Tensor, decorrelation: Tensor | None) -> Iterator[tuple[slice, Tensor]]:

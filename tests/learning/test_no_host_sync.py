@@ -178,6 +178,14 @@ RULE_SETTINGS = [
     ),
     ("anp", {"baseline": "centred", "samples": 3, "sigma": 0.1}),
     ("np", {"baseline": "two_sided", "samples": 3}),
+    *(("fa", {"start": start}) for start in ("random", "copy")),
+    ("dfa", {}),
+    *(
+        ("learned_feedback", {"form": form, "solver": solver, "baseline": baseline, "samples": 3})
+        for form, solver, baseline in itertools.product(("fa", "dfa"), ("sgd", "ridge"), ("shared", "pairs"))
+    ),
+    *(("synthetic_gradient", {"backward": backward}) for backward in ("transposed", "copy")),
+    ("matching", {"decay": 0.1}),
 ]
 
 
