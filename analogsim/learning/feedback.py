@@ -158,14 +158,11 @@ def _forward(copy: Copy, index: int, change: Tensor, seen: Activities) -> Tensor
     layer, mask = copy.network.layers[index], seen.masks[index]
     if not layer.after:
         return change
-
-    def after(x: Tensor) -> Tensor:
-        for operation in layer.after:
-            x = operation(x, mask)
-        return x
-
     x = layer.activation(seen.pre_activations[index])
-    return torch.func.jvp(after, (x,), (change,))[1]
+    with torch.enable_grad():  # the adjoint of the adjoint, which is linear in what it is given
+        g = change.new_zeros(*change.shape[:-1], layer.results).requires_grad_()
+        back = layer.after_adjoint(g, x, mask)
+    return torch.autograd.grad(back, g, change)[0]
 
 
 def _outer(copy: Copy, index: int, g: Tensor, e: Tensor, seen: Activities) -> Tensor:
