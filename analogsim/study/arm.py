@@ -59,8 +59,16 @@ class Arm:
         weights = network.initial_weights(scenario.network.init, [g for g in first if g is not None])
         weights = tuple(w.to(device, chip.dtype) for w in weights)
         chip.program(weights)
+        corruption = scenario.data.corruption
         task = Task(
-            data, LOSSES[scenario.data.loss], scenario.data.batch, population.seeds, population.ids, device, chip.dtype
+            data,
+            LOSSES[scenario.data.loss],
+            scenario.data.batch,
+            population.seeds,
+            population.ids,
+            device,
+            chip.dtype,
+            None if corruption is None else corruption.build(),
         )
         self._rig = Rig(chip, task, Access.of(*arm.oracle))
         self._rig.calibrate()
@@ -196,6 +204,13 @@ def _worse(history: Sequence[Metrics]) -> bool:
     return last is None or (first is not None and last > 1.1 * first)
 
 
+def _best(history: Sequence[Metrics], classes: bool) -> Metrics:
+    """The evaluation with the highest accuracy; where there are no classes with the lowest loss."""
+    if classes:
+        return max(history, key=lambda metrics: metrics.test_accuracy or 0.0)
+    return min(history, key=lambda metrics: math.inf if metrics.test_loss is None else metrics.test_loss)
+
+
 def _listed(accuracy: torch.Tensor) -> tuple[float | None, ...]:
     return tuple(_finite(value) for value in accuracy.double().tolist())
 
@@ -221,7 +236,7 @@ def _chip_results(
                 lr=population.rates[index],
                 status="diverged" if diverged[index] or _worse(history) else "finished",
                 final=history[-1],
-                best=max(history, key=lambda metrics: metrics.test_accuracy or 0.0),
+                best=_best(history, rig.task.classes),
                 counts=Counts(
                     passes=rig.passes,
                     device_writes=writes[index],

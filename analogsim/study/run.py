@@ -185,7 +185,8 @@ def _evaluate(arm: Arm, folder: RunFolder, watcher: Watcher) -> None:
 def load_data(scenario: Scenario) -> DataSet:
     """The data set that a scenario names, as it asks for it."""
     data = DATA_SETS[scenario.data.set]()
-    return data.standardised() if scenario.data.standardise else data
+    data = data.standardised() if scenario.data.standardise else data
+    return data.autoencoding() if scenario.data.target == "input" else data
 
 
 def check(scenario: Scenario, data: DataSet) -> None:
@@ -213,6 +214,8 @@ def check(scenario: Scenario, data: DataSet) -> None:
                 "choose at least 1, or network.bias: false"
             )
             found += [] if fault in found else [fault]
+    if scenario.train.later and not data.classes:
+        found.append("train.later: records accuracies, and with data.target: input there are none; leave it out")
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation
         if left < scenario.data.batch:

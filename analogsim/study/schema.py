@@ -21,7 +21,7 @@ from analogsim.network import Activation, Identity, LeakyReLU
 from analogsim.port import DEFAULT_GRANTS, Access
 from analogsim.study.optimizer import Optimizer
 from analogsim.study.section import PositiveFloat, PositiveInt, Section
-from analogsim.tasks import DATA_SETS, LOSSES
+from analogsim.tasks import DATA_SETS, LOSSES, Corruption, GaussianNoise, Masking
 from device_models.units import PerChip, Time
 
 
@@ -46,6 +46,25 @@ else:
     LossName = _one_of(LOSSES, "loss")
 
 
+class CorruptionSetting(Section):
+    """How inputs are corrupted: one of these."""
+
+    mask: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False, strict=True)
+    """Each number of an input becomes 0 with this probability."""
+    gaussian: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
+    """Add normal noise of this standard deviation."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.mask is None) == (self.gaussian is None):
+            raise ValueError("give exactly one corruption, such as {mask: 0.3} or {gaussian: 0.3}")
+        return self
+
+    def build(self) -> Corruption:
+        """The corruption."""
+        return GaussianNoise(self.gaussian) if self.gaussian is not None else Masking(self.mask or 0.0)
+
+
 class Data(Section):
     """What is learned."""
 
@@ -57,6 +76,18 @@ class Data(Section):
     """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set."""
     batch: PositiveInt = 50
     """Batch size."""
+    target: Literal["label", "input"] = "label"
+    """What is to come out: the sample's label; or its input, as standardised (an autoencoder): evaluations then report
+    the loss, and there is no accuracy."""
+    corruption: CorruptionSetting | None = None
+    """Corrupt the inputs of training, for denoising; targets and the test stay clean, all passes of a step see the
+    same."""
+
+    @model_validator(mode="after")
+    def _a_loss_for_inputs(self) -> Self:
+        if self.target == "input" and self.loss != "squared":
+            raise ValueError(f"target input: inputs are no classes, so it takes `loss: squared` (got {self.loss})")
+        return self
 
 
 class ActivationSetting(Section):
@@ -155,7 +186,8 @@ class Tune(Section):
     """Search each arm's learning rate, for each point of the axes, before it is trained.
 
     Every rate of the grid trains chips of its own on the training data without the held-out samples; the rate with the
-    highest mean accuracy on these at the end of training is taken, the smaller of equals.
+    highest mean accuracy on these at the end of training (where there is none, with the lowest loss) is taken, the
+    smaller of equals.
     """
 
     lr: tuple[PositiveFloat, ...] = Field(min_length=2)

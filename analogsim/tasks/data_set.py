@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,12 +15,14 @@ class DataSet:
     Attributes:
         train_inputs, test_inputs: (N, features).
         train_targets, test_targets: (N, outputs); one-hot for classification.
+        classes: whether targets stand for classes, so that there is an accuracy.
     """
 
     train_inputs: Tensor
     train_targets: Tensor
     test_inputs: Tensor
     test_targets: Tensor
+    classes: bool = True
 
     @property
     def features(self) -> int:
@@ -35,7 +37,13 @@ class DataSet:
     def held_out(self, count: int) -> DataSet:
         """The training set alone, its last `count` samples in the place of the test set."""
         x, t = self.train_inputs, self.train_targets
-        return DataSet(x[:-count], t[:-count], x[-count:], t[-count:])
+        return replace(
+            self, train_inputs=x[:-count], train_targets=t[:-count], test_inputs=x[-count:], test_targets=t[-count:]
+        )
+
+    def autoencoding(self) -> DataSet:
+        """The same inputs, which are their own targets."""
+        return replace(self, train_targets=self.train_inputs, test_targets=self.test_inputs, classes=False)
 
     def standardised(self) -> DataSet:
         """Every feature shifted and scaled to mean 0 and standard deviation 1 over the training set.
@@ -44,5 +52,5 @@ class DataSet:
         """
         mean, sd = self.train_inputs.mean(0), self.train_inputs.std(0, correction=0)
         scale = torch.where(sd > 0, 1 / sd, 0.0)
-        inputs = [(x - mean) * scale for x in (self.train_inputs, self.test_inputs)]
-        return DataSet(inputs[0], self.train_targets, inputs[1], self.test_targets)
+        train, test = ((x - mean) * scale for x in (self.train_inputs, self.test_inputs))
+        return replace(self, train_inputs=train, test_inputs=test)
