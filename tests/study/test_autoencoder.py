@@ -22,11 +22,19 @@ from analogsim.study.schema import Scenario
 CPU = torch.device("cpu")
 DATA = "data={set: digits, target: input, loss: squared, corruption: {mask: 0.3}, batch: 100}"
 ARMS = """arms={fast: {rule: fa, family: fa, oracle: [output_error], optimizer: {adam: {lr: 1.0e-3}}},
-slow: {rule: fa, family: fa, oracle: [output_error], optimizer: {adam: {lr: 1.0e-6}}}, anp: {rule: anp, optimizer: {adam: {lr: 1.0e-5}}}}"""
+slow: {rule: fa, family: fa, oracle: [output_error], optimizer: {adam: {lr: 1.0e-6}}},
+anp: {rule: anp, optimizer: {adam: {lr: 1.0e-5}}}}"""
 
 
 def _tiny(*settings: str) -> Scenario:
-    base = ["train.epochs=1", "train.evaluate_every=7 steps", "network.layers=[16, 64]", "chip.population=2", DATA, ARMS]
+    base = [
+        "train.epochs=1",
+        "train.evaluate_every=7 steps",
+        "network.layers=[16, 64]",
+        "chip.population=2",
+        DATA,
+        ARMS,
+    ]
     return load_scenario("quickstart", [*base, *settings])
 
 
