@@ -15,7 +15,6 @@ import argparse
 import csv
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from analogsim.chip import Chip
 from analogsim.learning import RULES, Controller, Copy
 from analogsim.learning.feedback import send_back
 from analogsim.learning.rule import Activities, backpropagate
-from analogsim.network import Activation, Network
+from analogsim.network import Network, Sigmoid
 from analogsim.port import Access
 from analogsim.randomness import Purpose
 from analogsim.report.style import COLOURS, STYLE, save
@@ -40,17 +39,6 @@ from device_models import load_profile
 HIDDEN = (50, 20)
 NOISE = (1e-3, 1e-2, 1e-1)
 FOREVER = 1 << 40
-
-
-@dataclass(frozen=True)
-class Logistic(Activation):
-    """f(a) = 1 / (1 + exp(-a))."""
-
-    def __call__(self, a: Tensor) -> Tensor:
-        return torch.sigmoid(a)
-
-    def derivative(self, a: Tensor) -> Tensor:
-        return torch.sigmoid(a) * torch.sigmoid(-a)
 
 
 def look(copy: Copy, feedback: Sequence[Tensor], x: Tensor, t: Tensor) -> Iterator[dict[str, list[float]]]:
@@ -75,7 +63,7 @@ def look(copy: Copy, feedback: Sequence[Tensor], x: Tensor, t: Tensor) -> Iterat
 
 def measure(data: DataSet, profile: str, noise: float, chips: int, marks: Sequence[int]) -> list[dict[str, Any]]:
     """Rows of one noise level: means over chips, and half their 95 % intervals."""
-    network = Network.mlp([data.features, *HIDDEN, data.outputs], Logistic())
+    network = Network.mlp([data.features, *HIDDEN, data.outputs], Sigmoid())
     ids, cpu = list(range(chips)), torch.device("cpu")
     chip = Chip(network, load_profile(profile), chips, dtype=torch.float64)
     generators = [g for g in chip.streams.generators(Purpose.INITIAL_WEIGHTS) if g is not None]

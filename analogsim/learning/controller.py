@@ -12,9 +12,10 @@ from torch import Tensor
 
 from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.normalisation import WeightNormalisation
-from analogsim.learning.registry import working_rules
+from analogsim.learning.registry import RULES, working_rules
 from analogsim.learning.rule import Activities, Copy, Counters, Rule
 from analogsim.learning.writing import WritingName, make_writing
+from analogsim.network import Network
 from analogsim.port import Access, AccessError, Hardware, Observation, Periphery
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
@@ -38,6 +39,23 @@ def require_access(rule: Rule, grants: Access) -> None:
         )
 
 
+def require_derivatives(rule: Rule, network: Network, grants: Access) -> None:
+    """Refuse a rule that sends derivatives through an activation function that has none.
+
+    Raises:
+        AccessError: naming the layer, its activation function and which rules would work.
+    """
+    if not rule.needs_derivatives:
+        return
+    for index, layer in enumerate(network.layers):
+        if not layer.activation.differentiable:
+            would = [name for name in working_rules(grants) if not RULES[name]().needs_derivatives]
+            raise AccessError(
+                f"rule {rule.name!r} needs the derivatives of activation functions, and {layer.activation.name} of "
+                f"layer {index} has none that tells anything. Rules that would work: {', '.join(would) or 'none'}"
+            )
+
+
 class Controller:
     """Trains a population of chips with one rule.
 
@@ -59,7 +77,7 @@ class Controller:
         state: of the rule.
 
     Raises:
-        AccessError: the rule needs more than the hardware grants.
+        AccessError: the rule needs more than the hardware grants, or derivatives that the network does not have.
     """
 
     def __init__(
@@ -76,6 +94,7 @@ class Controller:
         generators: Sequence[torch.Generator] | None = None,
     ) -> None:
         require_access(rule, hardware.grants)
+        require_derivatives(rule, hardware.network, hardware.grants)
         self._hardware, self._rule, self._chunk = hardware, rule, chunk
         self._plan = rule.plan(hardware.network)
         self._weights = [w.clone() for w in weights]
@@ -218,7 +237,8 @@ class Controller:
             inputs = tuple(x[:, 0] for x in baseline.inputs)
         for index, (r, x, layer) in enumerate(zip(self._r, inputs, self._hardware.network.layers, strict=True)):
             assert r is not None
-            moved = self._decorrelation.update(r, x[..., : layer.inputs])
+            vectors = torch.cat([v[..., : layer.fan_in] for _, v in layer.vectors(x, r)], dim=1)
+            moved = self._decorrelation.update(r, vectors)
             self.diverged = self.diverged | ~moved.isfinite().all(dim=2).all(dim=1)
             self._r[index] = torch.where(self.diverged[:, None, None], r, moved)
         self._hardware.set_periphery(self._periphery)

@@ -15,7 +15,7 @@ from torch import Tensor
 from analogsim.learning.alignment import SUPERVISED
 from analogsim.learning.feedback import Form, at_activations, by_layer, descend, draw_feedback, send_back, signal
 from analogsim.learning.lesson import Lesson
-from analogsim.learning.ridge import Ridge
+from analogsim.learning.ridge import Ridge, require_plain
 from analogsim.learning.rule import Copy, Counters, Rule, layer_updates
 from analogsim.network import Network
 from analogsim.port import Access, Injection, LayerUpdate, Observation, Pass, Plan
@@ -87,6 +87,8 @@ class LearnedFeedback(Rule):
         return True
 
     def plan(self, network: Network) -> Plan:
+        if self.solver == "ridge":
+            require_plain(network, self.form)
         reference = Pass(clean=self.baseline == "clean", record=SUPERVISED)
         hidden = tuple(range(network.depth - 1))
         probe = Pass(inject=Injection(self.sigma, "activation", hidden), record=frozenset({"injected"}))

@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from analogsim.learning.feedback import Form
 from analogsim.learning.rule import Copy
-from analogsim.network import Layer
+from analogsim.network import Network
 
 
 class Ridge(NamedTuple):
@@ -31,14 +31,8 @@ class Ridge(NamedTuple):
 
     @classmethod
     def zero(cls, copy: Copy, form: Form) -> Self:
-        """Of no samples.
-
-        Raises:
-            ValueError: there are layers whose B is no plain matrix from g to lambda.
-        """
+        """Of no samples."""
         layers, w = copy.network.layers, copy.weights[0]
-        for earlier, later in zip(layers, layers[1:], strict=False):
-            _require(earlier, later, form)
         if form == "fa":
             shapes = [(layer.columns, layer.fan_in) for layer in layers[1:]]
         else:
@@ -78,11 +72,17 @@ class Ridge(NamedTuple):
         return tuple(found)
 
 
-def _require(earlier: Layer, later: Layer, form: Form) -> None:
-    plain = not earlier.after and (form == "dfa" or (later.positions == 1 and later.fan_in == earlier.units))
-    if not plain:
-        raise ValueError(
-            "solver ridge fits B as one matrix from layer to layer: it takes no operations behind hidden layers and, "
-            f"with form fa, no convolutions (got {type(earlier).__name__} before {type(later).__name__}); "
-            "choose solver sgd"
-        )
+def require_plain(network: Network, form: Form) -> None:
+    """Refuse a network with layers whose B is no plain matrix from g to lambda.
+
+    Raises:
+        ValueError: naming the first such pair of layers.
+    """
+    for index, (earlier, later) in enumerate(zip(network.layers, network.layers[1:], strict=False)):
+        if earlier.after or (form == "fa" and (later.positions, later.fan_in) != (1, earlier.units)):
+            behind = ", ".join(type(each).__name__ for each in (*earlier.after, later))
+            raise ValueError(
+                "solver ridge fits B as one matrix from layer to layer: it takes no operations behind hidden layers "
+                f"and, with form fa, no convolutions behind the first (got {behind} behind layer {index}); "
+                "choose solver sgd"
+            )

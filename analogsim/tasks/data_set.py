@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +16,8 @@ class DataSet:
     Attributes:
         train_inputs, test_inputs: (N, features).
         train_targets, test_targets: (N, outputs); one-hot for classification.
+        shape: of one input: (channels, height, width) of images, whose features go channel by channel, row by row;
+            None: features have no order.
         classes: whether targets stand for classes, so that there is an accuracy.
     """
 
@@ -22,7 +25,19 @@ class DataSet:
     train_targets: Tensor
     test_inputs: Tensor
     test_targets: Tensor
+    shape: tuple[int, ...] | None = None
     classes: bool = True
+
+    def __post_init__(self) -> None:
+        if math.prod(self.input_shape) != self.features:
+            raise ValueError(
+                f"inputs of shape {self.shape} have {math.prod(self.input_shape)} features (got {self.features})"
+            )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input; (features,) where features have no order."""
+        return (self.features,) if self.shape is None else self.shape
 
     @property
     def features(self) -> int:
@@ -38,7 +53,11 @@ class DataSet:
         """The training set alone, its last `count` samples in the place of the test set."""
         x, t = self.train_inputs, self.train_targets
         return replace(
-            self, train_inputs=x[:-count], train_targets=t[:-count], test_inputs=x[-count:], test_targets=t[-count:]
+            self,
+            train_inputs=x[:-count],
+            train_targets=t[:-count],
+            test_inputs=x[-count:],
+            test_targets=t[-count:],
         )
 
     def autoencoding(self) -> DataSet:
@@ -52,5 +71,5 @@ class DataSet:
         """
         mean, sd = self.train_inputs.mean(0), self.train_inputs.std(0, correction=0)
         scale = torch.where(sd > 0, 1 / sd, 0.0)
-        train, test = ((x - mean) * scale for x in (self.train_inputs, self.test_inputs))
-        return replace(self, train_inputs=train, test_inputs=test)
+        inputs = [(x - mean) * scale for x in (self.train_inputs, self.test_inputs)]
+        return replace(self, train_inputs=inputs[0], test_inputs=inputs[1])

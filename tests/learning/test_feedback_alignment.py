@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from analogsim.learning import RULES, Copy
-from analogsim.network import LeakyReLU
+from analogsim.network import LeakyReLU, Network, Stack
 from analogsim.port import Periphery
 
 
@@ -53,6 +53,25 @@ def test_feedback_that_is_the_weights_is_backpropagation(lab, decorrelated):
         assert torch.equal(a.post, b.post)
         assert torch.equal(a.direction(), b.direction())
     assert any(not torch.equal(a, b.post) for a, b in zip(posts(RULES["fa"](), baseline, copy), true, strict=True))
+
+
+def test_feedback_that_is_the_kernels_is_backpropagation(lab):
+    """The same with convolutions, pooling and dropout on a noisy chip; DFA has a matrix to each layer's maps."""
+    stack = Stack((2, 6, 5))
+    stack.conv(3, 3, 1, 1, LeakyReLU(0.1))
+    stack.max_pool(2)
+    stack.dropout(0.4)
+    stack.conv(4, 2, 1, 0, LeakyReLU(0.1))
+    stack.dense(3)
+    network = Network(tuple(stack.layers))
+    bench = lab.bench([network.inputs, 3], lab.profile(read=2, bits=8, dac=1.0), network=network, chips=2)
+    copy = Copy(network, tuple(bench.weights), Periphery((None,) * 3), bench.rig.limits)
+    baseline, _ = bench.observe(RULES["bp"](backward="copy"))
+    found, true = (posts(rule, baseline, copy) for rule in (RULES["fa"](start="copy"), RULES["bp"](backward="copy")))
+    assert all(torch.equal(a, b) for a, b in zip(found, true, strict=True))
+    assert [b.shape[1:] for b in RULES["fa"]().init(copy, generators(2)).feedback] == [(4, 12), (3, 8)]
+    feedback = RULES["dfa"]().init(copy, generators(2)).feedback
+    assert [b.shape[1:] for b in feedback] == [(3, layer.results) for layer in network.layers[:-1]]
 
 
 @pytest.mark.parametrize("decorrelated", [False, True])

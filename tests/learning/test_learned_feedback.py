@@ -11,19 +11,10 @@ import torch
 from analogsim.learning import RULES, Controller, Copy
 from analogsim.learning.feedback import at_activations, descend, signal
 from analogsim.learning.rule import Activities
-from analogsim.network import Activation, Dense, Identity, LeakyReLU, Network, Operation
+from analogsim.network import Dense, Identity, LeakyReLU, Network, Operation, Sigmoid, Stack
 from analogsim.port import Limits, Periphery
 
 FOREVER = 10**9
-
-
-@dataclass(frozen=True)
-class Logistic(Activation):
-    def __call__(self, a):
-        return torch.sigmoid(a)
-
-    def derivative(self, a):
-        return torch.sigmoid(a) * torch.sigmoid(-a)
 
 
 @dataclass(frozen=True)
@@ -97,29 +88,59 @@ def test_at_rate_zero_it_is_feedback_alignment(lab, form, solver):
     assert equal == (solver == "sgd")
 
 
-def by_hand(after):
-    """A network of three dense layers with operations behind the hidden ones, and what a pass saw, made up."""
-    layers = (
-        Dense(5, 6, LeakyReLU(0.2), after=after),
-        Dense(6 if Halve() not in after else 3, 8, LeakyReLU(0.3), after=after),
-        Dense(8 if Halve() not in after else 4, 3, Identity()),
+def dense(after):
+    sizes = (6, 8) if Halve() not in after else (3, 4)
+    return Network(
+        (
+            Dense(5, 6, LeakyReLU(0.2), after=after),
+            Dense(sizes[0], 8, LeakyReLU(0.3), after=after),
+            Dense(sizes[1], 3, Identity()),
+        )
     )
+
+
+def convolutional():
+    """Overlapping pools, dropout, strides and padding."""
+    stack = Stack((2, 6, 5))
+    stack.conv(3, 3, 1, 1, LeakyReLU(0.2))
+    stack.max_pool(3, 2)
+    stack.dropout(0.4)
+    stack.conv(4, 2, 1, 1, LeakyReLU(0.3))
+    stack.avg_pool(2, 1)
+    stack.dense(3)
+    return Network(tuple(stack.layers))
+
+
+def by_hand(network):
+    """What a pass saw, made up, with R and converters that clip."""
+    layers = network.layers
     seen = Activities(
-        tuple(random(2, 7, layer.rows, seed=i) for i, layer in enumerate(layers)),
+        tuple(random(2, 7, layer.observed, seed=i) for i, layer in enumerate(layers)),
         tuple(random(2, 7, layer.units, seed=10 + i) for i, layer in enumerate(layers)),
-        tuple(random(2, 7, layer.units, seed=20 + i) if Mask() in after else None for i, layer in enumerate(layers)),
+        tuple(None if x.masks is None else random(2, 7, x.masks, seed=20 + i) for i, x in enumerate(layers)),
     )
     weights = tuple(random(2, layer.columns, layer.rows, seed=30 + i) for i, layer in enumerate(layers))
     r = tuple(random(2, layer.fan_in, layer.fan_in, seed=40 + i) for i, layer in enumerate(layers))
     limits = Limits((None,) * 3, (1.0,) * 3, (1.5,) * 3)
-    return Copy(Network(layers), weights, Periphery(r), limits), seen
+    return Copy(network, weights, Periphery(r), limits), seen
 
 
-@pytest.mark.parametrize("after", [(), (Mask(),), (Mask(), Halve())], ids=["plain", "masked", "masked and halved"])
+NETWORKS = {
+    "plain": dense(()),
+    "masked": dense((Mask(),)),
+    "masked and halved": dense((Mask(), Halve())),
+    "convolutional": convolutional(),
+}
+
+
+@pytest.mark.parametrize("network", list(NETWORKS))
+@pytest.mark.parametrize("decorrelated", [False, True])
 @pytest.mark.parametrize("form", ["fa", "dfa"])
-def test_a_step_goes_down_the_squared_distance(form, after):
+def test_a_step_goes_down_the_squared_distance(form, decorrelated, network):
     """With R, clipping DACs and operations: the step is that of autograd on the mean of 1/2 ||estimate - target||^2."""
-    copy, seen = by_hand(after)
+    copy, seen = by_hand(NETWORKS[network])
+    if not decorrelated:
+        copy = copy._replace(periphery=Periphery((None,) * 3))
     vectors = [random(2, 7, layer.units, seed=50 + i) for i, layer in enumerate(copy.network.layers)]
     targets = [random(2, 7, layer.units, seed=60 + i) for i, layer in enumerate(copy.network.layers[:-1])]
     feedback = RULES["learned_feedback"](form=form).init(copy, generators(2)).feedback
@@ -179,11 +200,30 @@ def test_ridge_is_the_closed_form(lab, form, decorrelated):
             np.testing.assert_allclose(b[chip].numpy(), want, rtol=1e-8, atol=1e-10)
 
 
-def test_ridge_refuses_what_is_no_plain_matrix():
-    copy, _ = by_hand((Mask(),))
-    for form in ("fa", "dfa"):
-        with pytest.raises(ValueError, match="no operations behind hidden layers"):
-            RULES["learned_feedback"](form=form, solver="ridge").init(copy, generators(2))
+@pytest.mark.parametrize("network", ["masked", "convolutional"])
+@pytest.mark.parametrize("form", ["fa", "dfa"])
+def test_ridge_refuses_what_is_no_plain_matrix(form, network):
+    rule = RULES["learned_feedback"](form=form, solver="ridge")
+    with pytest.raises(ValueError, match="no operations behind hidden layers"):
+        rule.plan(NETWORKS[network])
+    rule.plan(NETWORKS["plain"])
+
+
+def test_direct_ridge_takes_convolutions_without_operations():
+    stack = Stack((2, 6, 5))
+    stack.conv(3, 3, 1, 1, LeakyReLU(0.2))
+    stack.dense(3)
+    network = Network(tuple(stack.layers))
+    copy, _ = by_hand(network)
+    rule = RULES["learned_feedback"](form="dfa", solver="ridge")
+    rule.plan(network)
+    assert rule.init(copy, generators(2)).ridge.products[0].shape == (2, 3, network.layers[0].units)
+    stack = Stack((2, 6, 5))
+    stack.conv(3, 3, 1, 1, LeakyReLU(0.2))
+    stack.conv(3, 3, 1, 1, LeakyReLU(0.2))
+    network = Network(tuple(stack.layers))
+    with pytest.raises(ValueError, match=r"with form fa, no convolutions behind the first \(got Conv2d behind layer 0"):
+        RULES["learned_feedback"](solver="ridge").plan(network)
 
 
 @pytest.mark.parametrize("baseline", ["clean", "shared", "pairs"])
@@ -247,7 +287,7 @@ def test_the_upper_feedback_converges_as_least_squares_does(lab, steps):
     With S = sum g g^T and Gaussian xi an estimate's error has covariance |lambda|^2 I + lambda_l lambda_l^T, |lambda|
     over all perturbed units: E||B - W||^2 = trace(S^-1 sum g g^T v S^-1), v = n_l |lambda|^2 + |lambda_l|^2.
     """
-    bench = lab.bench([6, 8, 5, 3], activation=Logistic(), chips=80, alike=True, batch=12)
+    bench = lab.bench([6, 8, 5, 3], activation=Sigmoid(), chips=80, alike=True, batch=12)
     rule = RULES["learned_feedback"](solver="ridge", penalty=1e-9, sigma=1e-3, warm_up=FOREVER)
     controller = Controller(bench.rig, rule, bench.weights, torch.optim.SGD, 0.1)
     for _ in range(steps):
@@ -261,7 +301,7 @@ def test_the_upper_feedback_converges_as_least_squares_does(lab, steps):
     x = bench.task.inputs[0]
     a = [x := torch.nn.functional.pad(x, (0, 1), value=1.0) @ bench.weights[0][0].T]
     a.append(torch.nn.functional.pad(torch.sigmoid(a[0]), (0, 1), value=1.0) @ bench.weights[1][0].T)
-    lower = (upper * Logistic().derivative(a[1])) @ bench.weights[1][0][:, :8]
+    lower = (upper * Sigmoid().derivative(a[1])) @ bench.weights[1][0][:, :8]
     v = 5 * (upper.square().sum(1) + lower.square().sum(1)) + upper.square().sum(1)
     inverse = torch.linalg.inv(steps * e.T @ e)
     expected = torch.trace(inverse @ (steps * (e * v[:, None]).T @ e) @ inverse)
