@@ -1,0 +1,26 @@
+"""Closed forms and mean fields from the papers, and an exact simulation that they are checked by. Knows no chip.
+
+How a perturbation's update relates to the gradient: `mean_cosine`, `update_covariance`. How node perturbation learns in a
+linear network with one hidden layer: `StudentTeacher` (initial values, critical learning rate), `MeanField` (four order
+parameters), `two_variable_error` (two), `ReducedSimulation` (the process itself, by its Gram matrix).
+"""
+
+from analogsim.theory.mean_field import MeanField
+from analogsim.theory.perturbation import Covariance, mean_cosine, update_covariance
+from analogsim.theory.reduced import Draws, ReducedSimulation, gram_step
+from analogsim.theory.student_teacher import OrderParameters, StudentTeacher
+from analogsim.theory.two_variable import nullcline, two_variable_error
+
+__all__ = [
+    "Covariance",
+    "Draws",
+    "MeanField",
+    "OrderParameters",
+    "ReducedSimulation",
+    "StudentTeacher",
+    "gram_step",
+    "mean_cosine",
+    "nullcline",
+    "two_variable_error",
+    "update_covariance",
+]
