@@ -5,9 +5,9 @@
 The problem of N. Hiratani, Y. Mehta, T. Lillicrap, P. Latham, NeurIPS 2022: float64, one sample a step, sigma 1e-6.
 
 - `trajectories`: 100-10000-10 without teacher noise, at 0.8, 1, 1.2 and 1.4 of the critical rate, by
-  `analogsim.theory.ReducedSimulation`: a step through a chip would move a million device pairs, the reduced one is as
-  exact and moves 110 x 110 numbers. Tests hold it against the rule on a chip, number by number.
-- `noise`: with a teacher noise of variance 0.1: the same network reduced, and 20-200-4 on ideal chips through the whole
+  `analogsim.theory.RotatedSimulation`: a step through a chip would move a million device pairs, the rotated one is as
+  exact and moves fewer than 180 x 110 numbers. Tests hold it against the rule on a chip, number by number.
+- `noise`: with a teacher noise of variance 0.1: the same network rotated, and 20-200-4 on ideal chips through the whole
   path of rule, controller and writes, with and without weight normalisation.
 - `width`: cosines between the rule's updates and gradients on ideal chips, by width of the hidden layer.
 
@@ -34,7 +34,7 @@ from analogsim.port import Periphery
 from analogsim.randomness import Purpose
 from analogsim.study.rig import Rig
 from analogsim.tasks.teacher import LinearTeacher
-from analogsim.theory import MeanField, ReducedSimulation, StudentTeacher, mean_cosine, two_variable_error
+from analogsim.theory import MeanField, RotatedSimulation, StudentTeacher, mean_cosine, two_variable_error
 from device_models import load_profile
 
 PAPER, SMALL = StudentTeacher(100, 10000, 10), StudentTeacher(20, 200, 4)
@@ -135,7 +135,7 @@ def trajectories(steps: int, seeds: int) -> tuple[list[str], list[list[Any]]]:
     """ln(eps/eps_0) of simulations and theories."""
     times = [t for t in (*range(0, 20000, 250), *range(20000, steps + 1, 1000)) if t <= steps]
     rates = [factor * PAPER.critical_rate for factor in RATES]
-    simulation = ReducedSimulation(
+    simulation = RotatedSimulation(
         PAPER, np.repeat(rates, seeds).tolist(), [s for _ in RATES for s in range(seeds)], sigma=SIGMA
     )
     first, logs = simulation.order_parameters()[:, 2], []
@@ -169,12 +169,12 @@ def noise(steps: int, seeds: int) -> tuple[list[str], list[list[Any]]]:
     """eps/eps_0 at the critical rate with teacher noise: means over runs on a logarithmic scale; inf once one is over."""
     times = list(range(0, min(steps, 20000) + 1, 100))
     rows = []
-    reduced = ReducedSimulation(PAPER, PAPER.critical_rate, range(seeds), teacher_noise=NOISE, sigma=SIGMA)
-    first, theory = reduced.order_parameters()[:, 2], MeanField(PAPER, PAPER.critical_rate, NOISE, True)
+    rotated = RotatedSimulation(PAPER, PAPER.critical_rate, range(seeds), teacher_noise=NOISE, sigma=SIGMA)
+    first, theory = rotated.order_parameters()[:, 2], MeanField(PAPER, PAPER.critical_rate, NOISE, True)
     for time, (_, _, eps, _) in zip(times, theory.trajectory(times), strict=True):
-        reduced.run(time)
-        ratio = np.where(reduced.crashed < 0, reduced.order_parameters()[:, 2] / first, np.inf)
-        rows.append(["100-10000-10", "reduced", time, *_summary(ratio), f"{_log(eps / PAPER.start.eps):.5f}"])
+        rotated.run(time)
+        ratio = np.where(rotated.crashed < 0, rotated.order_parameters()[:, 2] / first, np.inf)
+        rows.append(["100-10000-10", "rotated", time, *_summary(ratio), f"{_log(eps / PAPER.start.eps):.5f}"])
     times = times[:41]
     for name, normalised in (("chips", False), ("chips, normalised", True)):
         student = Student(SMALL, seeds, NOISE)

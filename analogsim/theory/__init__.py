@@ -2,12 +2,12 @@
 
 How a perturbation's update relates to the gradient: `mean_cosine`, `update_covariance`. How node perturbation learns in a
 linear network with one hidden layer: `StudentTeacher` (initial values, critical learning rate), `MeanField` (four order
-parameters), `two_variable_error` (two), `ReducedSimulation` (the process itself, by its Gram matrix).
+parameters), `two_variable_error` (two), `RotatedSimulation` (the process itself, in few units).
 """
 
 from analogsim.theory.mean_field import MeanField
 from analogsim.theory.perturbation import Covariance, mean_cosine, update_covariance
-from analogsim.theory.reduced import Draws, ReducedSimulation, gram_step
+from analogsim.theory.rotated import Draws, RotatedSimulation, perturbation_step
 from analogsim.theory.student_teacher import OrderParameters, StudentTeacher
 from analogsim.theory.two_variable import nullcline, two_variable_error
 
@@ -16,9 +16,9 @@ __all__ = [
     "Draws",
     "MeanField",
     "OrderParameters",
-    "ReducedSimulation",
+    "RotatedSimulation",
     "StudentTeacher",
-    "gram_step",
+    "perturbation_step",
     "mean_cosine",
     "nullcline",
     "two_variable_error",
