@@ -94,9 +94,7 @@ class Student:
         baseline, *probes = self.rig.run((plan.baseline, *plan.probes))
         copy = Copy(self.network, tuple(self.weights), Periphery((None,) * 2), self.rig.limits)
         state = self.rule.init(copy, [])
-        updates, _ = self.rule.update(
-            baseline, self.rule.estimate(baseline, probes, self.network), None, copy, state
-        )
+        updates, _ = self.rule.update(baseline, self.rule.estimate(baseline, probes, self.network), None, copy, state)
         first, second = self.weights
         error = inputs @ first.transpose(1, 2) @ second.transpose(1, 2) - targets
         return [each.post for each in updates if each.post is not None], [error @ second, error]
@@ -166,7 +164,7 @@ def trajectories(steps: int, seeds: int) -> tuple[list[str], list[list[Any]]]:
 
 
 def noise(steps: int, seeds: int) -> tuple[list[str], list[list[Any]]]:
-    """eps/eps_0 at the critical rate with teacher noise: means over runs on a logarithmic scale; inf once one is over."""
+    """ln(eps/eps_0) at the critical rate with teacher noise, over runs; inf once one is over."""
     times = list(range(0, min(steps, 20000) + 1, 100))
     rows = []
     rotated = RotatedSimulation(PAPER, PAPER.critical_rate, range(seeds), teacher_noise=NOISE, sigma=SIGMA)
@@ -181,7 +179,7 @@ def noise(steps: int, seeds: int) -> tuple[list[str], list[list[Any]]]:
         errors = student.learn(SMALL.critical_rate, times, normalised)
         for time, eps in zip(times, errors, strict=True):
             rows.append(["20-200-4", name, time, *_summary(eps / errors[0]), ""])
-    return "network,runs,step,mean,lowest,highest,mean field".split(","), rows
+    return ["network", "runs", "step", "mean", "lowest", "highest", "mean field"], rows
 
 
 def width(steps: int, seeds: int) -> tuple[list[str], list[list[Any]]]:
@@ -197,7 +195,7 @@ def width(steps: int, seeds: int) -> tuple[list[str], list[list[Any]]]:
     for layer in means:
         slope, error = exponent(WIDTHS, *zip(*means[layer], strict=True))
         print(f"layer {layer + 1}: exponent {slope:.4f} +- {error:.4f}, {samples} samples at each width", flush=True)
-    return "width,layer,units,samples,cosine,standard error,closed form".split(","), rows
+    return ["width", "layer", "units", "samples", "cosine", "standard error", "closed form"], rows
 
 
 def _summary(ratios: np.ndarray) -> list[str]:

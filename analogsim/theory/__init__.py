@@ -1,8 +1,8 @@
 """Closed forms and mean fields from the papers, and an exact simulation that they are checked by. Knows no chip.
 
-How a perturbation's update relates to the gradient: `mean_cosine`, `update_covariance`. How node perturbation learns in a
-linear network with one hidden layer: `StudentTeacher` (initial values, critical learning rate), `MeanField` (four order
-parameters), `two_variable_error` (two), `RotatedSimulation` (the process itself, in few units).
+How an update of node perturbation relates to the gradient: `mean_cosine`, `update_covariance`. How it learns in a
+linear network with one hidden layer: `StudentTeacher` (initial values, critical learning rate), `MeanField` (four
+order parameters), `two_variable_error` (two), `RotatedSimulation` (the process itself, in few units).
 """
 
 from analogsim.theory.mean_field import MeanField
@@ -18,9 +18,9 @@ __all__ = [
     "OrderParameters",
     "RotatedSimulation",
     "StudentTeacher",
-    "perturbation_step",
     "mean_cosine",
     "nullcline",
+    "perturbation_step",
     "two_variable_error",
     "update_covariance",
 ]

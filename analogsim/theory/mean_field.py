@@ -15,8 +15,9 @@ where s^2 (h.xi1) xi2 leaves the cross term only. The others are squares of the 
     <|dW1|^2> = eta^2 <(Lh |g|^2 + 2 |g1|^2) |x|^2>,      <|dW2|^2> = eta^2 <(Ly |g|^2 + 2 |g2|^2) |h|^2>,
     <|D|^2> = eta^2 <(Ly |g|^2 + 2 |g2|^2) |W1^T h|^2 + 4 (g2.W2 g1)(x.W1^T h) + (|W2|^2 |g|^2 + 2 |W2 g1|^2) |x|^2>,
 
-with |g|^2 = |g1|^2 + |g2|^2. The mean field is one assumption: W1^T W1 = alpha I and W2 W2^T = beta I (the hidden layer
-is wide). So |g1|^2 = beta |e|^2, |h|^2 = alpha |x|^2, and with <|e|^2 |x|^2> = Lx Ly (S + 2 eps), S = Lx eps + sigma_t^2,
+with |g|^2 = |g1|^2 + |g2|^2. The mean field is one assumption: W1^T W1 = alpha I and W2 W2^T = beta I (the hidden
+layer is wide). So |g1|^2 = beta |e|^2 and |h|^2 = alpha |x|^2. With <|e|^2 |x|^2> = Lx Ly (S + 2 eps), S = Lx eps +
+sigma_t^2,
 
     <|dW1|^2>/Lx = eta^2 Ly [Lh (1+beta) + 2 beta] (S + 2 eps),
     <|dW2|^2>/Ly = eta^2 Lx alpha [Ly (1+beta) + 2] (S + 2 eps),
@@ -26,8 +27,8 @@ Dropped: E (E^T M + M^T E), of order 1/Ly beside tr(E^T M) E; <D.Q> and <|Q|^2>,
 
     2 phi = -(eps + psi) + |A|^2/(Lx Ly),      psi = |M|^2/(Lx Ly) = 2/(Lx+Ly) - eps - 2 phi,
 
-what remains are the differences in `step`. Without finite size, 2 eps, 2 beta, 2 and 2 (alpha^2 + beta^2) are left out;
-4 alpha beta stays, as the published form has it.
+what remains are the differences in `step`. The short form leaves out 2 eps, 2 beta, 2 and 2 (alpha^2 + beta^2), which
+vanish beside the rest as all sizes grow; it keeps 4 alpha beta, which vanishes too.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class MeanField:
         problem: sizes.
         rate: eta.
         teacher_noise: sigma_t, not negative.
-        finite_size: with the moments that vanish for large Lx, Ly and Lh, or as published, without.
+        finite_size: with all moments, or in the short form without those that vanish for large Lx, Ly and Lh.
 
     Raises:
         ValueError: the rate is not positive and finite, or the noise is negative or not finite.
@@ -85,10 +86,7 @@ class MeanField:
             alpha + 2 * eta * y * phi + first,
             beta + 2 * eta * x * phi + second,
             eps - 2 * descent * eps - 4 * eta * eta * phi * (x * y * eps + noise) + error,
-            phi
-            + descent * (eps - phi)
-            + 2 * eta * eta * (x * y * phi * (eps - phi) - noise * (psi - phi))
-            - error,
+            phi + descent * (eps - phi) + 2 * eta * eta * (x * y * phi * (eps - phi) - noise * (psi - phi)) - error,
         )
 
     def _noise(self, now: OrderParameters) -> tuple[float, float, float]:

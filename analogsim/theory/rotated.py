@@ -1,11 +1,11 @@
 """Node perturbation in the linear student-teacher problem, simulated in few rotated units: exact for any hidden width.
 
-A step (Hiratani et al., eq. 3) is dW1 = -c xi1 x^T, dW2 = -c xi2 h^T with h = W1 x and c = eta dL/sigma. A rotation O of the
-hidden layer, W1 -> O W1, W2 -> W2 O^T, xi1 -> O xi1, changes no output, and the law of xi1 is the same in all directions.
-Where no more than r < Lh rows of [W1, W2^T] differ from zero, O may turn what xi1 has outside of them into one direction: a
-row r + 1, in which xi1 is the root of a chi-square number with Lh - r degrees of freedom. So each step adds one row; now
-and then a rotation turns them into n = Lx + Ly again, the Cholesky factor of [W1, W2^T]^T [W1, W2^T]. In place of
-1.1 million weights, 100-10000-10 takes fewer than 180 rows of 110.
+A step (Hiratani et al., eq. 3) is dW1 = -c xi1 x^T, dW2 = -c xi2 h^T with h = W1 x and c = eta dL/sigma. A rotation O
+of the hidden layer, W1 -> O W1, W2 -> W2 O^T, xi1 -> O xi1, changes no output, and xi1 has the same law in all
+directions. Where no more than r < Lh rows of [W1, W2^T] differ from zero, O may turn what xi1 has outside of them into
+one direction: a row r + 1, in which xi1 is the root of a chi-square number with Lh - r degrees of freedom. So each
+step adds one row; now and then a rotation turns them into n = Lx + Ly again, the Cholesky factor of [W1, W2^T]^T [W1,
+W2^T]. In place of 1.1 million weights, 100-10000-10 takes fewer than 180 rows of 110.
 """
 
 from __future__ import annotations

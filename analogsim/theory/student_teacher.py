@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import NamedTuple, final
 
 from scipy.integrate import quad
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 
 class OrderParameters(NamedTuple):
@@ -94,7 +94,8 @@ class StudentTeacher:
         largest of all.
         """
         a, eps = self.a_o, self.start.eps
-        return float(brentq(lambda c: (eps - a**3 / 3) * c**3 + a**2 * c**2 - 4 / 3, 0.0, 2 / a, xtol=1e-15))
+        found = root_scalar(lambda c: (eps - a**3 / 3) * c**3 + a**2 * c**2 - 4 / 3, bracket=(0.0, 2 / a), xtol=1e-15)
+        return float(found.root)
 
     @property
     def critical_rate(self) -> float:
@@ -141,6 +142,7 @@ class StudentTeacher:
 
         if a >= 2 / c or eps(2 / c) > target:
             return 0.0 if target == start else math.inf
-        last = float(brentq(lambda norm: eps(norm) - target, a, 2 / c, xtol=1e-15))  # eps falls between these two
+        # eps falls between a_o and 2/c
+        last = float(root_scalar(lambda norm: eps(norm) - target, bracket=(a, 2 / c), xtol=1e-15).root)
         integral, _ = quad(lambda norm: 1 / (c * eps(norm)), a, last, limit=200)
         return self.inputs * self.outputs * (1 + self.start.beta) / c * integral

@@ -112,14 +112,14 @@ def test_the_second_order_is_that_of_drawn_steps(judge, noise):
     assert largest > 3 * bound, "n is too small to see what finite size adds"
 
 
-def test_the_published_noise_lacks_two_squares():
+def test_the_short_noise_lacks_two_squares():
     """n / eta^2 per S: with 4 alpha beta in place of 2 (alpha + beta)^2, and S in place of S + 2 eps. An identity."""
     now = state(*isotropic())
     power = PROBLEM.inputs * now.eps + 0.16
-    published, full = (coefficients(0.4, finite)[1][2] for finite in (False, True))
+    short, full = (coefficients(0.4, finite)[1][2] for finite in (False, True))
     error = PROBLEM.outputs * (1 + BETA) * (ALPHA**2 + BETA)
     missing = 2 * (ALPHA**2 + BETA**2) * power + 2 * now.eps * (error + 2 * (ALPHA + BETA) ** 2)
-    assert full - published == pytest.approx(missing, rel=1e-10)
+    assert full - short == pytest.approx(missing, rel=1e-10)
 
 
 def test_finite_size_is_gone_in_large_networks():
@@ -144,7 +144,7 @@ def test_the_two_variables_fall_half_as_fast_at_the_papers_start():
 
 
 def test_finite_size_moves_the_rate_at_which_the_field_crashes():
-    """At 1.2 eta* of the paper's network the published field converges, as no simulation does; the full one crashes."""
+    """At 1.2 eta* of the paper's network the short form converges, as no simulation does; the complete one crashes."""
     problem = StudentTeacher(100, 10000, 10)
     ends = [MeanField(problem, 1.2 * problem.critical_rate, 0.0, each).trajectory([20_000])[0, 2] for each in (0, 1)]
     assert ends[0] < 0.01 * problem.start.eps

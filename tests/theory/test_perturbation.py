@@ -126,7 +126,9 @@ def test_the_rules_covariance_has_the_missing_term(judge, measured):
 
     size = gradients[0].shape[1] * inputs[0].shape[1]
     power = gradients[0].square().sum(1)
-    stops = torch.kron(torch.eye(4, dtype=power.dtype), torch.einsum("m,mi,mj->ij", power, inputs[0], inputs[0]) / SAMPLES)
+    stops = torch.kron(
+        torch.eye(4, dtype=power.dtype), torch.einsum("m,mi,mj->ij", power, inputs[0], inputs[0]) / SAMPLES
+    )
     partial = covariance.total.clone()
     partial[:size, :size] += stops - covariance.noise[:size, :size]
     largest, _ = judge.largest_z(products, entries(drawn, partial)[1])
@@ -148,7 +150,7 @@ def test_one_sample_has_no_covariance_of_gradients():
 
 
 def test_wrong_arguments_are_told():
-    with pytest.raises(ValueError, match="a share is between 0 and 1 .got 3, 1.5"):
+    with pytest.raises(ValueError, match=r"a share is between 0 and 1 \(got 3, 1\.5"):
         mean_cosine(3, 1.5)
     with pytest.raises(ValueError, match=r"the same samples for each layer .got \[2, 3\] samples"):
         update_covariance([torch.ones(2, 1)], [torch.ones(3, 1)])
