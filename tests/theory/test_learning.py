@@ -46,8 +46,11 @@ def test_teacher_noise_lets_weights_diverge_and_normalisation_cures_it(hiratani)
 
 
 def test_teacher_noise_follows_the_mean_field_while_it_falls():
-    """100-10000-10 with variance 0.1 at half the critical rate, 1000 steps, n = 8: ln(eps/eps_0) within 10 %."""
-    rate, noise = 0.5 * PAPER.critical_rate, math.sqrt(0.1)
+    """100-10000-10 with variance 4 at half the critical rate, 1000 steps, n = 8: ln(eps/eps_0) within 10 %.
+
+    Without the noise the field falls 30 % further.
+    """
+    rate, noise = 0.5 * PAPER.critical_rate, 2.0
     simulation = RotatedSimulation(PAPER, rate, range(SEEDS), teacher_noise=noise)
     first = simulation.order_parameters()[:, 2]
     simulation.run(1000)
@@ -72,8 +75,8 @@ def test_100000_steps_crash_above_the_critical_rate_only(factor):
 
 @pytest.mark.slow
 def test_a_wide_student_learns_on_chips_as_the_mean_field_says(hiratani):
-    """100-1000-10 through rule, controller and writes, n = 5 chips, 400 steps at eta*: ln(eps/eps_0) within 10 %."""
+    """100-1000-10 through rule, controller and writes, n = 5 chips, 150 steps at eta*: ln(eps/eps_0) within 10 %."""
     problem = StudentTeacher(100, 1000, 10)
-    errors = hiratani.Student(problem, 5).learn(problem.critical_rate, [0, 400])
-    expected = MeanField(problem, problem.critical_rate, finite_size=True).trajectory([400])[0, 2] / problem.start.eps
+    errors = hiratani.Student(problem, 5).learn(problem.critical_rate, [0, 150])
+    expected = MeanField(problem, problem.critical_rate, finite_size=True).trajectory([150])[0, 2] / problem.start.eps
     assert np.log(errors[1] / errors[0]).mean() == pytest.approx(math.log(expected), rel=0.1)

@@ -80,6 +80,18 @@ def kept(noise):
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.5])
+def test_what_the_squares_of_noise_leave_is_the_second_order_of_the_mean(noise):
+    """An identity: 2 <E, Q> + n and -<E + M, Q> - n, with n as derived; <Q> and n are held against draws below."""
+    first, second, a = isotropic()
+    m = second @ first
+    e, now = m - a, state(first, second, a)
+    power = PROBLEM.inputs * now.eps + noise**2 + 2 * now.eps
+    n = power * (PROBLEM.outputs * (1 + BETA) * (ALPHA**2 + BETA) + 2 * (ALPHA + BETA) ** 2)
+    expected = [4 * (e * kept(noise)).sum() / a.size + n, -2 * ((e + m) * kept(noise)).sum() / a.size - n]
+    np.testing.assert_allclose(coefficients(noise)[1][2:], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.5])
 def test_the_second_order_is_that_of_drawn_steps(judge, noise):
     """n = 200,000 draws; the term that the derivation drops is added, and seen where it is not.
 
@@ -104,9 +116,11 @@ def test_the_second_order_is_that_of_drawn_steps(judge, noise):
     expected = coefficients(noise)[1]
     largest, bound = judge.largest_z(found, expected + rest)
     assert largest < bound
-    largest, bound = judge.largest_z((dropped * quadratic).sum((1, 2)), 2 * (dropped * (kept(noise) + dropped)).sum())
+    sides = np.stack([dropped, e, m])
+    projected = np.einsum("sij,nij->ns", sides, quadratic)
+    largest, bound = judge.largest_z(projected, 2 * np.einsum("sij,ij->s", sides, kept(noise) + dropped))
     assert largest < bound
-    largest, bound = judge.largest_z((dropped * quadratic).sum((1, 2)), 2 * (dropped * kept(noise)).sum())
+    largest, bound = judge.largest_z(projected, 2 * np.einsum("sij,ij->s", sides, kept(noise)))
     assert largest > bound, "n is too small to see the dropped term"
     largest, bound = judge.largest_z(found[:, :3], coefficients(noise, finite_size=False)[1][:3])
     assert largest > 3 * bound, "n is too small to see what finite size adds"

@@ -118,8 +118,8 @@ def plain(problem, rate, runs, steps, noise, seed):
 
 def test_in_distribution_it_is_the_unrotated_network():
     """4-100-3 with teacher noise, 80 steps: 7 rows become up to 71, then 7 again. n = 1500 runs each; logarithms."""
-    problem, runs, steps, noise = StudentTeacher(4, 100, 3), 1500, 80, 0.3
-    rate = 0.25 * problem.critical_rate
+    problem, runs, steps, noise = StudentTeacher(4, 100, 3), 1500, 80, 1.0
+    rate = 0.15 * problem.critical_rate
     simulation = RotatedSimulation(problem, rate, range(runs), teacher_noise=noise)
     before = simulation.order_parameters()
     simulation.run(steps)
