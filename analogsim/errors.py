@@ -20,7 +20,7 @@ class ScenarioError(AnalogsimError):
 
 
 class AccessError(AnalogsimError):
-    """A learner asks for more than the hardware grants."""
+    """A learner asks for more than the hardware grants, or for derivatives that a network does not have."""
 
 
 class DataError(AnalogsimError):

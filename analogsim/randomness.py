@@ -38,6 +38,7 @@ class Purpose(enum.IntEnum):
     REFERENCE = 13
     CONVERTERS = 14
     CALIBRATION = 15
+    WEIGHT_INJECTION = 16
 
 
 class Streams:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,34 +14,18 @@ from analogsim.chip.compensation import VECTORS
 from analogsim.chip.crossbar import Crossbar, Sampling
 from analogsim.chip.draws import Draws
 from analogsim.chip.geometry import Geometry
-from analogsim.chip.injection import by_site, check_layers, perturbations
+from analogsim.chip.injection import by_site, check_layers, perturbations, perturbs_weights
 from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
 from analogsim.chip.numbers import LayerNumbers
 from analogsim.chip.oracle import Oracle
+from analogsim.chip.trace import Trace
 from analogsim.chip.units import STREAMS, Order, unit_noise
+from analogsim.chip.weight_injection import run_with_perturbed_weights
 from analogsim.network import Network
 from analogsim.port import DEFAULT_GRANTS, Access, LayerPulses, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
 from device_models import DeviceProfile
-
-
-class Trace(NamedTuple):
-    """What happened in the passes of one `Chip.forward`: C chips, S samples, P passes, B batch.
-
-    A size of 1 for S or P means that all samples, or passes, share the numbers.
-
-    Attributes:
-        inputs: per layer (C, S or 1, P or 1, B, rows), the levels that drove the rows.
-        pre_activations: per layer (C, S, P, B, units), digitised.
-        injected: per layer (C, S, P, B, units), or None where no pass perturbs the layer.
-        outputs: (C, S, P, B, outputs of the network).
-    """
-
-    inputs: tuple[Tensor, ...]
-    pre_activations: tuple[Tensor, ...]
-    injected: tuple[Tensor | None, ...]
-    outputs: Tensor
 
 
 class Chip:
@@ -103,7 +87,6 @@ class Chip:
         self._order: Order = order
         self._pass_time = self.profiles[0].timing.pass_time  # the same for all layers
         self._last: dict[tuple[Purpose, int], dict[object, Tensor]] = {}
-        self._exact_inputs = built[0].dac is None
         self._unit_noise = tuple(each.unit_noise for each in built)
         self._fixed_range = (mapping or Mapping()).range == "fixed"
         self._last_write = 0.0
@@ -209,7 +192,7 @@ class Chip:
         signal = x[:, None, None]
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
             draws = Draws(self.streams, Purpose.CALIBRATION, index, 1, (True,))
-            _, a = crossbar.read(layer.drive(signal), draws, now=now, calibrate=True)
+            _, a = self._read(index, signal, None, draws, now=now, calibrate=True)
             vectors = draws.normal(1, (x.shape[1], layer.columns), self.dtype)[:, :, :, 0]
             crossbar.read_transposed(vectors, layer.fan_in, draws, now, calibrate=True)
             signal = layer.finish(self._with_unit_noise(a, draws))
@@ -224,7 +207,41 @@ class Chip:
         noise = self._unit_noise[draws.layer]
         if noise is None or not draws.any:
             return a
-        return a + unit_noise(noise, replace(draws, layer=STREAMS + draws.layer), a, self._order)
+        own, positions = replace(draws, layer=STREAMS + draws.layer), self.network.layers[draws.layer].positions
+        return a + unit_noise(noise, own, a, self._order, positions)
+
+    def _read(
+        self,
+        index: int,
+        signal: Tensor,
+        r: Tensor | None,
+        draws: Draws,
+        injection: Tensor | None = None,
+        *,
+        now: float,
+        calibrate: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Read the crossbar of layer `index` with all vectors that it cuts from its input.
+
+        Args:
+            index: of the layer.
+            signal: its input (C, S or 1, P or 1, B, inputs).
+            r: R of its vectors, or None.
+            draws, now, calibrate: see `Crossbar.read`.
+            injection: analog, (C, S, P, B, units), or None.
+
+        Returns:
+            What is observed of the input, (C, S or 1, P or 1, B, observed); pre-activations (C, S or 1, P or 1, B,
+            units).
+        """
+        crossbar, layer = self._layers[index], self.network.layers[index]
+        if not layer.observes_vectors and r is None:
+            signal = crossbar.round(signal)  # each number once, whichever vectors hold it
+        blocks = (vectors for _, vectors in layer.drives(signal, r))
+        count = signal.shape[3] * layer.positions
+        added = None if injection is None else layer.by_column(injection)
+        levels, y = crossbar.read_blocks(blocks, count, draws, added, now, calibrate, layer.observes_vectors)
+        return (levels[0] if layer.observes_vectors else signal), layer.by_unit(y)
 
     @property
     def limits(self) -> Limits:
@@ -302,7 +319,7 @@ class Chip:
         go_on: bool = False,
         masks: Sequence[Tensor | None] | None = None,
     ) -> Trace:
-        """Run passes on a batch, all at once.
+        """Run passes on a batch: all at once, but for those that perturb weights (see `run_with_perturbed_weights`).
 
         Args:
             x: network inputs (C, B, inputs).
@@ -316,13 +333,37 @@ class Chip:
         """
         self._check_time(now)
         check_layers(passes, self.network.depth)
+        if not any(perturbs_weights(each) for each in passes):
+            return self._at_once(x, passes, samples, periphery, purpose, now, go_on, masks)
+        begun = go_on
+
+        def at_once(some: Sequence[Pass]) -> Trace:
+            nonlocal begun
+            trace = self._at_once(x, some, 1, periphery, purpose, now, begun, masks)
+            begun = True
+            return trace
+
+        if not all(each.weight_perturbation.path for each in self.profiles):
+            self._last_write = now
+        return run_with_perturbed_weights(at_once, self._layers, self.streams, passes, samples, now)
+
+    def _at_once(
+        self,
+        x: Tensor,
+        passes: Sequence[Pass],
+        samples: int,
+        periphery: Periphery | None,
+        purpose: Purpose,
+        now: float,
+        go_on: bool,
+        masks: Sequence[Tensor | None] | None,
+    ) -> Trace:
+        """Run passes that leave the weights alone; see `forward`."""
         spacing = self._pass_time * (1 if self._order == "sample" else x.shape[1])
         signal = x[:, None, None]
         inputs, pre_activations, injected = [], [], []
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
             r = None if periphery is None else periphery.decorrelation[index]
-            if r is not None:
-                signal = torch.bmm(signal.flatten(1, 3), r.transpose(1, 2)).unflatten(1, signal.shape[1:4])
             eps = perturbations(self.streams, index, passes, samples, (x.shape[1], layer.units), self.dtype)
             before, after = by_site(eps, passes)
             last = self._last.setdefault((purpose, index), {})
@@ -332,9 +373,9 @@ class Chip:
             noisy = tuple(not each.clean for each in passes)
             draws = Draws(self.streams, purpose, index, samples, noisy, spacing, last)
             analog = before if self._injection == "analog" else None
-            levels, a = crossbar.read(layer.drive(signal), draws, analog, now)
+            levels, a = self._read(index, signal, r, draws, analog, now=now)
             a = self._with_unit_noise(a, draws)
-            if index == 0 and layer.bias is False and self._exact_inputs:
+            if index == 0 and levels is signal:
                 levels = levels.clone()  # the batch itself must not cross the wall
             if before is not None and analog is None:
                 a = a + before

@@ -5,7 +5,9 @@ One product: DAC -> tiles -> column noise -> ADC of each tile -> digital sum ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -42,6 +44,7 @@ class Crossbar:
         self.array = Array(device, geometry.blocks, mapping, numbers)
         self._banks = None if device.adc is None else (Bank(device.adc), Bank(device.adc))  # of either direction
         self._forward: tuple[int, list[Operand]] | None = None
+        self._added: Tensor | None = None  # to the weights, by the perturbation path
         self.compensation = Compensation()
 
     def program(self, weights: Tensor, now: float = 0.0) -> None:
@@ -122,14 +125,64 @@ class Crossbar:
             The levels that drove the rows, shaped as x; the digitised result (C, S or 1, P or 1, B, out), where a 1
             says that all samples, or passes, give the same, bit for bit.
         """
+        levels, y = self.read_blocks([x], x.shape[3], draws, analog_injection, now, calibrate)
+        return levels[0], y
+
+    def read_blocks(
+        self,
+        blocks: Iterable[Tensor],
+        vectors: int,
+        draws: Draws,
+        analog_injection: Tensor | None = None,
+        now: float = 0.0,
+        calibrate: bool = False,
+        keep: bool = True,
+    ) -> tuple[list[Tensor], Tensor]:
+        """Forward product of vectors that come in blocks, with the random numbers of one read of all of them.
+
+        Args:
+            blocks: each (C, S or 1, P or 1, vectors of the block, rows).
+            vectors: of all blocks together.
+            draws, analog_injection, now, calibrate: as in `read`, of all vectors.
+            keep: whether the levels are wanted.
+
+        Returns:
+            The levels of each block, or none; the result for all vectors.
+        """
         self.array.settle(now)
+        if not self._by_column:  # numbers are drawn vector by vector as they are used: one block
+            each = list(blocks)
+            blocks = each if len(each) == 1 else [torch.cat(each, dim=3)]
+        reader = self._reader(False, self.array.target.shape[2])
+        operands, injection = self._operands(), analog_injection
+        injection = None if injection is None else self.compensation.undo(injection)
+        numbers = reader.numbers(operands, draws, vectors)
+        calibrate = calibrate and reader.bank is not None and reader.bank.adc.calibration is not None
+        kept, results, waiting, start = [], [], [], 0
+        for x in blocks:
+            levels, gain = (x, None) if reader.dac is None else reader.dac.encode(x)
+            self.array.expose(levels, gain, draws)
+            lines = slice(start, start + x.shape[3])
+            own = None if numbers is None else numbers.of(lines)
+            added = None if injection is None else injection[:, :, :, lines]
+            driven, sd = self._driven(levels, gain), self._column_sd(gain, self.array.w_max.transpose(1, 2))
+            currents = reader.currents(driven, gain, operands, draws, sd, added, own)
+            if calibrate:
+                waiting.append((list(currents), gain))
+            else:
+                results.append(reader.convert(currents, gain))
+            kept += [levels] if keep else []
+            start = lines.stop
+        if calibrate:
+            self._calibrate(reader, waiting, len(operands))
+            results = [reader.convert(currents, gain) for currents, gain in waiting]
+        y = results[0] if len(results) == 1 else torch.cat(results, dim=3)
+        return kept, self.compensation.apply(y)
+
+    def round(self, x: Tensor) -> Tensor:
+        """The levels that stand for single numbers x; x itself where there is no DAC, or vectors are scaled."""
         dac = self._device.dac
-        levels, gain = (x, None) if dac is None else dac.encode(x)
-        self.array.expose(levels, gain, draws)
-        w_max = self.array.w_max.transpose(1, 2)
-        injected = None if analog_injection is None else self.compensation.undo(analog_injection)
-        y = self._read(levels, gain, self._operands(), draws, w_max, injected, calibrate)
-        return levels, self.compensation.apply(y)
+        return x if dac is None or dac.scaling == "per_vector" else dac.encode(x)[0]
 
     def reference_level(self, draws: Draws, now: float) -> Tensor:
         """Sum of the absolute outputs under the reference vectors, without compensation, (C,)."""
@@ -170,8 +223,14 @@ class Crossbar:
             levels, gain = d.dac.encode(vector, per_vector=True)
         slices = zip(self.array.pairs, self.array.shares, strict=True)
         operands = [Operand.backward(pair, self._by_column, inputs, scale, share) for pair, share in slices]
-        y = self._read(levels, gain, self._merged(operands), draws, largest, calibrate=calibrate)
-        return self.compensation.apply(y)
+        operands, reader = self._merged(operands), self._reader(True, levels.shape[4])
+        numbers = reader.numbers(operands, draws, levels.shape[3])
+        driven, sd = self._driven(levels, gain), self._column_sd(gain, largest)
+        currents = reader.currents(driven, gain, operands, draws, sd, None, numbers)
+        if calibrate and reader.bank is not None and reader.bank.adc.calibration is not None:
+            currents = list(currents)
+            self._calibrate(reader, [(currents, gain)], len(operands))
+        return self.compensation.apply(reader.convert(currents, gain))
 
     def _operands(self) -> list[Operand]:
         """Of forward reads; the same until the devices change."""
@@ -179,32 +238,45 @@ class Crossbar:
             slices = zip(self.array.pairs, self.array.shares, strict=True)
             operands = [Operand.forward(pair, self._by_column, share) for pair, share in slices]
             self._forward = self.array.settled, self._merged(operands)
-        return self._forward[1]
+        if self._added is None:
+            return self._forward[1]
+        first, *rest = self._forward[1]
+        return [replace(first, weights=first.weights + self._added / first.share), *rest]
+
+    @contextmanager
+    def perturbed(self, change: Tensor, now: float) -> Iterator[None]:
+        """Let forward reads meet changed weights: by the perturbation path, or by writes (see `Array.perturbed`).
+
+        A path adds exactly what was asked for, behind the drift compensation; with slices in the most significant one.
+
+        Args:
+            change: (C, out, rows).
+            now: seconds.
+        """
+        if not self._device.perturbation_path:
+            with self.array.perturbed(change, now):
+                yield
+            return
+        self._added = self.compensation.undo(change)
+        try:
+            yield
+        finally:
+            self._added = None
 
     def _merged(self, operands: list[Operand]) -> list[Operand]:
         """Slices as one where no ADC comes between them and their sum."""
         return [Operand.together(operands)] if self._banks is None and self._by_column else operands
 
-    def _read(
-        self,
-        levels: Tensor,
-        gain: Tensor | None,
-        operands: list[Operand],
-        draws: Draws,
-        w_max: Tensor,
-        injection: Tensor | None = None,
-        calibrate: bool = False,
-    ) -> Tensor:
-        d, backward = self._device, operands[0].transposed
+    def _reader(self, backward: bool, lines: int) -> Reader:
+        d = self._device
         bank = None if self._banks is None else self._banks[backward]
-        blocks = self._geometry.blocks(levels.shape[4])
-        reader = Reader(d, d.dac, bank, blocks, self._by_column)
-        driven, sd = self._driven(levels, gain), self._column_sd(gain, w_max)
-        currents = reader.currents(driven, gain, operands, draws, sd, injection)
-        if calibrate and bank is not None and bank.adc.calibration is not None:
-            currents = list(currents)
-            bank.calibrate(_by_place(currents, gain, len(operands), len(blocks)))
-        return reader.convert(currents, gain)
+        return Reader(d, d.dac, bank, self._geometry.blocks(lines), self._by_column)
+
+    @staticmethod
+    def _calibrate(reader: Reader, reads: Sequence[tuple[Sequence[Current], Tensor | None]], slices: int) -> None:
+        """Set the ranges of the ADCs by the currents of some vectors, each with their gain."""
+        assert reader.bank is not None
+        reader.bank.calibrate(_by_place(reads, slices, len(reader.blocks)))
 
     def _driven(self, levels: Tensor, gain: Tensor | None) -> Tensor:
         """The levels that ohmic devices would need for the same currents."""
@@ -225,10 +297,11 @@ class Crossbar:
         return sd if gain is None else sd * gain
 
 
-def _by_place(currents: Sequence[Current], gain: Tensor | None, slices: int, blocks: int) -> list[list[Tensor]]:
+def _by_place(reads: Sequence[tuple[Sequence[Current], Tensor | None]], slices: int, blocks: int) -> list[list[Tensor]]:
     """Currents of vectors at full scale, by slice and block (C, reads, columns)."""
     places: list[list[list[Tensor]]] = [[[] for _ in range(blocks)] for _ in range(slices)]
-    for current in currents:
-        value = current.value if gain is None else current.value / gain
-        places[current.slice_][current.block].append(value.flatten(1, 3))
+    for currents, gain in reads:
+        for current in currents:
+            value = current.value if gain is None else current.value / gain
+            places[current.slice_][current.block].append(value.flatten(1, 3))
     return [[torch.cat(values, dim=1) for values in row] for row in places]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from analogsim.chip.draws import Draws
 from analogsim.chip.operand import Operand
@@ -13,28 +16,59 @@ from device_models import Exposure
 _DEVICE_NUMBERS = 1 << 22  # random numbers that `sampling="device"` holds at a time
 
 
-class ByColumn:
-    """Noise of the currents of a product: a number for each column, current and pass, and more for each relaxation.
+class ColumnNumbers(NamedTuple):
+    """The random numbers of a product: one for each column, current and pass, and more for each relaxation.
 
-    Args:
-        like: what drives the lines, (C, S or 1, P or 1, B, lines).
-        operand: any of the product's.
-        draws: see `Reader.read`.
-        column_sd: see `Reader.read`.
-        count: number of currents of the product.
+    They are drawn for all vectors of a batch at once: products of blocks of vectors then have the same noise whatever
+    the size of the blocks, and noise that remembers goes on from pass to pass of each vector.
+
+    Attributes:
+        white: (C, S, noisy passes, currents, vectors, columns).
+        remembered: (C, S, noisy passes, parts, currents, vectors, columns), or None.
     """
 
-    def __init__(self, like: Tensor, operand: Operand, draws: Draws, column_sd: Tensor | None, count: int) -> None:
+    white: Tensor
+    remembered: Tensor | None
+
+    @classmethod
+    def draw(cls, operand: Operand, draws: Draws, count: int, vectors: int) -> Self:
+        """New numbers.
+
+        Args:
+            operand: any of the product's.
+            draws: see `Reader.read`.
+            count: number of currents of the product.
+            vectors: number of vectors of the batch.
+        """
+        parts = [part for source in operand.sources for part in source.passing]
+        shape = (vectors, operand.weights.shape[1])
+        numbers = draws.normal(count * (1 + len(parts)), shape, operand.weights.dtype)
+        numbers = numbers.unflatten(3, (count, 1 + len(parts)))
+        remembered = None
+        if parts:
+            z = numbers[:, :, :, :, 1:].transpose(3, 4)
+            remembered = draws.remembering(z, parts, "columns")
+        return cls(numbers[:, :, :, :, 0], remembered)
+
+    def of(self, lines: slice) -> Self:
+        """Those of some vectors."""
+        remembered = None if self.remembered is None else self.remembered[..., lines, :]
+        return self._replace(white=self.white[..., lines, :], remembered=remembered)
+
+
+class ByColumn:
+    """Noise of the currents of a product.
+
+    Args:
+        numbers: of its vectors.
+        draws: see `Reader.read`.
+        column_sd: see `Reader.read`.
+    """
+
+    def __init__(self, numbers: ColumnNumbers, draws: Draws, column_sd: Tensor | None) -> None:
         self._draws = draws
         self._amplifier = None if column_sd is None else column_sd.square()
-        parts = [part for source in operand.sources for part in source.passing]
-        shape = (like.shape[3], operand.weights.shape[1])
-        numbers = draws.normal(count * (1 + len(parts)), shape, like.dtype).unflatten(3, (count, 1 + len(parts)))
-        self._white = numbers[:, :, :, :, 0]
-        self._remembered = None
-        if parts:
-            z = numbers[:, :, :, :, 1:].transpose(3, 4)  # (C, S, passes, parts, currents, B, columns)
-            self._remembered = draws.remembering(z, parts, "columns")
+        self._white, self._remembered = numbers
 
     def noise(self, index: int, exposure: Exposure, block: slice, operand: Operand) -> Tensor:
         """Of a block's currents in the noisy passes, (C, S, noisy passes, B, columns).

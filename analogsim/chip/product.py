@@ -11,7 +11,7 @@ from torch import Tensor
 
 from analogsim.chip.bank import Bank
 from analogsim.chip.draws import Draws
-from analogsim.chip.noise import ByColumn, batched, device_by_device
+from analogsim.chip.noise import ByColumn, ColumnNumbers, batched, device_by_device
 from analogsim.chip.operand import Operand
 from device_models import DAC, Device, Exposure
 
@@ -49,18 +49,6 @@ class Reader:
     blocks: list[slice]
     by_column: bool
 
-    def read(
-        self,
-        levels: Tensor,
-        gain: Tensor | None,
-        operands: Sequence[Operand],
-        draws: Draws,
-        column_sd: Tensor | None,
-        injection: Tensor | None = None,
-    ) -> Tensor:
-        """DAC levels -> digital sums; see `currents`. Returns (C, S or 1, P or 1, B, columns)."""
-        return self.convert(self.currents(levels, gain, operands, draws, column_sd, injection), gain)
-
     def convert(self, currents: Iterator[Current] | Sequence[Current], gain: Tensor | None) -> Tensor:
         """Currents -> digital sums."""
         total: Tensor | None = None
@@ -81,6 +69,7 @@ class Reader:
         draws: Draws,
         column_sd: Tensor | None,
         injection: Tensor | None = None,
+        numbers: ColumnNumbers | None = None,
     ) -> Iterator[Current]:
         """What the columns give: one current for each read of the array, slice and row-block.
 
@@ -92,9 +81,10 @@ class Reader:
             column_sd: of the amplifier's noise of one tile, broadcastable to (C, S, P, B, columns), or None.
             injection: (C, S, P, B, columns), added to the currents before the ADC: of the first row-block, in all bits
                 and slices (their weights add up to 1), and in the first of two phases.
+            numbers: random numbers of these vectors; see `numbers`.
         """
         blocks, full = self.blocks, 1.0 if gain is None else gain
-        if self.bank is None and self.by_column:  # results are added unrounded: one current stands for all of them
+        if self._together:
             exposure, amplifiers = (
                 (Exposure(levels, full=full), 1.0) if self.dac is None else self.dac.together(levels, gain)
             )
@@ -104,18 +94,44 @@ class Reader:
             blocks = [slice(None)]
         else:
             exposures = [Exposure(levels, full=full)] if self.dac is None else self.dac.expose(levels, gain)
-        noisy = draws.any and (column_sd is not None or any(noise.in_a_read for noise in self.device.read_noise))
         places = list(product(exposures, enumerate(operands), enumerate(blocks)))
-        noise = ByColumn(levels, operands[0], draws, column_sd, len(places)) if noisy and self.by_column else None
+        noise = None if numbers is None else ByColumn(numbers, draws, column_sd)
         for index, (exposure, (slice_, operand), (number, block)) in enumerate(places):
             y = batched(exposure.levels[..., block], operand.weights[:, :, block])
             if noise is not None:
                 y = y + draws.spread(noise.noise(index, exposure, block, operand))
-            elif noisy:
+            elif self._noisy(draws):
                 y = y + draws.spread(self._drawn(exposure, block, operand, draws, index, column_sd))
             if injection is not None and number == 0 and exposure.weight > 0:
                 y = y + injection
             yield Current(y, exposure.weight * operand.share, slice_, number)
+
+    def numbers(self, operands: Sequence[Operand], draws: Draws, vectors: int) -> ColumnNumbers | None:
+        """Random numbers for the currents of `vectors` vectors.
+
+        Args:
+            operands: what to multiply with, by slice.
+            draws: noise for S samples and P passes.
+            vectors: of the whole batch.
+
+        Returns:
+            None where nothing is noisy, or noise is drawn device by device.
+        """
+        if not self.by_column or not self._noisy(draws):
+            return None
+        reads = 1 if self.dac is None else self.dac.reads
+        if self._together:
+            return ColumnNumbers.draw(Operand.together(operands), draws, 1, vectors)
+        return ColumnNumbers.draw(operands[0], draws, reads * len(operands) * len(self.blocks), vectors)
+
+    @property
+    def _together(self) -> bool:
+        """Whether results are added unrounded, so that one current stands for all of them."""
+        return self.bank is None and self.by_column
+
+    def _noisy(self, draws: Draws) -> bool:
+        noisy = self.device.column_noise is not None or any(noise.in_a_read for noise in self.device.read_noise)
+        return draws.any and noisy
 
     @staticmethod
     def _drawn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -35,8 +36,10 @@ class Layer(ABC):
         activation: f.
         bias: whether the crossbar has a bias row, driven with 1; it is the last row.
         after: operations behind the activation function, in order.
+        observes_vectors: whether what is observed are the levels of the vectors, or of the input.
     """
 
+    observes_vectors: ClassVar[bool]
     inputs: int
     columns: int
     fan_in: int
@@ -52,6 +55,18 @@ class Layer(ABC):
         """Numbers that are observed of an input."""
 
     @abstractmethod
+    def drives(self, x: Tensor, decorrelation: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
+        """What is to drive the rows, in the blocks of `vectors`.
+
+        Args:
+            x: the layer's input, (C, ..., B, inputs).
+            decorrelation: R (C, fan_in, fan_in), or None.
+
+        Yields:
+            The batch elements of a block, and (C, ..., elements x positions, rows), element by element.
+        """
+
+    @abstractmethod
     def vectors(self, x: Tensor, decorrelation: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
         """What drove the rows, in blocks of batch elements, so that memory stays small.
 
@@ -65,11 +80,11 @@ class Layer(ABC):
 
     @abstractmethod
     def by_column(self, units: Tensor) -> Tensor:
-        """(C, B, units) -> (C, B x positions, columns), in the order of `vectors`."""
+        """(..., B, units) -> (..., B x positions, columns), in the order of `vectors`."""
 
     @abstractmethod
     def by_unit(self, columns: Tensor) -> Tensor:
-        """The inverse of `by_column`: (C, B x positions, columns) -> (C, B, units)."""
+        """The inverse of `by_column`: (..., B x positions, columns) -> (..., B, units)."""
 
     @abstractmethod
     def backward(
@@ -198,6 +213,7 @@ class Dense(Layer):
     fan_in: int = field(init=False)
     fan_out: int = field(init=False)
     positions: int = field(init=False, default=1)
+    observes_vectors: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fan_in", self.inputs)
@@ -206,6 +222,12 @@ class Dense(Layer):
     @property
     def observed(self) -> int:
         return self.rows
+
+    @override
+    def drives(self, x: Tensor, decorrelation: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
+        if decorrelation is not None:
+            x = torch.bmm(x.flatten(1, -2), decorrelation.transpose(1, 2)).reshape(x.shape)
+        yield slice(None), self.drive(x)
 
     @override
     def vectors(self, x: Tensor, decorrelation: Tensor | None) -> Iterator[tuple[slice, Tensor]]:

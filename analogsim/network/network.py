@@ -11,6 +11,7 @@ from torch import Tensor
 
 from analogsim.network.activations import Activation, Identity, LeakyReLU
 from analogsim.network.layer import Dense, Layer, Multiply, unclipped
+from analogsim.network.torch_modules import layers_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,22 @@ class Network:
         last = len(sizes) - 2
         pairs = enumerate(zip(sizes, sizes[1:], strict=False))
         return cls(tuple(Dense(n, m, Identity() if i == last else hidden, bias) for i, (n, m) in pairs))
+
+    @classmethod
+    def from_torch(cls, module: torch.nn.Module, input_shape: Sequence[int]) -> Network:
+        """The network that a `torch.nn.Sequential` describes; `network.weights_of` has its weights.
+
+        Supported are Linear, Conv2d, ReLU, LeakyReLU, Tanh, Sigmoid, Softmax, MaxPool2d, AvgPool2d, Flatten, Dropout,
+        Identity, and Sequentials of these.
+
+        Args:
+            module: the chain.
+            input_shape: of one input, without the batch: (channels, height, width), or (numbers,).
+
+        Raises:
+            ValueError: a module, or a setting of one, that is not supported, by its place and name.
+        """
+        return cls(layers_of(module, tuple(input_shape)))
 
     @property
     def depth(self) -> int:

@@ -50,9 +50,7 @@ class Arm:
         if tuning is not None:
             rates = [tuning.rate(without_chip(place)) for place in population.coordinates]
             self._population = population = replace(population, rates=rates)
-        network = Network.mlp(
-            [data.features, *scenario.network.layers], scenario.network.activation.build(), scenario.network.bias
-        )
+        network = scenario.network.build(data.input_shape)
         chip = build_chip(scenario, network, population, device)
         cpu = torch.device("cpu")
         first = Streams(population.seeds, population.ids, cpu).generators(Purpose.INITIAL_WEIGHTS)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from analogsim.errors import AnalogsimError, ScenarioError
-from analogsim.learning.controller import require_access
+from analogsim.learning.controller import require_access, require_derivatives
+from analogsim.network import Network, Softmax
 from analogsim.port import Access
 from analogsim.results import ArmResult, Curve, Result, Tuning
 from analogsim.study.arm import Arm
@@ -195,17 +197,19 @@ def check(scenario: Scenario, data: DataSet) -> None:
         ScenarioError: listing every fault.
     """
     found: list[str] = []
-    if scenario.network.layers[-1] != data.outputs:
-        found.append(
-            f"network.layers: the last layer must have the {data.outputs} outputs of {scenario.data.set} "
-            f"(got {scenario.network.layers[-1]})"
-        )
+    network: Network | None = None
+    try:
+        network = scenario.network.build(data.input_shape)
+    except ValueError as error:
+        found.append(str(error))
+    else:
+        found += _unfit(scenario, network, data)
     if scenario.data.batch > len(data.train_inputs):
         found.append(
             f"data.batch: must not be above the {len(data.train_inputs)} training samples of {scenario.data.set} "
             f"(got {scenario.data.batch})"
         )
-    for index, profile in enumerate(profiles_of(scenario.chip, len(scenario.network.layers))):
+    for index, profile in enumerate(profiles_of(scenario.chip, scenario.network.depth)):
         dac, where = profile.dac, f"chip.layers.{index}" if index in scenario.chip.layers else "chip"
         if dac is not None and dac.scaling == "fixed" and dac.range < 1 and scenario.network.bias:
             fault = (
@@ -224,16 +228,51 @@ def check(scenario: Scenario, data: DataSet) -> None:
         if scenario.train.tune is not None and isinstance((arm.optimizer or scenario.train.optimizer).lr, Each):
             found.append(f"arms.{name}: its learning rate is both an axis and searched by train.tune; choose one")
         gains = None if arm.weight_normalisation is None else arm.weight_normalisation.gains
-        if gains is not None and len(gains) != len(scenario.network.layers):
+        if gains is not None and len(gains) != scenario.network.depth:
             found.append(
                 f"arms.{name}.weight_normalisation.gains: must be one for each of the "
-                f"{len(scenario.network.layers)} layers (got {len(gains)})"
+                f"{scenario.network.depth} layers (got {len(gains)})"
             )
         grants = Access.of(*scenario.chip.grants) | Access.of(*arm.oracle)
         try:
             lay_out(scenario, arm)
-            require_access(arm.build_rule(), grants)
+            rule = arm.build_rule()
+            require_access(rule, grants, arm.decorrelation is not None)
+            found += _cannot_write_back(scenario, name, rule.requires)
+            if network is not None:
+                require_derivatives(rule, network, grants)
         except AnalogsimError as error:
             found.append(f"arms.{name}: {error}")
     if found:
         raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", found))
+
+
+def _cannot_write_back(scenario: Scenario, name: str, needed: Access) -> list[str]:
+    """Weights that pulses have moved and that are perturbed by writes."""
+    arm = scenario.arms[name]
+    writing = (arm.optimizer or scenario.train.optimizer).writing
+    profiles = profiles_of(scenario.chip, scenario.network.depth)
+    if Access.WEIGHT_INJECTION not in needed or writing == "absolute":
+        return []
+    if all(profile.weight_perturbation.path for profile in profiles):
+        return []
+    return [
+        f"arms.{name}: {arm.rule} perturbs weights by writes, and nobody knows what to write back where pulses move "
+        f"them (got optimizer {writing}); give chip.overrides `weight_perturbation: {{path: true}}`, or an optimiser "
+        "that writes absolutely"
+    ]
+
+
+def _unfit(scenario: Scenario, network: Network, data: DataSet) -> Iterator[str]:
+    """Faults of a network's outputs."""
+    if network.outputs != data.outputs:
+        yield (
+            f"network.layers: the last layer must have the {data.outputs} outputs of {scenario.data.set} "
+            f"(got {network.outputs})"
+        )
+    readout = any(isinstance(operation, Softmax) for operation in network.layers[-1].after)
+    if readout and scenario.data.loss == "cross_entropy":
+        yield (
+            "data.loss: cross_entropy takes the softmax itself, so the network must not end with another; "
+            "remove softmax from network.layers, or choose squared"
+        )

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from analogsim.errors import ScenarioError
+from analogsim.study.network_section import LAYER_TAGS, count_layers
 from analogsim.study.profiles import axes_of, profiles_of, resolve_profiles
 from analogsim.study.schema import ArmBase, Scenario
 from device_models import DeviceProfile, ProfileError
@@ -107,10 +108,10 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
 
 
 def _depth(data: Mapping[str, Any]) -> int | None:
-    """Number of layers, if the data say so."""
+    """Number of layers with weights, if the data say so."""
     network = data.get("network")
     layers = network.get("layers") if isinstance(network, Mapping) else None
-    return len(layers) if isinstance(layers, list | tuple) and layers else None
+    return (count_layers(layers) or None) if isinstance(layers, list | tuple) else None
 
 
 def _impossible_writes(scenario: Scenario, takes_pulses: bool) -> Iterator[str]:
@@ -133,7 +134,7 @@ def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """The path of a fault without the tags of unions; an arm's is the name of its rule, after the arm's own."""
     if loc[:1] == ("arms",):
         loc = (*loc[:2], *loc[3:])
-    return tuple(part for part in loc if part not in UNION_TAGS)
+    return tuple(part for part in loc if part not in (*UNION_TAGS, *LAYER_TAGS))
 
 
 def _quick_settings(data: Mapping[str, Any], where: str) -> Iterator[tuple[list[str], Any]]:
@@ -253,5 +254,5 @@ def lay_out(scenario: Scenario, arm: ArmBase) -> Population:
         seeds=[place.get("seed", scenario.seed) for place in places],
         coordinates=places,
         rates=[place.get("lr", optimizer.lr) for place in places],
-        profiles=profiles_of(scenario.chip, len(scenario.network.layers), values),
+        profiles=profiles_of(scenario.chip, scenario.network.depth, values),
     )

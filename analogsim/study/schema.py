@@ -17,8 +17,8 @@ from pydantic import (
 from typing_extensions import Self
 
 from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightNormalisation
-from analogsim.network import Activation, Identity, LeakyReLU
 from analogsim.port import DEFAULT_GRANTS, Access
+from analogsim.study.network_section import NetworkSection
 from analogsim.study.optimizer import Optimizer
 from analogsim.study.section import PositiveFloat, PositiveInt, Section
 from analogsim.tasks import DATA_SETS, LOSSES
@@ -57,47 +57,6 @@ class Data(Section):
     """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set."""
     batch: PositiveInt = 50
     """Batch size."""
-
-
-class ActivationSetting(Section):
-    """The hidden layers' activation function: one of these; the name alone stands for its defaults."""
-
-    leaky_relu: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False, strict=True)
-    """Leaky ReLU with this slope for negative inputs."""
-    identity: Literal[True] | None = None
-    """No non-linearity."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_name(cls, data: Any) -> Any:
-        by_name = {"leaky_relu": {"leaky_relu": 0.01}, "identity": {"identity": True}}
-        if isinstance(data, str):
-            if data not in by_name:
-                raise ValueError(f"no activation function is called {data!r}; choose one of {', '.join(by_name)}")
-            return by_name[data]
-        return data
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.leaky_relu is None) == (self.identity is None):
-            raise ValueError("give exactly one activation function, such as {leaky_relu: 0.01} or identity")
-        return self
-
-    def build(self) -> Activation:
-        return Identity() if self.leaky_relu is None else LeakyReLU(self.leaky_relu)
-
-
-class NetworkSection(Section):
-    """A multi-layer perceptron with a linear output layer."""
-
-    layers: tuple[PositiveInt, ...] = Field(min_length=1)
-    """Units of each layer from the first hidden one to the output; the input's size is the data's."""
-    activation: ActivationSetting = ActivationSetting(leaky_relu=0.01)
-    """Of the hidden layers."""
-    bias: bool = Field(default=True, strict=True)
-    """Whether each crossbar has a bias row."""
-    init: Literal["he_normal", "glorot_normal"] = "he_normal"
-    """Law of the initial weights."""
 
 
 class MappingSection(Section):

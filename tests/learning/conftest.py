@@ -19,7 +19,7 @@ from analogsim.study.rig import Rig
 from analogsim.tasks import LOSSES, Loss
 from device_models import DeviceProfile
 
-ORACLE = Access.CLEAN_PASS | Access.OUTPUT_ERROR | Access.TRANSPOSED_READ
+ORACLE = Access.CLEAN_PASS | Access.OUTPUT_ERROR | Access.TRANSPOSED_READ | Access.WEIGHT_INJECTION
 
 
 class FixedBatch:
@@ -57,21 +57,26 @@ class Bench:
         updates, state = rule.update(baseline, estimate, deltas, copy, state)
         return updates, rule.counters(state)
 
-    def loss(self, weights: Sequence[Tensor], shifts: Sequence[Tensor], decorrelation=None) -> Tensor:
+    def loss(self, weights: Sequence[Tensor], shifts: Sequence[Tensor], decorrelation=None, masks=None) -> Tensor:
         """Noise-free loss (C, B) with pre-activations shifted by (C, B, units)."""
         x = self.task.inputs
         for index, (layer, w, shift) in enumerate(zip(self.rig.network.layers, weights, shifts, strict=True)):
-            if decorrelation is not None:
-                x = x @ decorrelation[index].transpose(1, 2)
-            x = layer.activation(layer.drive(x) @ w.transpose(1, 2) + shift)
+            r = None if decorrelation is None else decorrelation[index]
+            (vectors,) = (each for _, each in layer.drives(x, r))
+            x = layer.finish(
+                layer.by_unit(vectors @ w.transpose(1, 2)) + shift, None if masks is None else masks[index]
+            )
         return self.task.loss(x, self.task.targets)
 
-    def gradients(self, decorrelation=None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def gradients(self, decorrelation=None, masks=None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """By autograd at the chips' true weights: dL/da per sample (C, B, units), dL/dW as batch means."""
         chips, batch = self.task.inputs.shape[:2]
         weights = [w.clone().requires_grad_() for w in self.chip.oracle.weights]
-        shifts = [w.new_zeros(chips, batch, w.shape[1]).requires_grad_() for w in weights]
-        total = self.loss(weights, shifts, decorrelation).sum()
+        shifts = [
+            w.new_zeros(chips, batch, layer.units).requires_grad_()
+            for w, layer in zip(weights, self.rig.network.layers, strict=True)
+        ]
+        total = self.loss(weights, shifts, decorrelation, masks).sum()
         found = torch.autograd.grad(total, [*shifts, *weights])
         return found[: len(shifts)], tuple(g / batch for g in found[len(shifts) :])
 
@@ -110,12 +115,14 @@ class Lab:
         mapping: Mapping | None = None,
         oracle: Access = ORACLE,
         alike: bool = False,
+        network: Network | None = None,
     ) -> Bench:
         """Chips with weights, biases, inputs and targets from generators of their own.
 
-        With `alike` all of them get the first one's: only their noise differs, so chips are replications.
+        With `alike` all of them get the first one's: only their noise differs, so chips are replications. A `network`
+        takes the place of a multi-layer perceptron of these sizes.
         """
-        network = Network.mlp(sizes, activation)
+        network = network or Network.mlp(sizes, activation)
         chip = Chip(network, profile or self.profile(), chips, seed, dtype=dtype, mapping=mapping)
         generators = chip.streams.generators(Purpose.INITIAL_WEIGHTS)
         weights = []

@@ -35,7 +35,7 @@ import importlib
 import torch
 
 from analogsim.learning import RULES, Controller, Decorrelation
-from analogsim.network import LeakyReLU, Network
+from analogsim.network import LeakyReLU, Network, Stack
 from analogsim.port import Access, Limits, Observation
 
 
@@ -69,6 +69,19 @@ def same(a, b) -> bool:
 def observation(data) -> Observation:
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
     return Observation(**fields)
+
+
+def network_of(case) -> Network:
+    """The network of a case: a multi-layer perceptron, or a small one with a convolution, pooling and dropout."""
+    if not case.get("convolutional"):
+        return Network.mlp(case["sizes"], LeakyReLU(case["slope"]))
+    stack = Stack((1, 5, 4))
+    stack.conv(2, 3, 1, 1, LeakyReLU(case["slope"]))
+    stack.max_pool(2, 1)
+    stack.dropout(0.3)
+    stack.conv(3, 2, 2, 0, LeakyReLU(case["slope"]))
+    stack.dense(3)
+    return Network(tuple(stack.layers))
 
 
 class Watched:
@@ -108,7 +121,7 @@ class Replayed:
     """Hardware that answers from a saved exchange and compares what it is told with what was saved."""
 
     def __init__(self, case, log):
-        self.network = Network.mlp(case["sizes"], LeakyReLU(case["slope"]))
+        self.network = network_of(case)
         self.chips = len(case["weights"][0])
         self.grants = Access.of(*case["grants"])
         self.limits = Limits(**{name: tuple(each) for name, each in case["limits"].items()})

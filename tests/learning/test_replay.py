@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from analogsim.learning import RULES
-from analogsim.network import LeakyReLU
 
 SCRIPT = Path(__file__).with_name("replay_exchange.py")
 SIZES, SLOPE, STEPS = [5, 7, 6, 3], 0.1, 3
@@ -24,6 +23,17 @@ SETTINGS = {
     ],
     "anp": [{"baseline": b, "samples": k} for b, k in itertools.product(BASELINES, (1, 5))]
     + [{"baseline": "centred", "samples": 5, "sigma": 0.2}],
+    "inp": [{"baseline": b, "samples": k, "sigma": 0.2} for b, k in itertools.product(BASELINES, (1, 5))],
+    "wp": [{"baseline": b, "samples": k} for b, k in itertools.product(BASELINES, (1, 5))],
+    "spsa": [{"samples": k} for k in (1, 5)],
+    "reinforce": [
+        {"baseline": b, "samples": k, "perturb": layers, "backward": way}
+        for (b, k), (layers, way) in zip(
+            itertools.product(BASELINES, (1, 5)),
+            itertools.cycle([("output", "copy"), ("all", "transposed"), ("output", "transposed"), ("all", "copy")]),
+            strict=False,
+        )
+    ],
 }
 
 
@@ -68,7 +78,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def cases():
-    """Name -> what a controller of each rule is made of, with and without decorrelation."""
+    """Name -> what a controller of each rule is made of, with and without decorrelation; some with a convolution."""
     found = {}
     for name, settings in SETTINGS.items():
         for index, (each, rate) in enumerate(itertools.product(settings, (None, 1e-2))):
@@ -83,14 +93,18 @@ def cases():
                 "steps": STEPS,
             }
             found[case["id"]] = case
+            if index < 2:
+                convolutional = {**case, "id": f"{case['id']} convolutional", "convolutional": True}
+                found[convolutional["id"]] = convolutional
     return found
 
 
 def record(lab, form, case):
+    network = form.network_of({**case, "sizes": SIZES, "slope": SLOPE})
     bench = lab.bench(
-        SIZES,
+        [network.inputs, network.outputs],
         lab.profile(read=1, bits=8),
-        activation=LeakyReLU(SLOPE),
+        network=network,
         chips=2,
         batch=4,
         loss="cross_entropy",

@@ -75,8 +75,8 @@ def test_100000_steps_crash_above_the_critical_rate_only(factor):
 
 @pytest.mark.slow
 def test_a_wide_student_learns_on_chips_as_the_mean_field_says(hiratani):
-    """100-1000-10 through rule, controller and writes, n = 5 chips, 150 steps at eta*: ln(eps/eps_0) within 10 %."""
+    """100-1000-10 through rule, controller and writes, n = 8 chips, 400 steps at eta*: ln(eps/eps_0) within 10 %."""
     problem = StudentTeacher(100, 1000, 10)
-    errors = hiratani.Student(problem, 5).learn(problem.critical_rate, [0, 150])
-    expected = MeanField(problem, problem.critical_rate, finite_size=True).trajectory([150])[0, 2] / problem.start.eps
+    errors = hiratani.Student(problem, 8).learn(problem.critical_rate, [0, 400])
+    expected = MeanField(problem, problem.critical_rate, finite_size=True).trajectory([400])[0, 2] / problem.start.eps
     assert np.log(errors[1] / errors[0]).mean() == pytest.approx(math.log(expected), rel=0.1)
