@@ -247,13 +247,13 @@ def test_a_columns_unit_gives_its_positions_one_after_the_other(
 ) -> None:
     """A telegraph that always flips alternates along positions, then passes (then elements, then passes)."""
     profile = profile_of(unit_noise={"kind": "telegraph", "amplitude": 1.0, "flip": "100 %"})
-    layer = conv(kernel=(3, 4), padding=0, activation=Identity())
-    assert layer.positions == 3
+    layer = conv(kernel=(4, 4), padding=0, activation=Identity())
+    assert layer.positions == 2
     x = inputs_of(2, BATCH, layer.inputs)
     quiet = chip_of(Network((layer,)), profile_of(), 2).forward(x).pre_activations[0]
     chip = chip_of(Network((layer,)), profile, 2, order=order)
     loud = [chip.forward(x, (Pass(),) * 2, SAMPLES, go_on=go_on).pre_activations[0] for go_on in (False, True)]
-    signs = (torch.cat(loud, dim=1) - quiet).unflatten(4, (3, 3))  # (C, S, P, B, columns, positions)
+    signs = (torch.cat(loud, dim=1) - quiet).unflatten(4, (3, 2))  # (C, S, P, B, columns, positions)
     if order == "sample":
         chains = signs.permute(0, 3, 4, 1, 2, 5).flatten(3)
     else:
