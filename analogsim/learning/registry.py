@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from analogsim.learning.backpropagation import Backpropagation
+from analogsim.learning.covariance_perturbation import CovarianceAwareNodePerturbation
+from analogsim.learning.identified_feedback import IdentifiedFeedback
+from analogsim.learning.layerwise_perturbation import LayerwisePerturbation
 from analogsim.learning.perturbation import ActivityNodePerturbation, NodePerturbation
+from analogsim.learning.reinforce import Reinforce
 from analogsim.learning.rule import Rule
+from analogsim.learning.weight_perturbation import SimultaneousPerturbation, WeightPerturbation
 from analogsim.port import Access
 
 RULES: dict[str, type[Rule]] = {
-    rule.name: rule for rule in (Backpropagation, NodePerturbation, ActivityNodePerturbation)
+    rule.name: rule
+    for rule in (
+        Backpropagation,
+        NodePerturbation,
+        ActivityNodePerturbation,
+        LayerwisePerturbation,
+        WeightPerturbation,
+        SimultaneousPerturbation,
+        Reinforce,
+        CovarianceAwareNodePerturbation,
+        IdentifiedFeedback,
+    )
 }
 
 DECORRELATED = {f"d{name}": name for name in RULES}

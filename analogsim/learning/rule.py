@@ -147,6 +147,8 @@ class Rule(BaseModel, ABC):
     """In words."""
     paper: ClassVar[str]
     """Where it comes from: a short name, then the full citation in brackets."""
+    memory: ClassVar[str] = "none"
+    """What its state and its step hold beside activities and the controller's copy, in words."""
 
     @property
     @abstractmethod
@@ -170,6 +172,18 @@ class Rule(BaseModel, ABC):
         """The counters in the state: a field of that name, unless they are all of it."""
         return state if isinstance(state, Counters) else state.counters
 
+    def feedback(self, copy: Copy, state: Any) -> tuple[Tensor | None, ...] | None:
+        """What the rule sends derivatives back through in place of the weights, for diagnostics.
+
+        Args:
+            copy: the controller's own record.
+            state: as `init` or the last update gave it.
+
+        Returns:
+            Per layer (C, columns, fan_in), or None where the rule has none of this shape; None: it has none at all.
+        """
+        return None
+
     @property
     def needs_derivatives(self) -> bool:
         """Whether it sends derivatives backwards through activation functions."""
@@ -182,6 +196,10 @@ class Rule(BaseModel, ABC):
     def output_vector(self, baseline: Observation | None, estimate: Any, copy: Copy, state: Any) -> Tensor | None:
         """What to send backwards through the crossbars, (C, B, units of the last layer), or None."""
         return None
+
+    def activities(self, baseline: Observation | None, estimate: Any) -> Activities:
+        """Where a transposed read of `output_vector` takes derivatives: the baseline's activities."""
+        return Activities.of(baseline)
 
     @abstractmethod
     def update(

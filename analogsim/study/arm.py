@@ -16,6 +16,7 @@ from analogsim.network import Network
 from analogsim.port import Access
 from analogsim.randomness import Purpose, Streams
 from analogsim.results import ArmResult, ChipResult, Counts, Curve, Later, Metrics, Tuning
+from analogsim.study.diagnosis import Diagnosis
 from analogsim.study.rig import Rig
 from analogsim.study.scenario import Population, lay_out
 from analogsim.study.schema import Scenario
@@ -60,7 +61,8 @@ class Arm:
         task = Task(
             data, LOSSES[scenario.data.loss], scenario.data.batch, population.seeds, population.ids, device, chip.dtype
         )
-        self._rig = Rig(chip, task, Access.of(*arm.oracle))
+        channel = arm.loss_channel
+        self._rig = Rig(chip, task, Access.of(*arm.oracle), channel=channel)
         self._rig.calibrate()
         optimizer = arm.optimizer or scenario.train.optimizer
         self._controller = Controller(
@@ -74,6 +76,16 @@ class Arm:
             arm.weight_normalisation,
             optimizer.writing,
             [g for g in Streams(population.seeds, population.ids, cpu).generators(Purpose.RULE) if g is not None],
+            arm.weight_decay,
+            0 if channel is None else channel.waiting,
+            Streams(population.seeds, population.ids, device).generators(Purpose.COMPANION),
+        )
+        self._diagnosis = Diagnosis(
+            scenario.train.metrics,
+            self._rig,
+            self._controller,
+            task.first_samples(scenario.train.metrics_batch),
+            writes=Access.WEIGHT_INJECTION in arm.build_rule().requires,
         )
         self._times = scenario.train.later
         self._compensated = scenario.train.drift_compensation
@@ -133,8 +145,10 @@ class Arm:
         rows = torch.stack([accuracy, loss, train]).double().cpu().T.tolist()
         epoch = self.step / self._steps_per_epoch
         chips = tuple(
-            Metrics(epoch=epoch, test_accuracy=_finite(a), test_loss=_finite(b), train_loss=_finite(c))
-            for a, b, c in rows
+            Metrics(
+                epoch=epoch, test_accuracy=_finite(a), test_loss=_finite(b), train_loss=_finite(c), diagnostics=found
+            )
+            for (a, b, c), found in zip(rows, self._diagnosis.measure(self.step), strict=True)
         )
         self.curves.append(Curve(arm=self.name, step=self.step, chips=chips))
         return self.curves[-1]
@@ -146,8 +160,8 @@ class Arm:
     def load_state_dict(self, state: dict[str, Any], curves: Sequence[Curve]) -> None:
         """Continue where `state_dict` was taken, after these evaluations."""
         self.step, self.curves = state["step"], list(curves)
+        self._controller.load_state_dict(state["controller"])  # first: it sets the periphery of the chips
         self._rig.load_state_dict(state["rig"])
-        self._controller.load_state_dict(state["controller"])
 
     def result(self) -> ArmResult:
         """What came of it."""

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from analogsim.chip import Chip, Trace
 from analogsim.clock import Clock
+from analogsim.diagnostics import Gradient, true_gradient
 from analogsim.network import Network, unclipped
 from analogsim.port import Access, AccessError, LayerPulses, LayerWrite, Limits, Observation, Pass, Periphery
 from analogsim.randomness import Purpose
+from analogsim.study.loss_channel import LossChannel, LossChannelSettings
 from analogsim.tasks import Task
 
 _EVALUATION_BATCH = 500
@@ -28,15 +30,28 @@ class Rig:
         task: data and loss.
         oracle: what this arm may use beyond the chip's grants, for comparison.
         clock: gives every read and write its time; one that stands at 0 s unless given.
+        channel: how losses reach the learner; exactly and at once unless given.
+        purpose: which random streams feed the noise of reads.
     """
 
-    def __init__(self, chip: Chip, task: Task, oracle: Access | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        chip: Chip,
+        task: Task,
+        oracle: Access | None = None,
+        clock: Clock | None = None,
+        channel: LossChannelSettings | None = None,
+        purpose: Purpose = Purpose.READ,
+    ) -> None:
         self.chip = chip
         self.task = task
         self.clock = clock or Clock()
         self.grants = chip.grants if oracle is None else chip.grants | oracle
         self.passes = 0
         """Forward passes of a batch since the beginning."""
+        self._channel_settings = channel or LossChannelSettings()
+        self._channel = LossChannel(self._channel_settings, chip.streams)
+        self._purpose = purpose
         self._periphery: Periphery | None = None
         self._batch: tuple[Tensor, Tensor] | None = None
         self._masks: tuple[Tensor | None, ...] = (None,) * chip.network.depth  # of the operations that take one
@@ -66,11 +81,13 @@ class Rig:
         counts = [adc.calibration.inputs for adc in adcs if adc.calibration is not None]
         if counts:
             inputs = self.task.first_inputs(max(counts))
-            self.chip.calibrate(inputs.expand(self.chips, *inputs.shape[1:]), now=self.clock.now)
+            inputs = inputs.expand(self.chips, *inputs.shape[1:])
+            self.chip.calibrate(inputs, self._periphery, now=self.clock.now)
 
     def next_batch(self) -> None:
         """Move on to the next batch."""
         self._batch = self.task.next_batch()
+        self._channel.next_batch()
         self._masks = self._draw_masks(self._batch[0].shape[1])
         self._begun = False
 
@@ -82,11 +99,19 @@ class Rig:
             raise RuntimeError("there is no batch yet: call next_batch first")
         inputs, targets = self._batch
         trace = self.chip.forward(
-            inputs, passes, samples, self._periphery, now=self.clock.now, go_on=self._begun, masks=self._masks
+            inputs,
+            passes,
+            samples,
+            self._periphery,
+            self._purpose,
+            now=self.clock.now,
+            go_on=self._begun,
+            masks=self._masks,
         )
         self._begun = True
         self.passes += samples * len(passes)
-        return tuple(self._observe(trace, index, each, samples, targets) for index, each in enumerate(passes))
+        seen = [self._observe(trace, index, each, samples, targets) for index, each in enumerate(passes)]
+        return self._channel.pass_on(passes, seen)
 
     def backward(
         self,
@@ -106,17 +131,20 @@ class Rig:
         self.chip.write(writes, now=self.clock.now)
 
     def set_periphery(self, periphery: Periphery) -> None:
-        """Set the digital operations beside the crossbars."""
+        """Set the operations beside the layers' crossbars; see `analogsim.port.Hardware.set_periphery`."""
         self._periphery = periphery
+        if periphery.crossbar and self.chip.write_decorrelation(periphery.decorrelation, now=self.clock.now):
+            self.calibrate()
 
     def state_dict(self) -> dict[str, Any]:
         """Chip, task and counts between two steps, for a checkpoint; the tensors are live.
 
-        The periphery is the controller's: it sets it again when it is restored.
+        The periphery is the controller's: it sets it again when it is restored, which comes before.
         """
         return {
             "chip": self.chip.state_dict(),
             "task": self.task.state_dict(),
+            "channel": self._channel.state_dict(),
             "passes": self.passes,
             "loss_sum": self._loss_sum,
             "loss_count": self._loss_count,
@@ -127,16 +155,41 @@ class Rig:
         """Continue where `state_dict` was taken."""
         self.chip.load_state_dict(state["chip"])
         self.task.load_state_dict(state["task"])
+        self._channel.load_state_dict(state["channel"], self.chip.device)
         self.passes = state["passes"]
         self._loss_sum = state["loss_sum"].to(self.chip.device, copy=True)
         self._loss_count = state["loss_count"]
         self.clock = Clock(state["now"])
 
     def training_loss(self) -> Tensor:
-        """Mean loss of all passes since the last call, (C,)."""
+        """Mean true loss of all passes since the last call, (C,)."""
         mean = self._loss_sum / max(1, self._loss_count)
         self._loss_sum, self._loss_count = torch.zeros_like(self._loss_sum), 0
         return mean
+
+    def probe(self, inputs: Tensor, targets: Tensor) -> Rig:
+        """A rig beside this one on the same chips, with a batch of its own that stays, for diagnostics.
+
+        Losses arrive at once. Within `chip.streams.aside` it leaves no trace.
+
+        Args:
+            inputs, targets: (C, B, features) and (C, B, outputs).
+        """
+        at_once = self._channel_settings.model_copy(update={"delay": 0, "mispaired": False})
+        rig = Rig(self.chip, self.task, self.grants, self.clock, at_once, Purpose.DIAGNOSIS)
+        rig._periphery = self._periphery
+        rig._batch, rig._masks = (inputs, targets), rig._draw_masks(inputs.shape[1])
+        return rig
+
+    def repeat_batch(self) -> None:
+        """Begin the present batch anew: noise that remembers has forgotten; masks stay."""
+        self._begun = False
+
+    def gradient(self) -> Gradient:
+        """The true gradient on the present batch; see `analogsim.diagnostics.true_gradient`. No learner sees it."""
+        if self._batch is None:
+            raise RuntimeError("there is no batch yet: call next_batch first")
+        return true_gradient(self.chip, *self._batch, self.task.loss, self._periphery, self._masks, now=self.clock.now)
 
     @torch.no_grad()
     def evaluate(self, step: int) -> tuple[Tensor, Tensor]:
@@ -172,7 +225,9 @@ class Rig:
             pre_activations=_of_pass(trace.pre_activations, index, shape) if "pre_activations" in record else None,
             masks=self._masks if "pre_activations" in record else None,
             injected=self._injected(trace, index, shape) if "injected" in record else None,
+            injected_weights=self._injected_weights(trace, index) if _reports_weights(each) else None,
             output_error=self._output_error(trace, index, targets) if "output_error" in record else None,
+            signals=self._signals(trace, index, shape) if "signals" in record else None,
         )
 
     def _output_error(self, trace: Trace, index: int, targets: Tensor) -> Tensor:
@@ -195,7 +250,19 @@ class Rig:
 
     def _injected(self, trace: Trace, index: int, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
         layers = zip(trace.injected, trace.pre_activations, strict=True)
-        return _of_pass([torch.zeros_like(a) if eps is None else eps for eps, a in layers], index, shape)
+        return _of_pass([a.new_zeros(()).expand_as(a) if eps is None else eps for eps, a in layers], index, shape)
+
+    def _injected_weights(self, trace: Trace, index: int) -> tuple[Tensor, ...]:
+        """One pass, (C, S, columns, rows)."""
+        samples, found = trace.outputs.shape[1], []
+        for layer, eps in zip(self.network.layers, trace.injected_weights, strict=True):
+            none = trace.outputs.new_zeros(()).expand(self.chips, samples, layer.columns, layer.rows)
+            found.append(none if eps is None else eps[:, :, index])
+        return tuple(found)
+
+    def _signals(self, trace: Trace, index: int, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
+        batch, *others = trace.signals
+        return _of_pass([batch.clone(), *others], index, shape)  # the batch itself must not cross the wall
 
     def _require(self, needed: Access) -> None:
         missing = needed & ~self.grants
@@ -203,6 +270,10 @@ class Rig:
             raise AccessError(
                 f"this hardware does not grant {', '.join(missing.names)}; it grants {', '.join(self.grants.names)}"
             )
+
+
+def _reports_weights(each: Pass) -> bool:
+    return "injected" in each.record and each.inject is not None and each.inject.site == "weights"
 
 
 def _for_samples(mask: Tensor | None) -> Tensor | None:

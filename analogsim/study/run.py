@@ -19,7 +19,7 @@ from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
 from analogsim.study.profiles import profiles_of
 from analogsim.study.scenario import lay_out
-from analogsim.study.schema import Scenario
+from analogsim.study.schema import ArmBase, Scenario
 from analogsim.study.tuning import tune
 from analogsim.tasks import DATA_SETS, DataSet
 from device_models.errors import bulleted
@@ -217,6 +217,11 @@ def check(scenario: Scenario, data: DataSet) -> None:
                 "choose at least 1, or network.bias: false"
             )
             found += [] if fault in found else [fault]
+    if scenario.train.metrics and not 2 <= scenario.train.metrics_batch <= len(data.train_inputs):
+        found.append(
+            f"train.metrics_batch: must lie between 2 and the {len(data.train_inputs)} training samples of "
+            f"{scenario.data.set} (got {scenario.train.metrics_batch})"
+        )
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation
         if left < scenario.data.batch:
@@ -233,16 +238,39 @@ def check(scenario: Scenario, data: DataSet) -> None:
                 f"arms.{name}.weight_normalisation.gains: must be one for each of the "
                 f"{scenario.network.depth} layers (got {len(gains)})"
             )
+        rate = (arm.optimizer or scenario.train.optimizer).lr
+        largest = max(rate.values if isinstance(rate, Each) else [rate])
+        if scenario.train.tune is not None:
+            largest = max(scenario.train.tune.lr)
+        found += _companion_faults(arm, f"arms.{name}", scenario.network.depth, largest)
         grants = Access.of(*scenario.chip.grants) | Access.of(*arm.oracle)
         try:
             lay_out(scenario, arm)
-            require_access(arm.build_rule(), grants)
+            rule = arm.build_rule()
+            require_access(rule, grants, arm.decorrelation is not None)
+            found += _cannot_write_back(scenario, name, rule.requires)
             if network is not None:
-                require_derivatives(arm.build_rule(), network, grants)
+                require_derivatives(rule, network, grants)
         except AnalogsimError as error:
             found.append(f"arms.{name}: {error}")
     if found:
         raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", found))
+
+
+def _cannot_write_back(scenario: Scenario, name: str, needed: Access) -> list[str]:
+    """Weights that pulses have moved and that are perturbed by writes."""
+    arm = scenario.arms[name]
+    writing = (arm.optimizer or scenario.train.optimizer).writing
+    profiles = profiles_of(scenario.chip, scenario.network.depth)
+    if Access.WEIGHT_INJECTION not in needed or writing == "absolute":
+        return []
+    if all(profile.weight_perturbation.path for profile in profiles):
+        return []
+    return [
+        f"arms.{name}: {arm.rule} perturbs weights by writes, and nobody knows what to write back where pulses move "
+        f"them (got optimizer {writing}); give chip.overrides `weight_perturbation: {{path: true}}`, or an optimiser "
+        "that writes absolutely"
+    ]
 
 
 def _unfit(scenario: Scenario, network: Network, data: DataSet) -> Iterator[str]:
@@ -258,3 +286,14 @@ def _unfit(scenario: Scenario, network: Network, data: DataSet) -> Iterator[str]
             "data.loss: cross_entropy takes the softmax itself, so the network must not end with another; "
             "remove softmax from network.layers, or choose squared"
         )
+
+
+def _companion_faults(arm: ArmBase, where: str, depth: int, rate: float) -> Iterator[str]:
+    """What companions cannot do on a network of this depth with this learning rate."""
+    try:
+        if arm.decorrelation is not None:
+            arm.decorrelation.indices(depth)
+        if arm.weight_decay is not None:
+            arm.weight_decay.check(rate)
+    except ValueError as error:
+        yield f"{where}: {error}"
