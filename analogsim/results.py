@@ -34,6 +34,8 @@ class Metrics(_Record):
     """Mean loss on the test set, of the same reads."""
     train_loss: float | None
     """Mean loss of all passes since the evaluation before."""
+    diagnostics: dict[str, tuple[float | None, ...]] = {}
+    """Metrics under `train.metrics` by name, a number for each layer; None also where a layer has none."""
 
 
 class Counts(_Record):

@@ -16,6 +16,7 @@ from analogsim.network import Network
 from analogsim.port import Access
 from analogsim.randomness import Purpose, Streams
 from analogsim.results import ArmResult, ChipResult, Counts, Curve, Later, Metrics, Tuning
+from analogsim.study.diagnosis import Diagnosis
 from analogsim.study.rig import Rig
 from analogsim.study.scenario import Population, lay_out
 from analogsim.study.schema import Scenario
@@ -79,6 +80,13 @@ class Arm:
             0 if channel is None else channel.waiting,
             Streams(population.seeds, population.ids, device).generators(Purpose.COMPANION),
         )
+        self._diagnosis = Diagnosis(
+            scenario.train.metrics,
+            self._rig,
+            self._controller,
+            task.first_samples(scenario.train.metrics_batch),
+            writes=Access.WEIGHT_INJECTION in arm.build_rule().requires,
+        )
         self._times = scenario.train.later
         self._compensated = scenario.train.drift_compensation
         self._later: list[Later] = []
@@ -137,8 +145,10 @@ class Arm:
         rows = torch.stack([accuracy, loss, train]).double().cpu().T.tolist()
         epoch = self.step / self._steps_per_epoch
         chips = tuple(
-            Metrics(epoch=epoch, test_accuracy=_finite(a), test_loss=_finite(b), train_loss=_finite(c))
-            for a, b, c in rows
+            Metrics(
+                epoch=epoch, test_accuracy=_finite(a), test_loss=_finite(b), train_loss=_finite(c), diagnostics=found
+            )
+            for (a, b, c), found in zip(rows, self._diagnosis.measure(self.step), strict=True)
         )
         self.curves.append(Curve(arm=self.name, step=self.step, chips=chips))
         return self.curves[-1]

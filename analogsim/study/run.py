@@ -217,6 +217,11 @@ def check(scenario: Scenario, data: DataSet) -> None:
                 "choose at least 1, or network.bias: false"
             )
             found += [] if fault in found else [fault]
+    if scenario.train.metrics and not 2 <= scenario.train.metrics_batch <= len(data.train_inputs):
+        found.append(
+            f"train.metrics_batch: must lie between 2 and the {len(data.train_inputs)} training samples of "
+            f"{scenario.data.set} (got {scenario.train.metrics_batch})"
+        )
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation
         if left < scenario.data.batch:

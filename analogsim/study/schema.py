@@ -16,6 +16,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
+from analogsim.diagnostics import METRICS
 from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightDecay, WeightNormalisation
 from analogsim.port import DEFAULT_GRANTS, Access
 from analogsim.study.loss_channel import LossChannelSettings
@@ -40,11 +41,12 @@ def _one_of(known: Any, what: str) -> Any:
 _ACCESS = tuple(name for flag in Access for name in flag.names)
 
 if TYPE_CHECKING:
-    AccessName = DataName = LossName = str
+    AccessName = DataName = LossName = MetricName = str
 else:
     AccessName = _one_of(_ACCESS, "access")
     DataName = _one_of(DATA_SETS, "data set")
     LossName = _one_of(LOSSES, "loss")
+    MetricName = _one_of(METRICS, "metric")
 
 
 class Data(Section):
@@ -139,6 +141,10 @@ class Train(Section):
     """Time between evaluations: `1 epoch`, `5 epochs`, `100 steps`. The start and the end are evaluated anyhow."""
     checkpoint_every: str = "1 epoch"
     """Time between checkpoints, from which an interrupted run goes on; they change no result."""
+    metrics: tuple[MetricName, ...] = ()
+    """What to measure at each evaluation beside accuracy and loss, layer by layer, with an oracle's eyes."""
+    metrics_batch: PositiveInt = 100
+    """Training samples on which these are measured, the first of the set; 2 or more."""
     step_time: Time = 0.0
     """Time that passes from one step to the next, such as `1 ms`: drift goes on meanwhile. 0 s: the clock stands."""
     later: tuple[Time, ...] = ()
@@ -148,6 +154,13 @@ class Train(Section):
     end of training."""
     chunk: PositiveInt | None = None
     """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no result."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"names each metric once (got {', '.join(value)})")
+        return value
 
     @field_validator("later")
     @classmethod

@@ -40,7 +40,8 @@ def tune(scenario: Scenario, name: str, data: DataSet, device: torch.device, wat
     arm = scenario.arms[name]
     optimizer = arm.optimizer or scenario.train.optimizer
     searched = arm.model_copy(update={"optimizer": optimizer.with_rates(settings.lr)})
-    search = scenario.model_copy(update={"chip": chip, "arms": {name: searched}})
+    train = scenario.train.model_copy(update={"metrics": ()})
+    search = scenario.model_copy(update={"chip": chip, "train": train, "arms": {name: searched}})
     trained = Arm(search, name, data.held_out(settings.validation), device)
     while not trained.done:
         trained.advance()

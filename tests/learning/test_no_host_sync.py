@@ -184,6 +184,10 @@ RULE_SETTINGS = [
     ("spsa", {"samples": 1}),
     ("spsa", {"samples": 3}),
     ("reinforce", {"baseline": "centred", "samples": 3, "backward": "transposed", "perturb": "all"}),
+    ("canp", {"samples": 3}),
+    ("canp", {"covariance": "full", "baseline": "pairs"}),
+    ("identified", {"samples": 3}),
+    ("identified", {"estimator": "rls", "output": "covariance"}),
 ]
 
 

@@ -34,6 +34,12 @@ SETTINGS = {
             strict=False,
         )
     ],
+    "canp": [{"baseline": b, "samples": 5} for b in BASELINES] + [{"covariance": "full", "samples": 1}],
+    "identified": [{"baseline": b, "samples": k} for b, k in itertools.product(BASELINES, (1, 5))]
+    + [
+        {"estimator": "rls", "start": "zero", "output": "covariance"},
+        {"knows_writes": False, "output": "power", "sigma": 0.2},
+    ],
 }
 
 COMPANIONS = {"kappa": 0.3, "share": 0.5, "preserve_power": True, "where": "crossbar"}
