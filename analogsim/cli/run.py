@@ -48,8 +48,8 @@ def show(folder: Path, as_json: bool) -> None:
     from analogsim.report.curves import learning_curves
     from analogsim.report.diagnostics import measured_metrics, metric_curves
     from analogsim.report.later import accuracy_over_time
-    from analogsim.report.summary import axis_label
-    from analogsim.report.table import final_table, later_table, standings_table
+    from analogsim.report.summary import axis_label, classified
+    from analogsim.report.table import final_table, later_table, stages_table, standings_table
     from analogsim.results import read_curves, read_result
 
     result, curves = read_result(folder / "result.json"), read_curves(folder / "metrics.jsonl")
@@ -62,9 +62,9 @@ def show(folder: Path, as_json: bool) -> None:
             metric_curves(result, curves, name, files)
     axis = only_axis(result)
     if axis is not None:
-        figures = [
-            folder / "figures" / f"accuracy_against_{axis_label(axis).replace(' ', '_')}.{k}" for k in ("png", "svg")
-        ]
+        what = "accuracy" if classified(result) else "loss"
+        name = f"{what}_against_{axis_label(axis).replace(' ', '_')}"
+        figures = [folder / "figures" / f"{name}.{kind}" for kind in ("png", "svg")]
         if not all(figure.exists() for figure in figures):
             accuracy_against(result, axis, figures)
     if any(arm.later for arm in result.arms.values()):
@@ -77,6 +77,8 @@ def show(folder: Path, as_json: bool) -> None:
     console = Console()
     families = any(arm.family for arm in result.arms.values())
     console.print(standings_table(result) if families else final_table(result))
+    if any(arm.stages for arm in result.arms.values()):
+        console.print(stages_table(result))
     if any(arm.later for arm in result.arms.values()):
         console.print(later_table(result))
     console.print(f"run folder: {folder}", soft_wrap=True, highlight=False)
