@@ -163,7 +163,8 @@ class Observation(NamedTuple):
         loss: (C, S, B), one scalar per chip, sample and batch element.
         inputs: per layer (C, S, B, observed), in the form that the layer states: of a dense layer the levels that
             drove the crossbar's rows, the bias row last; of a convolution the feature maps that its vectors are cut
-            from, flat, as the DACs rounded them where no decorrelation lies between.
+            from, flat, as the DACs rounded them; unrounded where a decorrelation lies between, or where each vector is
+            scaled by itself.
         pre_activations: per layer (C, S, B, units), digitised, an injected perturbation included; feature maps flat.
         injected: per layer (C, S, B, units); zero where a layer was not perturbed.
         output_error: (C, S, B, units of the last layer), dL/da; 0 where the ADC clipped.

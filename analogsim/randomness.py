@@ -39,7 +39,8 @@ class Purpose(enum.IntEnum):
     REFERENCE = 13
     CONVERTERS = 14
     CALIBRATION = 15
-    DIAGNOSIS = 16
+    WEIGHT_INJECTION = 16
+    DIAGNOSIS = 17
 
 
 class Streams:

@@ -44,6 +44,7 @@ from device_models.registry import (
 from device_models.slices import Slices
 from device_models.unit_noise import UnitNoise
 from device_models.units import UNION_TAGS, Conductance, PerChip, Temperature
+from device_models.weight_perturbation import WeightPerturbation
 from device_models.wires import IRDrop, Wires
 from device_models.write_verify import Verified, WriteVerify
 
@@ -133,6 +134,8 @@ class DeviceProfile(Description):
     """Column converters; without them outputs are exact."""
     unit_noise: UnitNoiseDescription | None = None
     """Noise of the units themselves, once per pass, after the digital sum."""
+    weight_perturbation: WeightPerturbation = WeightPerturbation()
+    """How the chip adds to its weights for the time of a pass."""
     timing: Timing = Timing()
     """When the chip reads."""
     temperature: PerChip[Temperature] = 300.0
@@ -199,6 +202,7 @@ class DeviceProfile(Description):
             dac=self.dac,
             adc=None if self.adc is None else self.adc.build(site),
             unit_noise=None if self.unit_noise is None else self.unit_noise.build(site),
+            perturbation_path=self.weight_perturbation.path,
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -251,6 +255,7 @@ class Device:
         conduction: I-V curve of the devices.
         dac, adc: converters.
         unit_noise: of the units, after the digital sum.
+        perturbation_path: whether weights are perturbed without writes.
     """
 
     g_min: float
@@ -278,6 +283,7 @@ class Device:
     dac: DAC | None
     adc: ColumnADC | None
     unit_noise: UnitNoise | None
+    perturbation_path: bool = False
 
     @property
     def full_scale(self) -> float:

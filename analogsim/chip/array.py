@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -84,6 +85,7 @@ class Array:
         self.pulses, self.pulsed = torch.zeros_like(self.device_writes), torch.zeros_like(self.device_writes)
         self.overdriven = torch.zeros(len(weights), dtype=weights.dtype, device=weights.device)
         self._activity: Tensor | None = None
+        self._by_pulses = False
         for sides, made in zip(self._sides(numbers), self._by_slice(fabrication), strict=True):
             both = (None, None) if made is None else made.unbind(2)
             for (cells, target, xi), own in zip(sides, both, strict=True):
@@ -103,6 +105,7 @@ class Array:
             target: weights (C, out, rows).
             now: seconds.
         """
+        self._by_pulses = False
         self.disturb()
         self.settle(now)
         w_max = self._mapping.next_range(self.w_max, target)
@@ -134,6 +137,7 @@ class Array:
             raise ValueError("these devices take no pulses: their profile has no `update`")
         if self._mapping.range == "follow":
             raise ValueError("pulses need a fixed range: with `mapping.range: follow` there is no range to step in")
+        self._by_pulses = True
         self.disturb()
         self.settle(now)
         raising, lowering, lines, overdriven = pulse_counts(write, step, d, self._numbers.uniform)
@@ -168,6 +172,29 @@ class Array:
         self._settle(now)
         return written
 
+    @contextmanager
+    def perturbed(self, change: Tensor, now: float) -> Iterator[None]:
+        """Absolute writes of changed weights, and of the old targets at the end.
+
+        What lies beyond the range is clipped there; a range that follows the weights moves with them and back.
+
+        Args:
+            change: of the targets, (C, out, rows).
+            now: seconds.
+
+        Raises:
+            ValueError: the last write was by pulses, so there is no target to go back to.
+        """
+        if self._by_pulses:
+            raise ValueError(
+                "weights that pulses have moved cannot be perturbed by writes: nobody knows what to write back; "
+                "give the profile `weight_perturbation: {path: true}`, or the arm an optimiser that writes absolutely"
+            )
+        target = self.target
+        self.write(target + change, now)
+        yield
+        self.write(target, now)
+
     @property
     def weight_per_step(self) -> Tensor | None:
         """Mean change of a weight by one pulse, (C, 1, 1) or (C, out, 1), or None."""
@@ -191,12 +218,14 @@ class Array:
         """What the devices hold, for a checkpoint; the tensors are live."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _STATE}
         pairs = [pair.state_dict() for pair in self.pairs]
-        return {**state, "pairs": pairs, "now": self._now, "activity": self._activity}
+        rest = {"now": self._now, "activity": self._activity, "by_pulses": self._by_pulses}
+        return {**state, "pairs": pairs, **rest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on an array that has been programmed."""
         for name in _STATE:
             setattr(self, name, state[name].to(self.target.device, copy=True))
+        self._by_pulses = state["by_pulses"]
         for pair, saved in zip(self.pairs, state["pairs"], strict=True):
             pair.load_state_dict(saved)
         self._activity, activity = None, state["activity"]

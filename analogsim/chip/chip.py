@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,34 +14,18 @@ from analogsim.chip.compensation import VECTORS
 from analogsim.chip.crossbar import Crossbar, Sampling
 from analogsim.chip.draws import Draws
 from analogsim.chip.geometry import Geometry
-from analogsim.chip.injection import by_site, check_layers, perturbations
+from analogsim.chip.injection import by_site, check_layers, perturbations, perturbs_weights
 from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
 from analogsim.chip.numbers import LayerNumbers
 from analogsim.chip.oracle import Oracle
+from analogsim.chip.trace import Trace
 from analogsim.chip.units import STREAMS, Order, unit_noise
+from analogsim.chip.weight_injection import run_with_perturbed_weights
 from analogsim.network import Network
 from analogsim.port import DEFAULT_GRANTS, Access, LayerPulses, LayerWrite, Limits, Pass, Periphery
 from analogsim.randomness import Purpose, Streams
 from device_models import DeviceProfile
-
-
-class Trace(NamedTuple):
-    """What happened in the passes of one `Chip.forward`: C chips, S samples, P passes, B batch.
-
-    A size of 1 for S or P means that all samples, or passes, share the numbers.
-
-    Attributes:
-        inputs: per layer (C, S or 1, P or 1, B, observed), as the layer's are observed.
-        pre_activations: per layer (C, S, P, B, units), digitised.
-        injected: per layer (C, S, P, B, units), or None where no pass perturbs the layer.
-        outputs: (C, S, P, B, outputs of the network).
-    """
-
-    inputs: tuple[Tensor, ...]
-    pre_activations: tuple[Tensor, ...]
-    injected: tuple[Tensor | None, ...]
-    outputs: Tensor
 
 
 class Chip:
@@ -335,7 +319,7 @@ class Chip:
         go_on: bool = False,
         masks: Sequence[Tensor | None] | None = None,
     ) -> Trace:
-        """Run passes on a batch, all at once.
+        """Run passes on a batch: all at once, but for those that perturb weights (see `run_with_perturbed_weights`).
 
         Args:
             x: network inputs (C, B, inputs).
@@ -349,6 +333,32 @@ class Chip:
         """
         self._check_time(now)
         check_layers(passes, self.network.depth)
+        if not any(perturbs_weights(each) for each in passes):
+            return self._at_once(x, passes, samples, periphery, purpose, now, go_on, masks)
+        begun = go_on
+
+        def at_once(some: Sequence[Pass]) -> Trace:
+            nonlocal begun
+            trace = self._at_once(x, some, 1, periphery, purpose, now, begun, masks)
+            begun = True
+            return trace
+
+        if not all(each.weight_perturbation.path for each in self.profiles):
+            self._last_write = now
+        return run_with_perturbed_weights(at_once, self._layers, self.streams, passes, samples, now)
+
+    def _at_once(
+        self,
+        x: Tensor,
+        passes: Sequence[Pass],
+        samples: int,
+        periphery: Periphery | None,
+        purpose: Purpose,
+        now: float,
+        go_on: bool,
+        masks: Sequence[Tensor | None] | None,
+    ) -> Trace:
+        """Run passes that leave the weights alone; see `forward`."""
         spacing = self._pass_time * (1 if self._order == "sample" else x.shape[1])
         signal = x[:, None, None]
         inputs, pre_activations, injected = [], [], []

@@ -5,7 +5,9 @@ One product: DAC -> tiles -> column noise -> ADC of each tile -> digital sum ove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -42,6 +44,7 @@ class Crossbar:
         self.array = Array(device, geometry.blocks, mapping, numbers)
         self._banks = None if device.adc is None else (Bank(device.adc), Bank(device.adc))  # of either direction
         self._forward: tuple[int, list[Operand]] | None = None
+        self._added: Tensor | None = None  # to the weights, by the perturbation path
         self.compensation = Compensation()
 
     def program(self, weights: Tensor, now: float = 0.0) -> None:
@@ -235,7 +238,30 @@ class Crossbar:
             slices = zip(self.array.pairs, self.array.shares, strict=True)
             operands = [Operand.forward(pair, self._by_column, share) for pair, share in slices]
             self._forward = self.array.settled, self._merged(operands)
-        return self._forward[1]
+        if self._added is None:
+            return self._forward[1]
+        first, *rest = self._forward[1]
+        return [replace(first, weights=first.weights + self._added / first.share), *rest]
+
+    @contextmanager
+    def perturbed(self, change: Tensor, now: float) -> Iterator[None]:
+        """Let forward reads meet changed weights: by the perturbation path, or by writes (see `Array.perturbed`).
+
+        A path adds exactly what was asked for, behind the drift compensation; with slices in the most significant one.
+
+        Args:
+            change: (C, out, rows).
+            now: seconds.
+        """
+        if not self._device.perturbation_path:
+            with self.array.perturbed(change, now):
+                yield
+            return
+        self._added = self.compensation.undo(change)
+        try:
+            yield
+        finally:
+            self._added = None
 
     def _merged(self, operands: list[Operand]) -> list[Operand]:
         """Slices as one where no ADC comes between them and their sum."""

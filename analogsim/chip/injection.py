@@ -1,4 +1,4 @@
-"""Injection: the known perturbations that a chip adds in its passes."""
+"""Injection: the known perturbations that a chip adds in its passes, to activities or to weights."""
 
 from __future__ import annotations
 
@@ -34,12 +34,52 @@ def perturbations(
         shape: batch and units.
         dtype: of the result.
     """
-    asked = [each.inject if each.inject and _covers(each.inject, layer) else None for each in passes]
+    return _drawn(streams, Purpose.INJECTION, layer, _asked(passes, layer, False), samples, shape, dtype)
+
+
+def weight_perturbations(
+    streams: Streams, layer: int, passes: Sequence[Pass], shape: tuple[int, int], dtype: torch.dtype
+) -> Tensor | None:
+    """The perturbations of a layer's weights in all passes of one sample, (C, P, columns, rows), or None.
+
+    Args:
+        streams: random numbers.
+        layer: its index.
+        passes: P.
+        shape: columns and rows.
+        dtype: of the result.
+    """
+    eps = _drawn(streams, Purpose.WEIGHT_INJECTION, layer, _asked(passes, layer, True), 1, shape, dtype)
+    return None if eps is None else eps[:, 0]
+
+
+def perturbs_weights(each: Pass, layer: int | None = None) -> bool:
+    """Whether a pass perturbs weights: of a layer, or of any."""
+    inject = each.inject
+    return inject is not None and inject.site == "weights" and (layer is None or _covers(inject, layer))
+
+
+def _asked(passes: Sequence[Pass], layer: int, weights: bool) -> list[Injection | None]:
+    """What each pass adds to a layer's weights, or to its activities."""
+    given = [each.inject if perturbs_weights(each) == weights else None for each in passes]
+    return [inject if inject and _covers(inject, layer) else None for inject in given]
+
+
+def _drawn(
+    streams: Streams,
+    purpose: Purpose,
+    layer: int,
+    asked: Sequence[Injection | None],
+    samples: int,
+    shape: tuple[int, int],
+    dtype: torch.dtype,
+) -> Tensor | None:
+    """(C, S, P, *shape), or None where nothing is asked for."""
     kinds = sorted({(each.draw, each.law) for each in asked if each is not None})
     if not kinds:
         return None
-    numbers = streams.draw(Purpose.INJECTION, layer, samples, (len(kinds), *shape), dtype)
-    eps = numbers.new_zeros((len(streams), samples, len(passes), *shape))
+    numbers = streams.draw(purpose, layer, samples, (len(kinds), *shape), dtype)
+    eps = numbers.new_zeros((len(streams), samples, len(asked), *shape))
     for position, each in enumerate(asked):
         if each is not None:
             unit = numbers[:, :, kinds.index((each.draw, each.law))]

@@ -15,6 +15,7 @@ from analogsim.cli.run import Json
 from analogsim.errors import AnalogsimError
 
 if TYPE_CHECKING:
+    from analogsim.learning import Rule
     from device_models import DeviceProfile
 
 profiles = typer.Typer(help="Device profiles: what a crossbar technology is.", no_args_is_help=True)
@@ -172,7 +173,7 @@ def list_rules(as_json: Json = False) -> None:
         found = [{**rule, "paper": rule["paper"].split(" (")[0]} for rule in found]
     _print_list(found, as_json)
     if not as_json:
-        typer.echo("A leading d (dbp, dnp, danp) adds decorrelation of layer inputs.")
+        typer.echo("L: layers with weights. A leading d (dbp, dnp, danp) adds decorrelation of layer inputs.")
 
 
 @rules.command("show")
@@ -201,9 +202,19 @@ def show_rule(name: Annotated[str, typer.Argument(help="Name of a rule.")], as_j
         typer.echo(f"  {key} (default {default}): {' '.join(field.get('description', '').split())}")
 
 
+def _passes(rule: Rule) -> int | str:
+    """Passes of a step: a number, or what it comes to with L layers, `2 L + 1`."""
+    from analogsim.network import Network
+
+    one, two = (rule.plan(Network.mlp([1] * (depth + 1))).passes for depth in (1, 2))
+    each, fixed = two - one, 2 * one - two
+    if not each:
+        return fixed
+    return ("L" if each == 1 else f"{each} L") + (f" + {fixed}" if fixed else "")
+
+
 def _rule(name: str) -> dict[str, Any]:
     from analogsim.learning import RULES
-    from analogsim.network import Network
 
     kind = RULES[name]
     rule = kind()
@@ -211,7 +222,8 @@ def _rule(name: str) -> dict[str, Any]:
         "name": name,
         "title": kind.title,
         "needs": ", ".join(rule.requires.names),
-        "passes per step": rule.plan(Network.mlp([1, 1])).passes,
+        "passes per step": _passes(rule),
+        "memory": kind.memory,
         "paper": kind.paper,
     }
 
@@ -226,7 +238,7 @@ def _print_list(entries: Sequence[dict[str, Any]], as_json: bool) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for key in entries[0]:
-        table.add_column(key, no_wrap=key == "name")
+        table.add_column(key, no_wrap=key == "name", overflow="fold")
     for entry in entries:
         table.add_row(*(str(value) for value in entry.values()))
     Console().print(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,26 +14,28 @@ from torch import Tensor
 from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.normalisation import WeightNormalisation
 from analogsim.learning.registry import RULES, working_rules
-from analogsim.learning.rule import Activities, Copy, Counters, Rule
+from analogsim.learning.rule import Copy, Counters, Rule
 from analogsim.learning.writing import WritingName, make_writing
 from analogsim.network import Network
-from analogsim.port import Access, AccessError, Hardware, LayerUpdate, Observation, Periphery
+from analogsim.port import Access, AccessError, Hardware, LayerUpdate, Observation, Periphery, Plan
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 """Makes an element-wise `torch.optim` optimiser: called with a list of parameters and `lr`."""
 
 
-def require_access(rule: Rule, grants: Access) -> None:
-    """Refuse a rule that needs more than hardware grants.
+def require_access(rule: Rule, grants: Access, decorrelated: bool = False) -> None:
+    """Refuse a rule that needs more than hardware grants, or whose decorrelation does: it looks at layer inputs.
 
     Raises:
         AccessError: naming what it needs, what is granted and which rules would work.
     """
-    missing = rule.requires & ~grants
+    needed = rule.requires | Access.ACTIVITIES if decorrelated else rule.requires
+    missing = needed & ~grants
     if missing:
+        companion = "" if needed == rule.requires else " with decorrelation"
         would = ", ".join(working_rules(grants)) or "none"
         raise AccessError(
-            f"rule {rule.name!r} needs {', '.join(rule.requires.names)}; this chip grants "
+            f"rule {rule.name!r}{companion} needs {', '.join(needed.names)}; this chip grants "
             f"{', '.join(grants.names) or 'nothing'}, so {', '.join(missing.names)} is missing. "
             f'Rules that would work: {would}. To run it all the same, as a comparison marked "oracle", '
             f"give the arm `oracle: [{', '.join(missing.names)}]`"
@@ -93,10 +96,11 @@ class Controller:
         writing: WritingName = "absolute",
         generators: Sequence[torch.Generator] | None = None,
     ) -> None:
-        require_access(rule, hardware.grants)
+        require_access(rule, hardware.grants, decorrelation is not None)
         require_derivatives(rule, hardware.network, hardware.grants)
         self._hardware, self._rule, self._chunk = hardware, rule, chunk
-        self._plan = rule.plan(hardware.network)
+        plan = rule.plan(hardware.network)
+        self._plan = plan if decorrelation is None else _with_inputs(plan)
         self._weights = [w.clone() for w in weights]
         device, dtype = self._weights[0].device, self._weights[0].dtype
         each = [rates] * hardware.chips if isinstance(rates, float | int) else list(rates)
@@ -206,7 +210,9 @@ class Controller:
     ) -> tuple[tuple[LayerUpdate, ...], Any]:
         """The rule's updates, and its next state."""
         vector = self._rule.output_vector(baseline, estimate, self.copy, self.state)
-        deltas = None if vector is None else hardware.backward(vector, *Activities.of(baseline))
+        deltas = None
+        if vector is not None:
+            deltas = hardware.backward(vector, *self._rule.activities(baseline, estimate))
         return self._rule.update(baseline, estimate, deltas, self.copy, self.state)
 
     def _observe(self, hardware: Hardware) -> tuple[Observation | None, Any, Tensor]:
@@ -271,6 +277,16 @@ class Controller:
     @property
     def _periphery(self) -> Periphery:
         return Periphery(tuple(self._r))
+
+
+def _with_inputs(plan: Plan) -> Plan:
+    """A plan that records layer inputs, for decorrelation: in the baseline, or in all probes where there is none."""
+    passes = plan.probes if plan.baseline is None else (plan.baseline, *plan.probes)
+    if any("inputs" in each.record for each in passes):
+        return plan
+    if plan.baseline is not None:
+        return replace(plan, baseline=replace(plan.baseline, record=plan.baseline.record | {"inputs"}))
+    return replace(plan, probes=tuple(replace(each, record=each.record | {"inputs"}) for each in plan.probes))
 
 
 def _plain(state: Any) -> Any:

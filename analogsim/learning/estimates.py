@@ -5,14 +5,15 @@ Conventions: dL = L(probe) - L(baseline) per batch element; directions estimate 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from analogsim.port import Injection, Pass, Plan, Record
+from analogsim.learning.rule import Estimate
+from analogsim.port import Injection, Observation, Pass, Plan, Record
 
 Baseline = Literal["clean", "shared", "pairs", "centred"]
 """What a noisy pass is compared with.
@@ -22,14 +23,30 @@ pass of its own. `centred`: K + 1 noisy passes, each compared with their mean; w
 """
 
 
-def perturbation_plan(baseline: Baseline, samples: int, inject: Injection | None, record: frozenset[Record]) -> Plan:
-    """The passes of node perturbation with K = `samples`.
+_INPUTS: frozenset[Record] = frozenset({"inputs"})
+
+
+def fill_baseline(data: Any) -> Any:
+    """Settings of a rule with the baseline that their number of samples calls for, where they give none."""
+    if isinstance(data, Mapping) and data.get("baseline") is None:
+        return {**data, "baseline": "centred" if data.get("samples", 1) != 1 else "shared"}
+    return data
+
+
+def perturbation_plan(
+    baseline: Baseline,
+    samples: int,
+    inject: Injection | None,
+    record: frozenset[Record],
+    inputs: frozenset[Record] = _INPUTS,
+) -> Plan:
+    """The passes of perturbation rules with K = `samples`.
 
     Args:
         inject: what probes add.
         record: what probes record beside the layer inputs where those are needed.
+        inputs: what is recorded for the update in the passes that stand for the unperturbed network.
     """
-    inputs: frozenset[Record] = frozenset({"inputs"})
     reference: frozenset[Record] = inputs | (record - {"injected"})
     probe = Pass(inject=inject, record=record)
     match baseline:
@@ -146,3 +163,37 @@ class CoMoments(NamedTuple):
             products=tuple(products),
             power=power,
         )
+
+
+Statistics = MeanEstimate | CoMoments
+"""What is known of a step's samples."""
+
+
+def merged(some: Statistics, others: Any) -> Statistics:
+    """Statistics of both sets of samples, which are of one kind."""
+    return some.merge(others)
+
+
+def compared(baseline: Observation | None, probes: Sequence[Observation]) -> tuple[Observation, Observation]:
+    """(what the probe is compared with, the probe); for `centred` the probe stands for both."""
+    return (probes[0] if baseline is None else baseline), probes[-1]
+
+
+def given(recorded: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+    """What the plan asked for, so that it is there."""
+    assert recorded is not None, "the plan asked for this record"
+    return recorded
+
+
+def divide(numerator: Tensor, power: Tensor) -> Tensor:
+    """numerator / power, and 0 where the power is 0."""
+    informative = power > 0
+    return torch.where(informative, numerator / torch.where(informative, power, 1.0), 0.0)
+
+
+def inputs_of(estimate: Estimate, baseline: Observation | None) -> tuple[Tensor, ...]:
+    """Per layer the inputs that updates use, (C, B, observed): the probes' mean, or the baseline's."""
+    if estimate.inputs is not None:
+        return estimate.inputs
+    assert baseline is not None
+    return tuple(x[:, 0] for x in given(baseline.inputs))

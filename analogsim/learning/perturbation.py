@@ -5,25 +5,29 @@ S. Dalm, M. van Gerven, N. Ahmad, "Node Perturbation Can Effectively Train Multi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, final
+from collections.abc import Sequence
+from typing import ClassVar, Literal, final
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from analogsim.learning.estimates import Baseline, CoMoments, MeanEstimate, perturbation_plan
+from analogsim.learning.estimates import (
+    Baseline,
+    CoMoments,
+    MeanEstimate,
+    compared,
+    divide,
+    fill_baseline,
+    given,
+    inputs_of,
+    perturbation_plan,
+)
 from analogsim.learning.rule import Copy, Counters, Rule, layer_updates
 from analogsim.network import Network
 from analogsim.port import Access, Injection, LayerUpdate, Observation, Pass, Plan, Record
 
 _DALM = "S. Dalm, M. van Gerven, N. Ahmad, Node Perturbation Can Effectively Train Multi-Layer Neural Networks"
-
-
-def _fill_baseline(data: Any) -> Any:
-    if isinstance(data, Mapping) and data.get("baseline") is None:
-        return {**data, "baseline": "centred" if data.get("samples", 1) != 1 else "shared"}
-    return data
 
 
 @final
@@ -47,7 +51,7 @@ class NodePerturbation(Rule):
     samples: int = Field(default=1, ge=1, strict=True)
     """Number K of perturbed passes that a step compares with its baseline."""
 
-    _defaults = model_validator(mode="before")(_fill_baseline)
+    _defaults = model_validator(mode="before")(fill_baseline)
 
     @property
     def requires(self) -> Access:
@@ -63,16 +67,16 @@ class NodePerturbation(Rule):
     def estimate(
         self, baseline: Observation | None, probes: Sequence[Observation], network: Network
     ) -> MeanEstimate | CoMoments:
-        reference, probe = _reference(baseline, probes)
+        reference, probe = compared(baseline, probes)
         if self.baseline == "centred":
-            return CoMoments.of(probe.loss, _given(probe.injected), _given(probe.inputs))
+            return CoMoments.of(probe.loss, given(probe.injected), given(probe.inputs))
         change = probe.loss - reference.loss
         inputs = None if self.baseline in ("clean", "shared") else reference.inputs
         if self.baseline == "two_sided":
             change = change / 2
-            inputs = tuple((x + y) / 2 for x, y in zip(_given(reference.inputs), _given(probe.inputs), strict=True))
+            inputs = tuple((x + y) / 2 for x, y in zip(given(reference.inputs), given(probe.inputs), strict=True))
         silent = torch.zeros_like(change, dtype=torch.bool)  # the rule's own perturbation always informs it
-        return MeanEstimate.of(change / self.sigma**2, _given(probe.injected), silent, inputs)
+        return MeanEstimate.of(change / self.sigma**2, given(probe.injected), silent, inputs)
 
     def update(
         self,
@@ -110,7 +114,7 @@ class ActivityNodePerturbation(Rule):
     samples: int = Field(default=1, ge=1, strict=True)
     """Number K of noisy passes that a step compares with its baseline."""
 
-    _defaults = model_validator(mode="before")(_fill_baseline)
+    _defaults = model_validator(mode="before")(fill_baseline)
 
     @property
     def requires(self) -> Access:
@@ -123,13 +127,13 @@ class ActivityNodePerturbation(Rule):
     def estimate(
         self, baseline: Observation | None, probes: Sequence[Observation], network: Network
     ) -> MeanEstimate | CoMoments:
-        reference, probe = _reference(baseline, probes)
+        reference, probe = compared(baseline, probes)
         if self.baseline == "centred":
-            return CoMoments.of(probe.loss, _given(probe.pre_activations), _given(probe.inputs))
-        pairs = zip(_given(probe.pre_activations), _given(reference.pre_activations), strict=True)
+            return CoMoments.of(probe.loss, given(probe.pre_activations), given(probe.inputs))
+        pairs = zip(given(probe.pre_activations), given(reference.pre_activations), strict=True)
         changes = [a - b for a, b in pairs]
-        power = _informative(_power(changes), _power(_given(reference.pre_activations)))
-        coefficients = _divide(network.units * (probe.loss - reference.loss), power)
+        power = _informative(_power(changes), _power(given(reference.pre_activations)))
+        coefficients = divide(network.units * (probe.loss - reference.loss), power)
         return MeanEstimate.of(
             coefficients, changes, power <= 0, None if self.baseline != "pairs" else reference.inputs
         )
@@ -144,7 +148,7 @@ class ActivityNodePerturbation(Rule):
     ) -> tuple[tuple[LayerUpdate, ...], Counters]:
         if isinstance(estimate, CoMoments):
             power = _informative(estimate.power, _power(estimate.signals) * estimate.samples)
-            scale = _divide(torch.full_like(power, copy.network.units), power)
+            scale = divide(torch.full_like(power, copy.network.units), power)
             directions = tuple(scale[..., None] * p for p in estimate.products)
             silent = power <= 0
         else:
@@ -155,16 +159,6 @@ class ActivityNodePerturbation(Rule):
 _ANY = Network.mlp([1, 1])  # access does not depend on the network
 
 
-def _reference(baseline: Observation | None, probes: Sequence[Observation]) -> tuple[Observation, Observation]:
-    """(what the probe is compared with, the probe); for `centred` the probe stands for both."""
-    return (probes[0] if baseline is None else baseline), probes[-1]
-
-
-def _given(recorded: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
-    assert recorded is not None, "the plan asked for this record"
-    return recorded
-
-
 def _power(signals: Sequence[Tensor]) -> Tensor:
     """||s||^2 over the units of all layers (..., units)."""
     return torch.stack([signal.square().sum(-1) for signal in signals]).sum(0)
@@ -173,17 +167,3 @@ def _power(signals: Sequence[Tensor]) -> Tensor:
 def _informative(power: Tensor, reference: Tensor) -> Tensor:
     """Power of differences, and 0 where it is no more than what rounding makes of signals with the reference power."""
     return torch.where(power > (8 * torch.finfo(power.dtype).eps) ** 2 * reference, power, 0.0)
-
-
-def _divide(numerator: Tensor, power: Tensor) -> Tensor:
-    """numerator / power, and 0 where the power is 0."""
-    informative = power > 0
-    return torch.where(informative, numerator / torch.where(informative, power, 1.0), 0.0)
-
-
-def inputs_of(estimate: MeanEstimate | CoMoments, baseline: Observation | None) -> tuple[Tensor, ...]:
-    """Per layer the inputs that updates use, (C, B, observed): the probes' mean, or the baseline's."""
-    if estimate.inputs is not None:
-        return estimate.inputs
-    assert baseline is not None
-    return tuple(x[:, 0] for x in _given(baseline.inputs))

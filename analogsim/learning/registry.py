@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from analogsim.learning.backpropagation import Backpropagation
+from analogsim.learning.layerwise_perturbation import LayerwisePerturbation
 from analogsim.learning.perturbation import ActivityNodePerturbation, NodePerturbation
+from analogsim.learning.reinforce import Reinforce
 from analogsim.learning.rule import Rule
+from analogsim.learning.weight_perturbation import SimultaneousPerturbation, WeightPerturbation
 from analogsim.port import Access
 
 RULES: dict[str, type[Rule]] = {
-    rule.name: rule for rule in (Backpropagation, NodePerturbation, ActivityNodePerturbation)
+    rule.name: rule
+    for rule in (
+        Backpropagation,
+        NodePerturbation,
+        ActivityNodePerturbation,
+        LayerwisePerturbation,
+        WeightPerturbation,
+        SimultaneousPerturbation,
+        Reinforce,
+    )
 }
 
 DECORRELATED = {f"d{name}": name for name in RULES}

@@ -147,6 +147,8 @@ class Rule(BaseModel, ABC):
     """In words."""
     paper: ClassVar[str]
     """Where it comes from: a short name, then the full citation in brackets."""
+    memory: ClassVar[str] = "none"
+    """What its state and its step hold beside activities and the controller's copy, in words."""
 
     @property
     @abstractmethod
@@ -193,6 +195,10 @@ class Rule(BaseModel, ABC):
     def output_vector(self, baseline: Observation | None, estimate: Any, copy: Copy, state: Any) -> Tensor | None:
         """What to send backwards through the crossbars, (C, B, units of the last layer), or None."""
         return None
+
+    def activities(self, baseline: Observation | None, estimate: Any) -> Activities:
+        """Where a transposed read of `output_vector` takes derivatives: the baseline's activities."""
+        return Activities.of(baseline)
 
     @abstractmethod
     def update(

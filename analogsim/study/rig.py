@@ -212,6 +212,7 @@ class Rig:
             pre_activations=_of_pass(trace.pre_activations, index, shape) if "pre_activations" in record else None,
             masks=self._masks if "pre_activations" in record else None,
             injected=self._injected(trace, index, shape) if "injected" in record else None,
+            injected_weights=self._injected_weights(trace, index) if _reports_weights(each) else None,
             output_error=self._output_error(trace, index, targets) if "output_error" in record else None,
         )
 
@@ -235,7 +236,15 @@ class Rig:
 
     def _injected(self, trace: Trace, index: int, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
         layers = zip(trace.injected, trace.pre_activations, strict=True)
-        return _of_pass([torch.zeros_like(a) if eps is None else eps for eps, a in layers], index, shape)
+        return _of_pass([a.new_zeros(()).expand_as(a) if eps is None else eps for eps, a in layers], index, shape)
+
+    def _injected_weights(self, trace: Trace, index: int) -> tuple[Tensor, ...]:
+        """One pass, (C, S, columns, rows)."""
+        samples, found = trace.outputs.shape[1], []
+        for layer, eps in zip(self.network.layers, trace.injected_weights, strict=True):
+            none = trace.outputs.new_zeros(()).expand(self.chips, samples, layer.columns, layer.rows)
+            found.append(none if eps is None else eps[:, :, index])
+        return tuple(found)
 
     def _require(self, needed: Access) -> None:
         missing = needed & ~self.grants
@@ -243,6 +252,10 @@ class Rig:
             raise AccessError(
                 f"this hardware does not grant {', '.join(missing.names)}; it grants {', '.join(self.grants.names)}"
             )
+
+
+def _reports_weights(each: Pass) -> bool:
+    return "injected" in each.record and each.inject is not None and each.inject.site == "weights"
 
 
 def _for_samples(mask: Tensor | None) -> Tensor | None:

@@ -241,13 +241,31 @@ def check(scenario: Scenario, data: DataSet) -> None:
         grants = Access.of(*scenario.chip.grants) | Access.of(*arm.oracle)
         try:
             lay_out(scenario, arm)
-            require_access(arm.build_rule(), grants)
+            rule = arm.build_rule()
+            require_access(rule, grants, arm.decorrelation is not None)
+            found += _cannot_write_back(scenario, name, rule.requires)
             if network is not None:
-                require_derivatives(arm.build_rule(), network, grants)
+                require_derivatives(rule, network, grants)
         except AnalogsimError as error:
             found.append(f"arms.{name}: {error}")
     if found:
         raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", found))
+
+
+def _cannot_write_back(scenario: Scenario, name: str, needed: Access) -> list[str]:
+    """Weights that pulses have moved and that are perturbed by writes."""
+    arm = scenario.arms[name]
+    writing = (arm.optimizer or scenario.train.optimizer).writing
+    profiles = profiles_of(scenario.chip, scenario.network.depth)
+    if Access.WEIGHT_INJECTION not in needed or writing == "absolute":
+        return []
+    if all(profile.weight_perturbation.path for profile in profiles):
+        return []
+    return [
+        f"arms.{name}: {arm.rule} perturbs weights by writes, and nobody knows what to write back where pulses move "
+        f"them (got optimizer {writing}); give chip.overrides `weight_perturbation: {{path: true}}`, or an optimiser "
+        "that writes absolutely"
+    ]
 
 
 def _unfit(scenario: Scenario, network: Network, data: DataSet) -> Iterator[str]:

@@ -24,7 +24,7 @@ def _digits() -> DataSet:
     order = np.random.Generator(np.random.PCG64(20240607)).permutation(len(images))
     x = torch.from_numpy(images[order]).to(torch.float32) / 16
     t = torch.nn.functional.one_hot(torch.from_numpy(labels[order]).long(), 10).to(torch.float32)
-    return DataSet(x[:1400], t[:1400], x[1400:], t[1400:], (1, 8, 8))
+    return DataSet(x[:1400], t[:1400], x[1400:], t[1400:], shape=(1, 8, 8))
 
 
 DATA_SETS: dict[str, Callable[[], DataSet]] = {

@@ -50,13 +50,7 @@ class DataSet:
     def held_out(self, count: int) -> DataSet:
         """The training set alone, its last `count` samples in the place of the test set."""
         x, t = self.train_inputs, self.train_targets
-        return replace(
-            self,
-            train_inputs=x[:-count],
-            train_targets=t[:-count],
-            test_inputs=x[-count:],
-            test_targets=t[-count:],
-        )
+        return DataSet(x[:-count], t[:-count], x[-count:], t[-count:], self.shape)
 
     def standardised(self) -> DataSet:
         """Every feature shifted and scaled to mean 0 and standard deviation 1 over the training set.
@@ -65,5 +59,5 @@ class DataSet:
         """
         mean, sd = self.train_inputs.mean(0), self.train_inputs.std(0, correction=0)
         scale = torch.where(sd > 0, 1 / sd, 0.0)
-        inputs = [(x - mean) * scale for x in (self.train_inputs, self.test_inputs)]
-        return replace(self, train_inputs=inputs[0], test_inputs=inputs[1])
+        train, test = ((x - mean) * scale for x in (self.train_inputs, self.test_inputs))
+        return replace(self, train_inputs=train, test_inputs=test)

@@ -39,7 +39,7 @@ def load_idx(name: str, title: str, classes: int = 10) -> DataSet:
         DataError: the folder is not named, or a file is missing or damaged.
     """
     folder = _folder(name, title)
-    parts, sizes = [], []
+    parts, shape = [], ()
     for images_name, labels_name in _FILES.values():
         images_path, labels_path = _find(folder, images_name, title), _find(folder, labels_name, title)
         images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
@@ -51,12 +51,12 @@ def load_idx(name: str, title: str, classes: int = 10) -> DataSet:
             raise DataError(
                 f"{labels_path}: label {labels.max()} is out of range; labels of {title} are below {classes}"
             )
-        sizes.append(images.shape[1:])
+        shape = (1, *images.shape[1:])
         parts.append(torch.from_numpy(images.reshape(len(images), -1)).to(torch.float32) / 255)
         parts.append(torch.nn.functional.one_hot(torch.from_numpy(labels).long(), classes).to(torch.float32))
     if parts[0].shape[1] != parts[2].shape[1]:
         raise DataError(f"{folder}: training images have {parts[0].shape[1]} pixels, test images {parts[2].shape[1]}")
-    return DataSet(*parts, shape=(1, *sizes[0]))
+    return DataSet(*parts, shape=shape)
 
 
 def _folder(name: str, title: str) -> Path:

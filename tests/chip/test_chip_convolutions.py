@@ -181,6 +181,17 @@ def test_blocks_and_chunks_change_nothing(
     torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
 
 
+def test_what_is_added_before_the_adc_reaches_its_units(chip_of: Any, inputs_of: Any, profile_of: Any) -> None:
+    """Without converters analog injection is digital injection."""
+    x, found = inputs_of(2, BATCH, 40), []
+    for injection in ("analog", "digital"):
+        trace = chip_of(two_layers(), profile_of(), 2, injection=injection).forward(x, PASSES, SAMPLES)
+        found.append((*trace.pre_activations, *trace.injected))
+    assert bool((found[0][3] != 0).any())
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
 def test_noise_with_memory_goes_on_from_call_to_call(chip_of: Any, inputs_of: Any, profile_of: Any) -> None:
     """The check above would not see a memory that is lost in both; here it is lost in one."""
     profile, x = profile_of(read_noise=FLICKER), inputs_of(1, BATCH, 40)

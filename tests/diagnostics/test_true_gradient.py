@@ -160,6 +160,18 @@ def test_nothing_is_drawn_and_nothing_moves(make):
         assert torch.equal(one.loss, other.loss)
 
 
+def test_looking_ahead_of_a_read_lets_noise_wander_as_that_read_would(make):
+    """Slow noise moves when time passes; whether a look or a read finds it first changes no number."""
+    flicker = {"read_noise": {"kind": "flicker", "q": 0.05, "t_r": "250 ns", "t0": "20 s"}}
+    rigs = [make(SIZES, flicker).rig for _ in range(2)]
+    for rig in rigs:
+        rig.run((Pass(),))
+        rig.clock.advance(100.0)
+    rigs[0].gradient()
+    one, other = (rig.run((Pass(),))[0].loss for rig in rigs)
+    assert torch.equal(one, other)
+
+
 def test_nothing_passes_through_a_step(make):
     network = Network((Dense(5, 7, Binary()), Dense(7, 3, Identity())))
     found = make(network).rig.gradient()

@@ -19,7 +19,7 @@ from analogsim.study.rig import Rig
 from analogsim.tasks import LOSSES, Loss
 from device_models import DeviceProfile
 
-ORACLE = Access.CLEAN_PASS | Access.OUTPUT_ERROR | Access.TRANSPOSED_READ
+ORACLE = Access.CLEAN_PASS | Access.OUTPUT_ERROR | Access.TRANSPOSED_READ | Access.WEIGHT_INJECTION
 
 
 class FixedBatch:

@@ -16,6 +16,13 @@ SETTINGS = [
     *(("bp", {"backward": backward}) for backward in ("transposed", "copy")),
     *(("np", {"baseline": baseline, "samples": k}) for baseline, k in itertools.product(BASELINES, (1, 4))),
     *(("anp", {"baseline": baseline, "sigma": s}) for baseline, s in itertools.product(BASELINES, (0.0, 0.1))),
+    *(("inp", {"baseline": baseline, "samples": k}) for baseline, k in itertools.product(BASELINES, (1, 4))),
+    *(("wp", {"baseline": baseline, "samples": k}) for baseline, k in itertools.product(BASELINES, (1, 4))),
+    *(("spsa", {"samples": k}) for k in (1, 4)),
+    *(
+        ("reinforce", {"baseline": baseline, "backward": backward})
+        for baseline, backward in itertools.product(BASELINES, ("copy", "transposed"))
+    ),
 ]
 
 
@@ -56,7 +63,7 @@ def test_each_missing_grant_is_refused_before_anything_runs(name, settings):
         grants = ~missing
         hardware = Spy(grants)
         with pytest.raises(AccessError) as refusal:
-            controller(hardware, rule, Decorrelation())
+            controller(hardware, rule, Decorrelation() if Access.ACTIVITIES in rule.requires else None)
         assert hardware.calls == []
         message = str(refusal.value)
         needs, rest = message.split("; this chip grants ")
@@ -93,6 +100,27 @@ def test_needs_are_what_the_papers_say():
         assert Access.CLEAN_PASS not in RULES[name](baseline="centred").requires
 
 
+def test_weight_perturbation_looks_at_no_activities():
+    """It needs a scalar; decorrelation is what looks at layer inputs, and is refused by its name."""
+    for name in ("wp", "spsa"):
+        rule = RULES[name]()
+        assert rule.requires == Access.LOSS | Access.WEIGHT_INJECTION
+        hardware = Spy(rule.requires)
+        with pytest.raises(AccessError, match=f"rule '{name}' with decorrelation needs activities, loss, weight_inj"):
+            controller(hardware, rule, Decorrelation())
+        assert hardware.calls == []
+
+
+def test_no_chip_grants_perturbed_weights_unless_it_says_so():
+    with pytest.raises(AccessError, match="so weight_injection is missing"):
+        controller(Spy(DEFAULT_GRANTS), RULES["wp"]())
+
+
+def test_reinforce_needs_no_vector_unless_it_reads_backwards():
+    assert RULES["reinforce"]().requires == DEFAULT_GRANTS
+    assert RULES["reinforce"](backward="transposed").requires == DEFAULT_GRANTS | Access.TRANSPOSED_READ
+
+
 def test_nothing_granted_nothing_works():
     with pytest.raises(AccessError, match=r"grants nothing, so .* is missing\. Rules that would work: none"):
         controller(Spy(Access(0)), RULES["bp"]())
@@ -102,6 +130,7 @@ REFUSED = {
     Access.CLEAN_PASS: Pass(clean=True),
     Access.OUTPUT_ERROR: Pass(record=frozenset({"output_error"})),
     Access.INJECTION: Pass(inject=Injection(0.1)),
+    Access.WEIGHT_INJECTION: Pass(inject=Injection(0.1, site="weights")),
     Access.ACTIVITIES: Pass(record=frozenset({"pre_activations"})),
     Access.LOSS: Pass(record=frozenset()),
 }
@@ -111,7 +140,7 @@ REFUSED = {
 def test_rig_refuses_passes_beyond_its_grants(lab, missing):
     """Also as the second of two passes; nothing ran, and no random number was drawn."""
     bench = lab.bench([3, 2], lab.profile(read=1))
-    everything = Access.ACTIVITIES | Access.LOSS | Access.INJECTION | Access.CLEAN_PASS | Access.OUTPUT_ERROR
+    everything = ~Access.TRANSPOSED_READ
     rig = bench.rig
     rig.grants = everything & ~missing
     rig.next_batch()

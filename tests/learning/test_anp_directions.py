@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from analogsim.learning import RULES
+from analogsim.network import LeakyReLU
 from analogsim.port import Injection, Observation, Pass
 
 SIGMA = 0.01
@@ -83,6 +84,30 @@ def test_single_layer_mean_is_the_gradient(lab, baseline):
     largest, bound = lab.largest_t([found[0] - true[0]])
     assert largest < bound
     largest, bound = lab.largest_t([found[0] - 0.75 * true[0]])
+    assert largest > bound
+
+
+def test_two_layers_credit_the_output_for_what_the_hidden_layer_sent_there(lab):
+    """E[dL da_2] = sigma^2 (I + J J^T) g_2 and E[dL da_1] = sigma^2 g_1 to first order, J = W_2 diag f'(a_1).
+
+    Moments of centred ANP before their scale, sigma = 1e-5, so second orders are 1e-5 of them; n = 2000 chips that
+    differ in noise only, groups of 9. Without J J^T, or with it below, the same bound is broken.
+    """
+    sigma, sizes = 1e-5, [4, 6, 3]
+    bench = lab.bench(sizes, chips=2000, batch=2, loss="cross_entropy", activation=LeakyReLU(0.3), alike=True)
+    (below, above), _ = bench.gradients()
+    rule = RULES["anp"](sigma=sigma, samples=8)
+    _, estimate = bench.observe(rule)
+    found = [p / ((estimate.samples - 1) * sigma**2) for p in estimate.products]
+    layer = bench.rig.network.layers[0]
+    slopes = layer.activation.derivative(layer.drive(bench.task.inputs) @ bench.weights[0].transpose(1, 2))
+    j = bench.weights[1][:, None, :, :6] * slopes[:, :, None]
+    sent = torch.einsum("cbij,cbkj,cbk->cbi", j, j, above)
+    largest, bound = lab.largest_t([found[0] - below, found[1] - above - sent])
+    assert largest < bound
+    largest, bound = lab.largest_t([found[1] - above])
+    assert largest > bound
+    largest, bound = lab.largest_t([found[0] - 1.5 * below])
     assert largest > bound
 
 

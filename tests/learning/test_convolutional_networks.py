@@ -11,6 +11,7 @@ from analogsim.learning.perturbation import ActivityNodePerturbation, NodePertur
 from analogsim.learning.rule import Activities, Copy
 from analogsim.network import Binary, HardThreshold, Identity, LeakyReLU, Network, Stack, Tanh
 from analogsim.port import AccessError, Injection, Pass, Periphery
+from device_models import DeviceProfile
 
 IMAGE = (2, 6, 5)
 
@@ -63,17 +64,33 @@ def test_backpropagation_is_autograd(lab, backward, decorrelated):
         torch.testing.assert_close(update.direction(), gradient, rtol=1e-9, atol=1e-12)
 
 
-def test_node_perturbation_is_unbiased(lab):
+@pytest.mark.parametrize("name", ["np", "inp", "reinforce"])
+def test_perturbation_of_units_is_unbiased(lab, name):
     """Linear network, squared loss: the mean over 1,000 chips of equal weights is the gradient; Bonferroni."""
     network = network_of(Identity(), dropout=0, readout=False)
     made = bench(lab, network, chips=1000, batch=2, alike=True)
-    rule = NodePerturbation(sigma=0.3, baseline="clean", samples=8)
+    rule = RULES[name](sigma=0.3, baseline="clean", samples=4 if name == "inp" else 8)
     updates, _ = made.update(rule, *made.observe(rule))
     _, gradients = made.gradients()
     t, bound = lab.largest_t([u.direction() - g for u, g in zip(updates, gradients, strict=True)])
     assert t < bound
     t, bound = lab.largest_t([u.direction() - 1.2 * g for u, g in zip(updates, gradients, strict=True)])
     assert t > bound, "a fifth too much must be seen"
+
+
+def test_weight_perturbation_of_kernels(lab):
+    """One kernel for all positions: linear network, sigma = 1e-5, the mean over 1,000 chips is the gradient."""
+    network = network_of(Identity(), dropout=0, readout=False)
+    path = DeviceProfile.from_data(
+        {"name": "path", "conductance": {"max": "25 uS"}, "weight_perturbation": {"path": True}}
+    )
+    made = bench(lab, network, path, chips=1000, batch=2, alike=True)
+    updates, _ = made.update(rule := RULES["spsa"](sigma=1e-5, samples=4), *made.observe(rule))
+    _, gradients = made.gradients()
+    t, bound = lab.largest_t([u.direction() - g for u, g in zip(updates, gradients, strict=True)])
+    assert t < bound
+    t, bound = lab.largest_t([u.direction() - 1.5 * g for u, g in zip(updates, gradients, strict=True)])
+    assert t > bound
 
 
 def test_activity_perturbation_counts_channels_times_positions(lab):
@@ -94,6 +111,10 @@ STEPS = {
     "bp": (Backpropagation(), None),
     "np": (NodePerturbation(samples=2, sigma=0.2), None),
     "danp": (ActivityNodePerturbation(samples=2), Decorrelation(rate=1e-2)),
+    "inp": (RULES["inp"](samples=2), None),
+    "wp": (RULES["wp"](samples=2), None),
+    "spsa": (RULES["spsa"](), None),
+    "reinforce": (RULES["reinforce"](samples=2, backward="transposed"), None),
 }
 
 

@@ -84,9 +84,12 @@ def test_controller_updates_r_from_what_drove_the_rows(lab, name, samples):
         def __getattr__(self, attribute):
             return getattr(rule, attribute)
 
-        def update(self, *arguments):
-            updates, state = rule.update(*arguments)
-            seen.append([update.pre.clone() for update in updates])
+        def update(self, baseline, estimate, *arguments):
+            updates, state = rule.update(baseline, estimate, *arguments)
+            observed = getattr(estimate, "inputs", None) or [x[:, 0] for x in baseline.inputs]
+            for update, x in zip(updates, observed, strict=True):
+                assert update.pre is None or torch.equal(update.pre, x), "a dense update has no inputs"
+            seen.append([x.clone() for x in observed])
             return updates, state
 
     decorrelation = Decorrelation(rate=0.05)

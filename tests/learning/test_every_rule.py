@@ -165,5 +165,6 @@ def test_it_says_what_it_is(rule):
     assert rule.name in RULES
     assert rule.title
     assert rule.paper
+    assert rule.memory
     assert type(rule).__doc__
     assert all(field.description for field in type(rule).model_fields.values())

@@ -147,7 +147,7 @@ def bench(*, seed=0, mapping=None, sampling="column", loss="cross_entropy", conv
     inputs, targets = torch.zeros(40, 6), torch.zeros(40, 4)
     task = Task(DataSet(inputs, targets, inputs, targets), LOSSES[loss], 5, [0, 0], [0, 1], CUDA, torch.float32)
     task.next_batch()  # the shuffle of the epoch
-    oracle = Access.CLEAN_PASS | Access.OUTPUT_ERROR | Access.TRANSPOSED_READ
+    oracle = Access.CLEAN_PASS | Access.OUTPUT_ERROR | Access.TRANSPOSED_READ | Access.WEIGHT_INJECTION
     return Rig(chip, task, oracle), weights
 
 
@@ -174,10 +174,13 @@ RULE_SETTINGS = [
     *(("bp", {"backward": backward}) for backward in ("transposed", "copy")),
     *(
         (name, {"baseline": baseline, "samples": samples})
-        for name, baseline, samples in itertools.product(("np", "anp"), BASELINES, (1, 3))
+        for name, baseline, samples in itertools.product(("np", "anp", "inp", "wp", "reinforce"), BASELINES, (1, 3))
     ),
     ("anp", {"baseline": "centred", "samples": 3, "sigma": 0.1}),
     ("np", {"baseline": "two_sided", "samples": 3}),
+    ("spsa", {"samples": 1}),
+    ("spsa", {"samples": 3}),
+    ("reinforce", {"baseline": "centred", "samples": 3, "backward": "transposed", "perturb": "all"}),
 ]
 
 
@@ -242,7 +245,12 @@ LIVING = {
 
 @pytest.mark.parametrize(
     ("name", "cell", "writing"),
-    [("bp", "pair", "in_memory"), ("anp", "reference", "mixed_precision"), ("np", "pair", "absolute")],
+    [
+        ("bp", "pair", "in_memory"),
+        ("anp", "reference", "mixed_precision"),
+        ("np", "pair", "absolute"),
+        ("wp", "pair", "absolute"),
+    ],
 )
 def test_no_chip_that_lives_synchronises(name, cell, writing):
     """Pulses, wear, faults, drift, noise that wanders while the clock goes, converters with errors."""

@@ -23,6 +23,17 @@ SETTINGS = {
     ],
     "anp": [{"baseline": b, "samples": k} for b, k in itertools.product(BASELINES, (1, 5))]
     + [{"baseline": "centred", "samples": 5, "sigma": 0.2}],
+    "inp": [{"baseline": b, "samples": k, "sigma": 0.2} for b, k in itertools.product(BASELINES, (1, 5))],
+    "wp": [{"baseline": b, "samples": k} for b, k in itertools.product(BASELINES, (1, 5))],
+    "spsa": [{"samples": k} for k in (1, 5)],
+    "reinforce": [
+        {"baseline": b, "samples": k, "perturb": layers, "backward": way}
+        for (b, k), (layers, way) in zip(
+            itertools.product(BASELINES, (1, 5)),
+            itertools.cycle([("output", "copy"), ("all", "transposed"), ("output", "transposed"), ("all", "copy")]),
+            strict=False,
+        )
+    ],
 }
 
 

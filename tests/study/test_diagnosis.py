@@ -89,6 +89,15 @@ def test_one_metric_says_the_same_as_among_others() -> None:
     angle, variance, both = (Arm(each, "np", load_data(each), CPU).evaluate().chips[0] for each in scenarios)
     assert both.diagnostics["angle"] == angle.diagnostics["angle"]
     assert both.diagnostics["update_variance"] == variance.diagnostics["update_variance"]
+    alone, after = (
+        load_scenario("quickstart", [*BASE, f"train.metrics={names}"])
+        for names in ("[participation_ratio]", "[angle, participation_ratio]")
+    )
+    decorrelated = [Arm(each, "danp", load_data(each), CPU) for each in (alone, after)]
+    for arm in decorrelated:
+        arm.advance()
+    first, second = (arm.evaluate().chips[0].diagnostics["participation_ratio"] for arm in decorrelated)
+    assert first == second, "R is there from the first"
 
 
 def test_values_on_an_ideal_chip() -> None:
