@@ -193,6 +193,16 @@ def test_a_resumed_arm_measures_the_same() -> None:
     assert resumed.evaluate().chips[0].diagnostics == arm.evaluate().chips[0].diagnostics
 
 
+def test_a_convolutional_network_is_measured() -> None:
+    layers = "[{conv: {channels: 3, kernel: 3, stride: 2}}, {dense: 10}]"
+    scenario = load_scenario("quickstart", [*BASE, ALL, f"network.layers={layers}", "chip.profile=ideal"])
+    arm = Arm(scenario, "bp", load_data(scenario), CPU)
+    arm.advance()
+    for chip in arm.evaluate().chips:
+        assert max(chip.diagnostics["angle"]) < 0.01
+        assert len(chip.diagnostics["weight_norm"]) == 2
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
