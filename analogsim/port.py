@@ -58,7 +58,7 @@ class Access(enum.Flag):
 DEFAULT_GRANTS = Access.ACTIVITIES | Access.LOSS | Access.INJECTION
 """What a chip offers unless it says otherwise."""
 
-Record = Literal["inputs", "pre_activations", "injected", "output_error"]
+Record = Literal["inputs", "pre_activations", "injected", "output_error", "signals"]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Pass:
             needed |= Access.CLEAN_PASS
         if self.inject is not None:
             needed |= Access.WEIGHT_INJECTION if self.inject.site == "weights" else Access.INJECTION
-        if self.record & {"inputs", "pre_activations"}:
+        if self.record & {"inputs", "pre_activations", "signals"}:
             needed |= Access.ACTIVITIES
         if "output_error" in self.record:
             needed |= Access.OUTPUT_ERROR
@@ -171,6 +171,7 @@ class Observation(NamedTuple):
         masks: per layer the mask of the digital operation that takes one (C, B, n), the same in all passes of a batch,
             or None; comes with the pre-activations.
         injected_weights: per layer (C, S, columns, rows); comes with `injected` where weights were perturbed.
+        signals: per layer (C, S, B, inputs), what comes into the layer before decorrelation and converters.
     """
 
     loss: Tensor
@@ -180,6 +181,7 @@ class Observation(NamedTuple):
     output_error: Tensor | None = None
     masks: tuple[Tensor | None, ...] | None = None
     injected_weights: tuple[Tensor, ...] | None = None
+    signals: tuple[Tensor, ...] | None = None
 
     def clone(self) -> Observation:
         """A copy that outlives the next run."""
@@ -191,6 +193,7 @@ class Observation(NamedTuple):
             None if self.output_error is None else self.output_error.clone(),
             self.masks,  # of the batch, which keeps them
             _clones(self.injected_weights),
+            _clones(self.signals),
         )
 
 
@@ -279,13 +282,17 @@ class LayerPulses:
 
 
 class Periphery(NamedTuple):
-    """Digital operations beside the crossbars that the controller sets; its own, so no secret.
+    """Operations beside the layers' crossbars that the controller sets; its own, so no secret.
 
     Attributes:
         decorrelation: per layer R (C, n, n), applied to the layer's n inputs without the bias, or None.
+        crossbar: whether R lies on crossbars of its own, n x n devices of the layer's profile, read with every pass;
+            what is given here is then their target, and setting it programs those devices whose target has changed.
+            Derivatives go back through the R that was asked for, digitally, in either case.
     """
 
     decorrelation: tuple[Tensor | None, ...]
+    crossbar: bool = False
 
 
 class Limits(NamedTuple):
@@ -299,12 +306,15 @@ class Limits(NamedTuple):
             (C,) where a digital factor behind the converter compensates drift.
         steps: per layer the mean change of a weight by one pulse, (C, 1, 1) or (C, units, 1), or None where devices
             are written absolutely only; empty: none are known.
+        decorrelation: per layer the largest magnitude in an R that lies on a crossbar, (C, 1, 1) or (C, n, 1), or None
+            where there is none or its range follows; empty: no R does.
     """
 
     weights: tuple[Tensor | None, ...]
     inputs: tuple[float | None, ...]
     outputs: tuple[float | Tensor | None, ...]
     steps: tuple[Tensor | None, ...] = ()
+    decorrelation: tuple[Tensor | None, ...] = ()
 
 
 class Hardware(Protocol):
@@ -362,5 +372,5 @@ class Hardware(Protocol):
         ...
 
     def set_periphery(self, periphery: Periphery) -> None:
-        """Set the digital operations beside the crossbars."""
+        """Set the operations beside the layers' crossbars; where R lies on crossbars, this writes it."""
         ...

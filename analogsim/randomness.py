@@ -40,7 +40,9 @@ class Purpose(enum.IntEnum):
     CONVERTERS = 14
     CALIBRATION = 15
     WEIGHT_INJECTION = 16
-    DIAGNOSIS = 17
+    COMPANION = 17
+    LOSS_CHANNEL = 18
+    DIAGNOSIS = 19
 
 
 class Streams:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from analogsim.chip.compensation import VECTORS
 from analogsim.chip.crossbar import Crossbar, Sampling
+from analogsim.chip.decorrelation import STREAMS as DECORRELATION
+from analogsim.chip.decorrelation import Decorrelators
 from analogsim.chip.draws import Draws
 from analogsim.chip.geometry import Geometry
 from analogsim.chip.injection import by_site, check_layers, perturbations, perturbs_weights
@@ -84,6 +86,13 @@ class Chip:
             Crossbar(each, Geometry(tile), mapping or Mapping(), sampling, self._numbers(index))
             for index, each in enumerate(built)
         ]
+        self._decorrelators = Decorrelators(
+            network.layers,
+            self.streams,
+            dtype,
+            self.device,
+            lambda index, numbers: Crossbar(built[index], Geometry(tile), mapping or Mapping(), sampling, numbers),
+        )
         self._order: Order = order
         self._pass_time = self.profiles[0].timing.pass_time  # the same for all layers
         self._last: dict[tuple[Purpose, int], dict[object, Tensor]] = {}
@@ -131,10 +140,26 @@ class Chip:
             else:
                 crossbar.array.write(write.target, now)
 
+    def write_decorrelation(self, matrices: Sequence[Tensor | None], *, now: float = 0.0) -> bool:
+        """Write R of layers onto crossbars of their own; at the first time new ones are programmed.
+
+        Their range is fixed by what is written first, and each write is absolute.
+
+        Args:
+            matrices: per layer (C, fan_in, fan_in), or None.
+            now: seconds; not before the last write.
+
+        Returns:
+            Whether crossbars were made. Where ranges of ADCs are calibrated, `calibrate` comes before their first read.
+        """
+        self._check_time(now)
+        self._last_write = now
+        return self._decorrelators.write(matrices, now)
+
     def settle(self, now: float) -> None:
         """Let time pass until `now`, seconds, without a read: what the oracle shows is as of then."""
         self._check_time(now)
-        for crossbar in self._layers:
+        for crossbar in self._crossbars:
             crossbar.array.settle(now)
 
     def take_reference(self, now: float) -> None:
@@ -146,7 +171,7 @@ class Chip:
         """Compensate drift: one digital factor per layer and chip from a read of known vectors at `now`, seconds.
 
         Returns:
-            The factors, (C, layers). They hold for all reads until the next call.
+            The factors, (C, crossbars): layers first. They hold for all reads until the next call.
 
         Raises:
             RuntimeError: there is no reference yet.
@@ -161,7 +186,7 @@ class Chip:
         self._check_time(now)
         self.reference_reads += VECTORS
         levels = []
-        for index, crossbar in enumerate(self._layers):
+        for index, crossbar in (*enumerate(self._layers), *self._decorrelators.items()):
             draws = Draws(self.streams, Purpose.REFERENCE, index, 1, (True,))
             levels.append((crossbar, crossbar.reference_level(draws, now)))
         return levels
@@ -170,19 +195,25 @@ class Chip:
         if not self._last_write <= _finite(now):
             raise ValueError(f"now must not lie before the last write at {self._last_write:g} s (got {now:g} s)")
 
+    @property
+    def _crossbars(self) -> list[Crossbar]:
+        """All of the chip: those of the layers, and those of their decorrelation."""
+        return [*self._layers, *self._decorrelators]
+
     def _numbers(self, index: int) -> LayerNumbers:
         layer = self.network.layers[index]
         return LayerNumbers(self.streams, index, layer.columns, layer.rows, self.dtype, self.device)
 
-    def calibrate(self, x: Tensor, *, now: float = 0.0) -> None:
+    def calibrate(self, x: Tensor, periphery: Periphery | None = None, *, now: float = 0.0) -> None:
         """Set the ranges of ADCs that are calibrated, by one noisy pass of some training inputs.
 
-        Layer by layer, each with its inputs as the calibrated layers before it give them; no decorrelation. Backward
+        Layer by layer, each with its inputs as the calibrated crossbars before it give them. Backward
         reads have ranges of their own, by reads of as many standard normal vectors. Every call begins from the same
         random numbers.
 
         Args:
             x: network inputs (C, B, inputs).
+            periphery: operations beside the layers' crossbars; those of decorrelation are calibrated, too.
             now: seconds; not before the last write.
         """
         self._check_time(now)
@@ -192,7 +223,8 @@ class Chip:
         signal = x[:, None, None]
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
             draws = Draws(self.streams, Purpose.CALIBRATION, index, 1, (True,))
-            _, a = self._read(index, signal, None, draws, now=now, calibrate=True)
+            own = replace(draws, layer=DECORRELATION + index)
+            _, a = self._read(index, signal, periphery, (draws, own), now=now, calibrate=True)
             vectors = draws.normal(1, (x.shape[1], layer.columns), self.dtype)[:, :, :, 0]
             crossbar.read_transposed(vectors, layer.fan_in, draws, now, calibrate=True)
             signal = layer.finish(self._with_unit_noise(a, draws))
@@ -214,8 +246,8 @@ class Chip:
         self,
         index: int,
         signal: Tensor,
-        r: Tensor | None,
-        draws: Draws,
+        periphery: Periphery | None,
+        draws: tuple[Draws, Draws],
         injection: Tensor | None = None,
         *,
         now: float,
@@ -226,8 +258,9 @@ class Chip:
         Args:
             index: of the layer.
             signal: its input (C, S or 1, P or 1, B, inputs).
-            r: R of its vectors, or None.
-            draws, now, calibrate: see `Crossbar.read`.
+            periphery: has R of its vectors, or none.
+            draws: of the layer, and of its R where that lies on a crossbar.
+            now, calibrate: see `Crossbar.read`.
             injection: analog, (C, S, P, B, units), or None.
 
         Returns:
@@ -235,12 +268,17 @@ class Chip:
             units).
         """
         crossbar, layer = self._layers[index], self.network.layers[index]
-        if not layer.observes_vectors and r is None:
+        r = None if periphery is None else periphery.decorrelation[index]
+        analog = r is not None and periphery is not None and periphery.crossbar
+        if not layer.observes_vectors and (r is None or analog):
             signal = crossbar.round(signal)  # each number once, whichever vectors hold it
-        blocks = (vectors for _, vectors in layer.drives(signal, r))
+        blocks = (vectors for _, vectors in layer.drives(signal, None if analog else r))
         count = signal.shape[3] * layer.positions
+        if analog:
+            plain = (vectors[..., : layer.fan_in] for vectors in blocks)
+            blocks = [layer.drive(self._decorrelators.read(index, plain, count, draws[1], now, calibrate))]
         added = None if injection is None else layer.by_column(injection)
-        levels, y = crossbar.read_blocks(blocks, count, draws, added, now, calibrate, layer.observes_vectors)
+        levels, y = crossbar.read_blocks(blocks, count, draws[0], added, now, calibrate, layer.observes_vectors)
         return (levels[0] if layer.observes_vectors else signal), layer.by_unit(y)
 
     @property
@@ -251,12 +289,13 @@ class Chip:
             inputs=tuple(crossbar.input_limit for crossbar in self._layers),
             outputs=tuple(crossbar.output_limit for crossbar in self._layers),
             steps=tuple(crossbar.array.weight_per_step for crossbar in self._layers),
+            decorrelation=self._decorrelators.limits(self.network.depth, self._fixed_range),
         )
 
     @property
     def device_writes(self) -> Tensor:
-        """Device pairs of which one or both were written since the first programming, (C,)."""
-        return torch.stack([crossbar.array.device_writes for crossbar in self._layers]).sum(0)
+        """Device pairs of which one or both were written since the first programming, (C,); those of R included."""
+        return torch.stack([crossbar.array.device_writes for crossbar in self._crossbars]).sum(0)
 
     @property
     def pulses(self) -> Tensor:
@@ -273,7 +312,7 @@ class Chip:
     def attempts(self) -> Tensor:
         """Mean number of programming attempts of a device in a write, the first programming included, (C,)."""
         attempts, writes = torch.zeros(2, self.chips, dtype=torch.float64, device=self.device)
-        for cells in (cells for crossbar in self._layers for cells in crossbar.array.pair.sides):
+        for cells in (cells for crossbar in self._crossbars for cells in crossbar.array.pair.sides):
             if cells.attempts is None or cells.writes is None:
                 return torch.ones_like(attempts)
             attempts += cells.attempts.sum(dim=(1, 2))
@@ -295,17 +334,19 @@ class Chip:
         return {
             "streams": self.streams.state_dict(),
             "layers": [crossbar.state_dict() for crossbar in self._layers],
+            "decorrelation": self._decorrelators.state_dict(),
             "last_write": self._last_write,
             "reference_reads": self.reference_reads,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken, on an equal chip that has been programmed."""
+        """Continue where `state_dict` was taken, on an equal chip that has been programmed, its R included."""
         self.streams.load_state_dict(state["streams"])
         self._last_write = state["last_write"]
         self.reference_reads = state["reference_reads"]
         for crossbar, saved in zip(self._layers, state["layers"], strict=True):
             crossbar.load_state_dict(saved)
+        self._decorrelators.load_state_dict(state["decorrelation"])
 
     def forward(
         self,
@@ -325,7 +366,7 @@ class Chip:
             x: network inputs (C, B, inputs).
             passes: what to run; their `record` is not looked at, everything is returned.
             samples: how often to run each.
-            periphery: digital operations beside the crossbars.
+            periphery: operations beside the layers' crossbars.
             purpose: which random streams feed the stochastic noise.
             now: seconds, the same for all passes; not before the last write.
             go_on: these passes of the same batch follow those of the last call, and noise remembers them.
@@ -361,19 +402,21 @@ class Chip:
         """Run passes that leave the weights alone; see `forward`."""
         spacing = self._pass_time * (1 if self._order == "sample" else x.shape[1])
         signal = x[:, None, None]
-        inputs, pre_activations, injected = [], [], []
+        inputs, pre_activations, injected, signals = [], [], [], []
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
-            r = None if periphery is None else periphery.decorrelation[index]
+            signals.append(signal)
             eps = perturbations(self.streams, index, passes, samples, (x.shape[1], layer.units), self.dtype)
             before, after = by_site(eps, passes)
-            last = self._last.setdefault((purpose, index), {})
             if not go_on:
-                last.clear()
                 crossbar.array.disturb()
+                self._decorrelators.disturb(index)
             noisy = tuple(not each.clean for each in passes)
-            draws = Draws(self.streams, purpose, index, samples, noisy, spacing, last)
+            draws, own = (
+                Draws(self.streams, purpose, number, samples, noisy, spacing, self._memory(purpose, number, go_on))
+                for number in (index, DECORRELATION + index)
+            )
             analog = before if self._injection == "analog" else None
-            levels, a = self._read(index, signal, r, draws, analog, now=now)
+            levels, a = self._read(index, signal, periphery, (draws, own), analog, now=now)
             a = self._with_unit_noise(a, draws)
             if index == 0 and levels is signal:
                 levels = levels.clone()  # the batch itself must not cross the wall
@@ -383,7 +426,15 @@ class Chip:
             inputs.append(levels)
             pre_activations.append(_full(a, samples, len(passes)))
             injected.append(eps)
-        return Trace(tuple(inputs), tuple(pre_activations), tuple(injected), _full(signal, samples, len(passes)))
+        outputs = _full(signal, samples, len(passes))
+        return Trace(tuple(inputs), tuple(pre_activations), tuple(injected), outputs, tuple(signals))
+
+    def _memory(self, purpose: Purpose, number: int, go_on: bool) -> dict[object, Tensor]:
+        """What noise that remembers was in the last pass of the batch."""
+        last = self._last.setdefault((purpose, number), {})
+        if not go_on:
+            last.clear()
+        return last
 
     def backward(
         self,

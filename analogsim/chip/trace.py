@@ -19,6 +19,7 @@ class Trace(NamedTuple):
         pre_activations: per layer (C, S, P, B, units), digitised.
         injected: per layer (C, S, P, B, units), or None where no pass perturbs the layer.
         outputs: (C, S, P, B, outputs of the network).
+        signals: per layer (C, S or 1, P or 1, B, inputs), what comes in, before decorrelation.
         injected_weights: per layer (C, S, P, columns, rows), or None where no pass perturbs the layer's weights.
     """
 
@@ -26,6 +27,7 @@ class Trace(NamedTuple):
     pre_activations: tuple[Tensor, ...]
     injected: tuple[Tensor | None, ...]
     outputs: Tensor
+    signals: tuple[Tensor, ...]
     injected_weights: tuple[Tensor | None, ...] = ()
 
     @classmethod
@@ -54,6 +56,7 @@ class Trace(NamedTuple):
             tuple(joined(each) for each in zip(*(trace.pre_activations for trace in traces), strict=True)),
             tuple(injected),
             joined([trace.outputs for trace in traces]),
+            tuple(joined(each) for each in zip(*(trace.signals for trace in traces), strict=True)),
             tuple(None if eps is None else eps[:, None] for eps in injected_weights),
         )
 
@@ -72,5 +75,6 @@ class Trace(NamedTuple):
             tuple(joined(each) for each in zip(*(trace.pre_activations for trace in traces), strict=True)),
             tuple(given(each) for each in zip(*(trace.injected for trace in traces), strict=True)),
             joined([trace.outputs for trace in traces]),
+            tuple(joined(each) for each in zip(*(trace.signals for trace in traces), strict=True)),
             tuple(given(each) for each in zip(*(trace.injected_weights for trace in traces), strict=True)),
         )

@@ -1,6 +1,7 @@
 """Learning rules and the controller that runs them. Sees activities and a scalar loss: the wall, nothing behind it."""
 
 from analogsim.learning.controller import Controller
+from analogsim.learning.decay import WeightDecay
 from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.normalisation import WeightNormalisation
 from analogsim.learning.registry import DECORRELATED, RULES, working_rules
@@ -14,6 +15,7 @@ __all__ = [
     "Copy",
     "Decorrelation",
     "Rule",
+    "WeightDecay",
     "WeightNormalisation",
     "WritingName",
     "working_rules",

@@ -11,13 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from analogsim.learning.decay import WeightDecay
 from analogsim.learning.decorrelation import Decorrelation
+from analogsim.learning.decorrelator import Decorrelator
+from analogsim.learning.delay import Delay, Seen
 from analogsim.learning.normalisation import WeightNormalisation
 from analogsim.learning.registry import RULES, working_rules
 from analogsim.learning.rule import Copy, Counters, Rule
+from analogsim.learning.state import plain, restored
 from analogsim.learning.writing import WritingName, make_writing
 from analogsim.network import Network
-from analogsim.port import Access, AccessError, Hardware, LayerUpdate, Observation, Periphery, Plan
+from analogsim.port import Access, AccessError, Hardware, LayerUpdate, Observation, Pass, Periphery, Plan
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 """Makes an element-wise `torch.optim` optimiser: called with a list of parameters and `lr`."""
@@ -73,6 +77,11 @@ class Controller:
         writing: `absolute`: devices are programmed to the copy; `in_memory`: the rule's factors become pulses, which
             takes an optimiser without memory; `mixed_precision`: changes add up until they are worth a pulse.
         generators: one for each chip, on the CPU, for what the rule draws once; of seeds 0, 1, ... unless given.
+        decay: of weights, another companion, or None.
+        delay: steps until the losses of a step arrive. The learner waits for them: a step's update uses what was seen
+            so many steps before, on weights and R that have moved since; the first steps update nothing but R.
+        choosing: one generator for each chip, where R is, for what companions choose at random; of seeds 2^32, 2^32 +
+            1, ... unless given.
 
     Attributes:
         steps: steps done.
@@ -81,6 +90,7 @@ class Controller:
 
     Raises:
         AccessError: the rule needs more than the hardware grants, or derivatives that the network does not have.
+        ValueError: rates, delay or companions make no sense.
     """
 
     def __init__(
@@ -95,6 +105,9 @@ class Controller:
         normalisation: WeightNormalisation | None = None,
         writing: WritingName = "absolute",
         generators: Sequence[torch.Generator] | None = None,
+        decay: WeightDecay | None = None,
+        delay: int = 0,
+        choosing: Sequence[torch.Generator | None] | None = None,
     ) -> None:
         require_access(rule, hardware.grants, decorrelation is not None)
         require_derivatives(rule, hardware.network, hardware.grants)
@@ -107,13 +120,20 @@ class Controller:
         if len(each) != hardware.chips or not all(0 < rate < math.inf for rate in each):
             raise ValueError(f"give one positive, finite learning rate, or one for each chip (got {rates})")
         self._writing = make_writing(writing, hardware.limits, self._weights)
+        self._largest_rate = max(each)
         self._rates = torch.tensor(each, dtype=dtype).to(device)
         self._step_share = torch.tensor(each, dtype=dtype).div_(max(each)).to(device)
         self._optimizer = optimizer(self._weights, lr=max(each), **_capturable(optimizer, device))
-        self._decorrelation, self._normalisation = decorrelation, normalisation
-        self._r: list[Tensor | None] = [None] * hardware.network.depth
+        self._normalisation, self._decay, self._delay = normalisation, decay, Delay(delay)
+        if decay is not None:
+            decay.check(max(each))
+        self._decorrelator: Decorrelator | None = None
         if decorrelation is not None:
-            self._r = list(decorrelation.init(hardware.network, hardware.chips, device, dtype))
+            if choosing is None and decorrelation.share < 1:
+                choosing = [torch.Generator(device).manual_seed((1 << 32) + chip) for chip in range(hardware.chips)]
+            shape = hardware.chips, device, dtype
+            self._decorrelator = Decorrelator(decorrelation, hardware.network, *shape, choosing or ())
+            self._plan = self._decorrelator.planned(self._plan)
         self.steps = 0
         self.diverged = torch.zeros(hardware.chips, dtype=torch.bool, device=device)
         hardware.set_periphery(self._periphery)
@@ -136,28 +156,31 @@ class Controller:
         return self._rule.counters(self.state)
 
     def state_dict(self) -> dict[str, Any]:
-        """Copy, optimiser, R, the rule's state and the frozen chips, for a checkpoint; the tensors are live."""
+        """Copy, optimiser, R, what waits, the rule's state, frozen chips, for a checkpoint; the tensors are live."""
         return {
             "steps": self.steps,
             "diverged": self.diverged,
             "weights": list(self._weights),
             "optimizer": self._optimizer.state_dict(),
-            "r": list(self._r),
-            "rule": _plain(self.state),
+            "decorrelation": None if self._decorrelator is None else self._decorrelator.state_dict(),
+            "delay": self._delay.state_dict(),
+            "rule": plain(self.state),
             "writing": self._writing.state_dict(),
         }
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
+        """Continue where `state_dict` was taken; the hardware, which this sets anew, is restored afterwards."""
         device = self.diverged.device
         self.steps = state["steps"]
         self.diverged = state["diverged"].to(device, copy=True)
         for w, saved in zip(self._weights, state["weights"], strict=True):
             w.copy_(saved)  # in place: the optimiser holds these tensors
         self._load_optimizer(state["optimizer"])
-        self._r = [None if r is None else r.to(device, copy=True) for r in state["r"]]
-        self.state = _restored(self.state, state["rule"])
+        if self._decorrelator is not None:
+            self._decorrelator.load_state_dict(state["decorrelation"])
+        self._delay.load_state_dict(state["delay"])
+        self.state = restored(self.state, state["rule"])
         self._writing.load_state_dict(state["writing"])
         self._hardware.set_periphery(self._periphery)
 
@@ -174,7 +197,15 @@ class Controller:
     def step(self) -> None:
         """One learning step on the next batch."""
         self._hardware.next_batch()
-        baseline, estimate, healthy = self._observe(self._hardware)
+        seen = self._observe(self._run)
+        arrived = self._delay.exchange(seen)
+        if arrived is not None:
+            self._learn(*arrived)
+        self._decorrelate(seen.baseline, seen.estimate)
+        self.steps += 1
+
+    def _learn(self, baseline: Observation | None, estimate: Any, healthy: Tensor) -> None:
+        """Update the rule, the copy and the devices by what a step has seen."""
         updates, self.state = self._updates(self._hardware, baseline, estimate)
         directions = [update.direction() for update in updates]
         for direction in directions:
@@ -183,8 +214,6 @@ class Controller:
         before = self._move(directions)
         rate = torch.where(self.diverged, 0.0, self._rates)[:, None, None]
         self._hardware.write(self._writing.writes(updates, rate, before, self._weights))
-        self._decorrelate(baseline, estimate)
-        self.steps += 1
 
     @torch.no_grad()
     def directions_on(self, hardware: Hardware) -> tuple[Tensor, ...]:
@@ -196,14 +225,14 @@ class Controller:
             hardware: runs the same network and has a batch; its periphery becomes the controller's.
         """
         hardware.set_periphery(self._periphery)
-        baseline, estimate, _ = self._observe(hardware)
-        updates, _ = self._updates(hardware, baseline, estimate)
+        seen = self._observe(hardware.run)
+        updates, _ = self._updates(hardware, seen.baseline, seen.estimate)
         return tuple(update.direction() for update in updates)
 
     @property
     def feedback(self) -> tuple[Tensor | None, ...] | None:
         """Feedback weights of the rule; see `Rule.feedback`."""
-        return self._rule.feedback(self.state)
+        return self._rule.feedback(self.copy, self.state)
 
     def _updates(
         self, hardware: Hardware, baseline: Observation | None, estimate: Any
@@ -215,13 +244,13 @@ class Controller:
             deltas = hardware.backward(vector, *self._rule.activities(baseline, estimate))
         return self._rule.update(baseline, estimate, deltas, self.copy, self.state)
 
-    def _observe(self, hardware: Hardware) -> tuple[Observation | None, Any, Tensor]:
-        """Run the plan: (baseline, estimate of all samples, whether each chip's losses were finite (C,))."""
-        plan, run = self._plan, hardware.run
+    def _observe(self, run: Callable[..., tuple[Observation, ...]]) -> Seen:
+        """Run the plan; the estimate is of all samples."""
+        plan = self._plan
         baseline = None
         if plan.baseline is not None and plan.samples == 1:  # one batched call for all passes of the step
             baseline, *probes = run((plan.baseline, *plan.probes))
-            return baseline, self._estimate(baseline, probes), _finite(baseline, *probes)
+            return Seen(baseline, self._estimate(baseline, probes), _finite(baseline, *probes))
         healthy = torch.ones_like(self.diverged)
         if plan.baseline is not None:
             baseline = run((plan.baseline,))[0].clone()
@@ -234,7 +263,13 @@ class Controller:
             part = self._estimate(baseline, probes)
             estimate = part if estimate is None else estimate.merge(part)
             done += samples
-        return baseline, estimate, healthy
+        return Seen(baseline, estimate, healthy)
+
+    def _run(self, passes: tuple[Pass, ...], samples: int = 1) -> tuple[Observation, ...]:
+        seen = self._hardware.run(passes, samples)
+        if self._decorrelator is not None:
+            self._decorrelator.look(*seen)
+        return seen
 
     def _estimate(self, baseline: Observation | None, probes: Sequence[Observation]) -> Any:
         return self._rule.estimate(baseline, probes, self._hardware.network)
@@ -246,6 +281,8 @@ class Controller:
         for w, direction in zip(self._weights, directions, strict=True):
             w.grad = torch.where(frozen, 0.0, direction)
         self._optimizer.step()
+        if self._decay is not None:
+            self._decay.apply(self._hardware.network, self._weights, before, self._largest_rate)
         if self._normalisation is not None:
             self._normalisation.apply(self._hardware.network, self._weights)
         share = torch.where(frozen, 0.0, self._step_share[:, None, None])
@@ -260,23 +297,20 @@ class Controller:
         return before
 
     def _decorrelate(self, baseline: Observation | None, estimate: Any) -> None:
-        if self._decorrelation is None:
+        if self._decorrelator is None:
             return
         inputs = estimate.inputs if estimate is not None and estimate.inputs is not None else None
         if inputs is None:
             assert baseline is not None and baseline.inputs is not None
             inputs = tuple(x[:, 0] for x in baseline.inputs)
-        for index, (r, x, layer) in enumerate(zip(self._r, inputs, self._hardware.network.layers, strict=True)):
-            assert r is not None
-            vectors = torch.cat([v[..., : layer.fan_in] for _, v in layer.vectors(x, r)], dim=1)
-            moved = self._decorrelation.update(r, vectors)
-            self.diverged = self.diverged | ~moved.isfinite().all(dim=2).all(dim=1)
-            self._r[index] = torch.where(self.diverged[:, None, None], r, moved)
+        self.diverged = self._decorrelator.step(inputs, self._hardware.limits, self.diverged)
         self._hardware.set_periphery(self._periphery)
 
     @property
     def _periphery(self) -> Periphery:
-        return Periphery(tuple(self._r))
+        if self._decorrelator is None:
+            return Periphery((None,) * self._hardware.network.depth)
+        return self._decorrelator.periphery
 
 
 def _with_inputs(plan: Plan) -> Plan:
@@ -287,25 +321,6 @@ def _with_inputs(plan: Plan) -> Plan:
     if plan.baseline is not None:
         return replace(plan, baseline=replace(plan.baseline, record=plan.baseline.record | {"inputs"}))
     return replace(plan, probes=tuple(replace(each, record=each.record | {"inputs"}) for each in plan.probes))
-
-
-def _plain(state: Any) -> Any:
-    """A state as dicts, lists and tensors, for a checkpoint; the tensors are live."""
-    if isinstance(state, tuple):
-        return {name: _plain(each) for name, each in zip(_names(state), state, strict=True)}
-    return state
-
-
-def _restored(like: Any, saved: Any) -> Any:
-    """The state that `_plain` was given, shaped and placed like another of its kind."""
-    if isinstance(like, tuple):
-        parts = [_restored(each, saved[name]) for name, each in zip(_names(like), like, strict=True)]
-        return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)
-    return saved.to(like.device, copy=True) if isinstance(like, Tensor) else saved
-
-
-def _names(state: Any) -> Sequence[str]:
-    return getattr(state, "_fields", None) or [str(index) for index in range(len(state))]
 
 
 def _finite(*observations: Observation) -> Tensor:

@@ -6,7 +6,8 @@ section 2.2. The bias input is never decorrelated.
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Iterable
+from typing import Annotated, Literal, final
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,31 +18,108 @@ from analogsim.network import Network
 
 @final
 class Decorrelation(BaseModel):
-    """R <- R - rate offdiag(mean of x* x*^T) R, from R = I, after every step; R is digital."""
+    """R <- R - rate [(1 - kappa) offdiag(C) + kappa (diag(C) - I)] R after every step, from R = I.
+
+    C is the mean of x* x*^T. Every vector that drives a layer's rows is a sample: one for each element of a dense
+    layer's batch, one for each position of a convolution's kernel. R rests where C is diagonal with kappa 0, where
+    C = I with kappa in between, and where C has a diagonal of ones, correlations left alone, with kappa 1.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False, strict=True)
     """Step size alpha; not divided by the number of inputs."""
+    kappa: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False, strict=True)
+    """Between decorrelation (0) and bringing every variance to 1 (1); in between inputs are whitened, with 1/2 by
+    R <- R - rate/2 (C - I) R."""
+    preserve_power: bool = Field(default=False, strict=True)
+    """After each update scale R, layer by layer, so that x* has the power of x."""
+    share: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False, strict=True)
+    """Share of a step's vectors that C is taken from, chosen at random: elements of the batch, patches of images."""
+    layers: tuple[Annotated[int, Field(strict=True)], ...] | None = Field(default=None, min_length=1)
+    """Numbers of the layers that are decorrelated, from 0, or from -1 for the last backwards; all unless given."""
+    where: Literal["digital", "crossbar"] = "digital"
+    """Where R is: in digital memory, or on a crossbar of its own of the layer's devices, read and written like any
+    other."""
 
-    def init(self, network: Network, chips: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """R of every layer: identities (C, inputs, inputs)."""
+    def indices(self, depth: int) -> tuple[int, ...]:
+        """Numbers of the decorrelated layers of a network with `depth` layers, from 0, in order.
+
+        Raises:
+            ValueError: there is no layer of that number, or one is named twice.
+        """
+        if self.layers is None:
+            return tuple(range(depth))
+        beyond = [index for index in self.layers if not -depth <= index < depth]
+        if beyond:
+            raise ValueError(
+                f"decorrelation: there is no layer {beyond[0]}; layers are numbered 0 to {depth - 1}, or -1 to {-depth}"
+            )
+        found = tuple(sorted({index % depth for index in self.layers}))
+        if len(found) < len(self.layers):
+            raise ValueError(f"decorrelation: name each layer once (got {list(self.layers)})")
+        return found
+
+    def init(self, network: Network, chips: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor | None, ...]:
+        """R of every layer: identities (C, fan_in, fan_in), or None where nothing is decorrelated."""
+        wanted = self.indices(network.depth)
         return tuple(
-            torch.eye(layer.fan_in, dtype=dtype, device=device).repeat(chips, 1, 1) for layer in network.layers
+            torch.eye(layer.fan_in, dtype=dtype, device=device).repeat(chips, 1, 1) if index in wanted else None
+            for index, layer in enumerate(network.layers)
         )
 
-    def update(self, r: Tensor, x: Tensor) -> Tensor:
-        """The next R.
+    def update(self, r: Tensor, x: Tensor | Iterable[Tensor]) -> Tensor:
+        """The next R, before its power is looked at.
 
         Args:
             r: (C, n, n).
-            x: decorrelated inputs x* (C, M, n), without the bias.
+            x: decorrelated vectors x* (C, M, n), without the bias; or blocks of them, along M.
         """
-        batch, n = x.shape[1:]
-        turned = x.transpose(1, 2)
-        if batch < n:  # two products of batch x n x n instead of batch x n x n and n x n x n
-            correlated = torch.bmm(turned, torch.bmm(x, r))
+        correlated, own, count = _moments(r, [x] if isinstance(x, Tensor) else x)
+        moved = correlated - own
+        if self.kappa:
+            moved.mul_(1 - self.kappa).add_(own, alpha=self.kappa).add_(r, alpha=-self.kappa * count)
+        return r - moved * (self.rate / count)
+
+
+def _moments(r: Tensor, blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor, int]:
+    """(S R, diag(S) R, M) with S the sum of x* x*^T over all M vectors; both (C, n, n)."""
+    total: Tensor | None = None
+    squares: Tensor | None = None
+    correlated: Tensor | None = None
+    count = 0
+    for x in blocks:
+        turned, m = x.transpose(1, 2), x.shape[1]
+        if m < x.shape[2]:  # two products of m x n x n instead of m x n x n and n x n x n
+            correlated = _added(correlated, torch.bmm(turned, torch.bmm(x, r)))
         else:
-            correlated = torch.bmm(torch.bmm(turned, x), r)
-        own = x.square().sum(1)[..., None] * r
-        return r - (correlated - own) * (self.rate / batch)
+            total = _added(total, torch.bmm(turned, x))
+        squares = _added(squares, x.square().sum(1))
+        count += m
+    if total is not None:
+        correlated = _added(correlated, torch.bmm(total, r))
+    assert correlated is not None and squares is not None
+    return correlated, squares[..., None] * r, count
+
+
+def _added(total: Tensor | None, part: Tensor) -> Tensor:
+    return part if total is None else total.add_(part)
+
+
+def keep_power(r: Tensor, x: Iterable[Tensor]) -> Tensor:
+    """R scaled so that R x has the power of x: R sqrt(sum ||x||^2 / sum ||R x||^2), one factor for each chip.
+
+    A mean of ratios ||x|| / ||R x||, as it is also published, keeps the power only where all of them are equal.
+
+    Args:
+        r: (C, n, n).
+        x: vectors before decorrelation, in blocks (C, M, n).
+    """
+    before: Tensor | None = None
+    after: Tensor | None = None
+    for v in x:
+        before = _added(before, v.square().sum((1, 2)))
+        after = _added(after, torch.bmm(v, r.transpose(1, 2)).square().sum((1, 2)))
+    assert before is not None and after is not None
+    known = after > 0
+    return r * torch.where(known, before / torch.where(known, after, 1.0), 1.0).sqrt()[:, None, None]

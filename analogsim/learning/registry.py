@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from analogsim.learning.backpropagation import Backpropagation
+from analogsim.learning.covariance_perturbation import CovarianceAwareNodePerturbation
+from analogsim.learning.identified_feedback import IdentifiedFeedback
 from analogsim.learning.layerwise_perturbation import LayerwisePerturbation
 from analogsim.learning.perturbation import ActivityNodePerturbation, NodePerturbation
 from analogsim.learning.reinforce import Reinforce
@@ -20,6 +22,8 @@ RULES: dict[str, type[Rule]] = {
         WeightPerturbation,
         SimultaneousPerturbation,
         Reinforce,
+        CovarianceAwareNodePerturbation,
+        IdentifiedFeedback,
     )
 }
 

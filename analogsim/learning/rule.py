@@ -172,10 +172,11 @@ class Rule(BaseModel, ABC):
         """The counters in the state: a field of that name, unless they are all of it."""
         return state if isinstance(state, Counters) else state.counters
 
-    def feedback(self, state: Any) -> tuple[Tensor | None, ...] | None:
+    def feedback(self, copy: Copy, state: Any) -> tuple[Tensor | None, ...] | None:
         """What the rule sends derivatives back through in place of the weights, for diagnostics.
 
         Args:
+            copy: the controller's own record.
             state: as `init` or the last update gave it.
 
         Returns:

@@ -61,7 +61,8 @@ class Arm:
         task = Task(
             data, LOSSES[scenario.data.loss], scenario.data.batch, population.seeds, population.ids, device, chip.dtype
         )
-        self._rig = Rig(chip, task, Access.of(*arm.oracle))
+        channel = arm.loss_channel
+        self._rig = Rig(chip, task, Access.of(*arm.oracle), channel=channel)
         self._rig.calibrate()
         optimizer = arm.optimizer or scenario.train.optimizer
         self._controller = Controller(
@@ -75,6 +76,9 @@ class Arm:
             arm.weight_normalisation,
             optimizer.writing,
             [g for g in Streams(population.seeds, population.ids, cpu).generators(Purpose.RULE) if g is not None],
+            arm.weight_decay,
+            0 if channel is None else channel.waiting,
+            Streams(population.seeds, population.ids, device).generators(Purpose.COMPANION),
         )
         self._diagnosis = Diagnosis(
             scenario.train.metrics,
@@ -156,8 +160,8 @@ class Arm:
     def load_state_dict(self, state: dict[str, Any], curves: Sequence[Curve]) -> None:
         """Continue where `state_dict` was taken, after these evaluations."""
         self.step, self.curves = state["step"], list(curves)
+        self._controller.load_state_dict(state["controller"])  # first: it sets the periphery of the chips
         self._rig.load_state_dict(state["rig"])
-        self._controller.load_state_dict(state["controller"])
 
     def result(self) -> ArmResult:
         """What came of it."""

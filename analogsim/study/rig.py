@@ -14,6 +14,7 @@ from analogsim.diagnostics import Gradient, true_gradient
 from analogsim.network import Network, unclipped
 from analogsim.port import Access, AccessError, LayerPulses, LayerWrite, Limits, Observation, Pass, Periphery
 from analogsim.randomness import Purpose
+from analogsim.study.loss_channel import LossChannel, LossChannelSettings
 from analogsim.tasks import Task
 
 _EVALUATION_BATCH = 500
@@ -29,6 +30,7 @@ class Rig:
         task: data and loss.
         oracle: what this arm may use beyond the chip's grants, for comparison.
         clock: gives every read and write its time; one that stands at 0 s unless given.
+        channel: how losses reach the learner; exactly and at once unless given.
         purpose: which random streams feed the noise of reads.
     """
 
@@ -38,6 +40,7 @@ class Rig:
         task: Task,
         oracle: Access | None = None,
         clock: Clock | None = None,
+        channel: LossChannelSettings | None = None,
         purpose: Purpose = Purpose.READ,
     ) -> None:
         self.chip = chip
@@ -46,6 +49,8 @@ class Rig:
         self.grants = chip.grants if oracle is None else chip.grants | oracle
         self.passes = 0
         """Forward passes of a batch since the beginning."""
+        self._channel_settings = channel or LossChannelSettings()
+        self._channel = LossChannel(self._channel_settings, chip.streams)
         self._purpose = purpose
         self._periphery: Periphery | None = None
         self._batch: tuple[Tensor, Tensor] | None = None
@@ -76,11 +81,13 @@ class Rig:
         counts = [adc.calibration.inputs for adc in adcs if adc.calibration is not None]
         if counts:
             inputs = self.task.first_inputs(max(counts))
-            self.chip.calibrate(inputs.expand(self.chips, *inputs.shape[1:]), now=self.clock.now)
+            inputs = inputs.expand(self.chips, *inputs.shape[1:])
+            self.chip.calibrate(inputs, self._periphery, now=self.clock.now)
 
     def next_batch(self) -> None:
         """Move on to the next batch."""
         self._batch = self.task.next_batch()
+        self._channel.next_batch()
         self._masks = self._draw_masks(self._batch[0].shape[1])
         self._begun = False
 
@@ -103,7 +110,8 @@ class Rig:
         )
         self._begun = True
         self.passes += samples * len(passes)
-        return tuple(self._observe(trace, index, each, samples, targets) for index, each in enumerate(passes))
+        seen = [self._observe(trace, index, each, samples, targets) for index, each in enumerate(passes)]
+        return self._channel.pass_on(passes, seen)
 
     def backward(
         self,
@@ -123,17 +131,20 @@ class Rig:
         self.chip.write(writes, now=self.clock.now)
 
     def set_periphery(self, periphery: Periphery) -> None:
-        """Set the digital operations beside the crossbars."""
+        """Set the operations beside the layers' crossbars; see `analogsim.port.Hardware.set_periphery`."""
         self._periphery = periphery
+        if periphery.crossbar and self.chip.write_decorrelation(periphery.decorrelation, now=self.clock.now):
+            self.calibrate()
 
     def state_dict(self) -> dict[str, Any]:
         """Chip, task and counts between two steps, for a checkpoint; the tensors are live.
 
-        The periphery is the controller's: it sets it again when it is restored.
+        The periphery is the controller's: it sets it again when it is restored, which comes before.
         """
         return {
             "chip": self.chip.state_dict(),
             "task": self.task.state_dict(),
+            "channel": self._channel.state_dict(),
             "passes": self.passes,
             "loss_sum": self._loss_sum,
             "loss_count": self._loss_count,
@@ -144,13 +155,14 @@ class Rig:
         """Continue where `state_dict` was taken."""
         self.chip.load_state_dict(state["chip"])
         self.task.load_state_dict(state["task"])
+        self._channel.load_state_dict(state["channel"], self.chip.device)
         self.passes = state["passes"]
         self._loss_sum = state["loss_sum"].to(self.chip.device, copy=True)
         self._loss_count = state["loss_count"]
         self.clock = Clock(state["now"])
 
     def training_loss(self) -> Tensor:
-        """Mean loss of all passes since the last call, (C,)."""
+        """Mean true loss of all passes since the last call, (C,)."""
         mean = self._loss_sum / max(1, self._loss_count)
         self._loss_sum, self._loss_count = torch.zeros_like(self._loss_sum), 0
         return mean
@@ -158,12 +170,13 @@ class Rig:
     def probe(self, inputs: Tensor, targets: Tensor) -> Rig:
         """A rig beside this one on the same chips, with a batch of its own that stays, for diagnostics.
 
-        Within `chip.streams.aside` it leaves no trace.
+        Losses arrive at once. Within `chip.streams.aside` it leaves no trace.
 
         Args:
             inputs, targets: (C, B, features) and (C, B, outputs).
         """
-        rig = Rig(self.chip, self.task, self.grants, self.clock, Purpose.DIAGNOSIS)
+        at_once = self._channel_settings.model_copy(update={"delay": 0, "mispaired": False})
+        rig = Rig(self.chip, self.task, self.grants, self.clock, at_once, Purpose.DIAGNOSIS)
         rig._periphery = self._periphery
         rig._batch, rig._masks = (inputs, targets), rig._draw_masks(inputs.shape[1])
         return rig
@@ -214,6 +227,7 @@ class Rig:
             injected=self._injected(trace, index, shape) if "injected" in record else None,
             injected_weights=self._injected_weights(trace, index) if _reports_weights(each) else None,
             output_error=self._output_error(trace, index, targets) if "output_error" in record else None,
+            signals=self._signals(trace, index, shape) if "signals" in record else None,
         )
 
     def _output_error(self, trace: Trace, index: int, targets: Tensor) -> Tensor:
@@ -245,6 +259,10 @@ class Rig:
             none = trace.outputs.new_zeros(()).expand(self.chips, samples, layer.columns, layer.rows)
             found.append(none if eps is None else eps[:, :, index])
         return tuple(found)
+
+    def _signals(self, trace: Trace, index: int, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
+        batch, *others = trace.signals
+        return _of_pass([batch.clone(), *others], index, shape)  # the batch itself must not cross the wall
 
     def _require(self, needed: Access) -> None:
         missing = needed & ~self.grants

@@ -19,7 +19,7 @@ from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
 from analogsim.study.profiles import profiles_of
 from analogsim.study.scenario import lay_out
-from analogsim.study.schema import Scenario
+from analogsim.study.schema import ArmBase, Scenario
 from analogsim.study.tuning import tune
 from analogsim.tasks import DATA_SETS, DataSet
 from device_models.errors import bulleted
@@ -238,6 +238,11 @@ def check(scenario: Scenario, data: DataSet) -> None:
                 f"arms.{name}.weight_normalisation.gains: must be one for each of the "
                 f"{scenario.network.depth} layers (got {len(gains)})"
             )
+        rate = (arm.optimizer or scenario.train.optimizer).lr
+        largest = max(rate.values if isinstance(rate, Each) else [rate])
+        if scenario.train.tune is not None:
+            largest = max(scenario.train.tune.lr)
+        found += _companion_faults(arm, f"arms.{name}", scenario.network.depth, largest)
         grants = Access.of(*scenario.chip.grants) | Access.of(*arm.oracle)
         try:
             lay_out(scenario, arm)
@@ -281,3 +286,14 @@ def _unfit(scenario: Scenario, network: Network, data: DataSet) -> Iterator[str]
             "data.loss: cross_entropy takes the softmax itself, so the network must not end with another; "
             "remove softmax from network.layers, or choose squared"
         )
+
+
+def _companion_faults(arm: ArmBase, where: str, depth: int, rate: float) -> Iterator[str]:
+    """What companions cannot do on a network of this depth with this learning rate."""
+    try:
+        if arm.decorrelation is not None:
+            arm.decorrelation.indices(depth)
+        if arm.weight_decay is not None:
+            arm.weight_decay.check(rate)
+    except ValueError as error:
+        yield f"{where}: {error}"

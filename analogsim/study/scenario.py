@@ -128,6 +128,11 @@ def _impossible_writes(scenario: Scenario, takes_pulses: bool) -> Iterator[str]:
             yield f"chip.mapping.range: must be fixed for {writing}: pulses step in a range, which must not move"
         if writing == "in_memory" and arm.weight_normalisation is not None:
             yield f"arms.{name}.weight_normalisation: cannot be kept by pulses; leave it out, or take mixed_precision"
+        if writing == "in_memory" and arm.weight_decay is not None:
+            yield (
+                f"arms.{name}.weight_decay: the devices get the rule's outer products only, no pulse for the decay; "
+                "leave it out, or take mixed_precision"
+            )
 
 
 def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -193,7 +198,7 @@ def to_data(scenario: Scenario) -> dict[str, Any]:
     data["arms"] = {}
     for name, arm in scenario.arms.items():
         entry = {"rule": arm.rule, **arm.build_rule().model_dump(mode="json")}
-        for key in ("decorrelation", "weight_normalisation", "optimizer"):
+        for key in ("decorrelation", "weight_normalisation", "weight_decay", "loss_channel", "optimizer"):
             if getattr(arm, key) is not None:
                 entry[key] = getattr(arm, key).model_dump(mode="json", exclude_none=True)
         if arm.later_steps:

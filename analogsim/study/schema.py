@@ -17,8 +17,9 @@ from pydantic import (
 from typing_extensions import Self
 
 from analogsim.diagnostics import METRICS
-from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightNormalisation
+from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightDecay, WeightNormalisation
 from analogsim.port import DEFAULT_GRANTS, Access
+from analogsim.study.loss_channel import LossChannelSettings
 from analogsim.study.network_section import NetworkSection
 from analogsim.study.optimizer import Optimizer
 from analogsim.study.section import PositiveFloat, PositiveInt, Section
@@ -208,6 +209,10 @@ class ArmBase(Section):
     """Arms of a family are settings of one rule; summaries show the best of them at each point of the axes."""
     weight_normalisation: WeightNormalisation | None = None
     """Keep each unit's incoming weights at a fixed length; `{}` for the published one."""
+    weight_decay: WeightDecay | None = None
+    """Let weights decay at each step, in proportion to the learning rate; a number stands for its strength."""
+    loss_channel: LossChannelSettings | None = None
+    """How losses reach the learner; exactly and at once unless given."""
     oracle: tuple[AccessName, ...] = ()
     """What this arm may use beyond the chip's grants, for comparison; it is marked "oracle" everywhere."""
     optimizer: Optimizer | None = None

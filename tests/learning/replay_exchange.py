@@ -34,7 +34,7 @@ import importlib
 
 import torch
 
-from analogsim.learning import RULES, Controller, Decorrelation
+from analogsim.learning import RULES, Controller, Decorrelation, WeightDecay
 from analogsim.network import LeakyReLU, Network, Stack
 from analogsim.port import Access, Limits, Observation
 
@@ -102,15 +102,17 @@ class Watched:
 def drive(hardware, case):
     """Run the controller that a case describes: its watched rule and the controller."""
     rule = Watched(RULES[case["rule"]](**case["settings"]))
-    rate = case["decorrelation"]
+    rate, more = case["decorrelation"], case.get("companions")
     controller = Controller(
         hardware,
         rule,
         case["weights"],
         getattr(torch.optim, case["optimizer"]),
         case["rates"],
-        None if rate is None else Decorrelation(rate=rate),
+        None if rate is None else Decorrelation(rate=rate, **(more or {})),
         case["chunk"],
+        decay=WeightDecay(strength=0.5) if more else None,
+        delay=1 if more else 0,
     )
     for _ in range(case["steps"]):
         controller.step()

@@ -25,9 +25,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from analogsim.chip import Chip, Mapping
-from analogsim.learning import RULES, Controller, Decorrelation
+from analogsim.learning import RULES, Controller, Decorrelation, WeightDecay
 from analogsim.network import Network
 from analogsim.port import Access
+from analogsim.study.loss_channel import LossChannelSettings
 from analogsim.study.rig import Rig
 from analogsim.tasks import LOSSES, DataSet, Task
 from device_models import DeviceProfile, load_profile
@@ -133,7 +134,9 @@ def fake_gpu():
         yield
 
 
-def bench(*, seed=0, mapping=None, sampling="column", loss="cross_entropy", converters=True, device="noisy"):
+def bench(
+    *, seed=0, mapping=None, sampling="column", loss="cross_entropy", converters=True, device="noisy", channel=None
+):
     """A rig on the fake GPU, in the middle of an epoch, and the weights of its chips."""
     network = Network.mlp([6, 5, 4])
     profile = load_profile(device) if isinstance(device, str) else DeviceProfile.from_data(device)
@@ -148,7 +151,7 @@ def bench(*, seed=0, mapping=None, sampling="column", loss="cross_entropy", conv
     task = Task(DataSet(inputs, targets, inputs, targets), LOSSES[loss], 5, [0, 0], [0, 1], CUDA, torch.float32)
     task.next_batch()  # the shuffle of the epoch
     oracle = Access.CLEAN_PASS | Access.OUTPUT_ERROR | Access.TRANSPOSED_READ | Access.WEIGHT_INJECTION
-    return Rig(chip, task, oracle), weights
+    return Rig(chip, task, oracle, channel=channel), weights
 
 
 def guarded_step(
@@ -181,6 +184,10 @@ RULE_SETTINGS = [
     ("spsa", {"samples": 1}),
     ("spsa", {"samples": 3}),
     ("reinforce", {"baseline": "centred", "samples": 3, "backward": "transposed", "perturb": "all"}),
+    ("canp", {"samples": 3}),
+    ("canp", {"covariance": "full", "baseline": "pairs"}),
+    ("identified", {"samples": 3}),
+    ("identified", {"estimator": "rls", "output": "covariance"}),
 ]
 
 
@@ -193,6 +200,48 @@ def test_no_step_synchronises(name, settings):
         RULES[name](**settings), OPTIMIZERS[index % 3], decorrelation, (None, 2)[index // 2 % 2]
     )
     assert operations > 100
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kappa": 0.5, "preserve_power": True},
+        {"share": 0.3, "layers": (1,)},
+        {"where": "crossbar"},
+        {"where": "crossbar", "kappa": 0.5, "preserve_power": True, "share": 0.3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("name", "rule"), [("np", {}), ("anp", {"samples": 3}), ("bp", {})], ids=str)
+def test_no_companion_synchronises(name, rule, settings):
+    """Variants of decorrelation, weight decay, a noisy channel of few bits, and losses that wait for two steps."""
+    with fake_gpu():
+        rig, weights = bench(channel=LossChannelSettings(bits=4, range=3.0, sigma=0.1))
+        controller = Controller(
+            rig,
+            RULES[name](**rule),
+            weights,
+            torch.optim.Adam,
+            0.1,
+            Decorrelation(**settings),
+            decay=WeightDecay(strength=0.1),
+            delay=2,
+            choosing=[None, None],
+        )
+        with Guard() as guard:
+            for _ in range(4):
+                controller.step()
+    assert guard.operations > 100
+
+
+@pytest.mark.parametrize("delay", [0, 2])
+def test_no_mispaired_channel_synchronises(delay):
+    with fake_gpu():
+        rig, weights = bench(channel=LossChannelSettings(delay=delay, mispaired=True))
+        controller = Controller(rig, RULES["np"](), weights, torch.optim.SGD, 0.1)
+        with Guard():
+            for _ in range(4):
+                controller.step()
 
 
 def test_every_rule_is_tested():

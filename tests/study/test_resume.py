@@ -60,6 +60,15 @@ PERIPHERY = [
     "adc: {range: calibrated, gain_error: 5 %, offset_error: 1.0, correction: {gain_error: 1 %}}, "
     "slices: {count: 2, bits: 3}, unit_noise: {kind: telegraph, amplitude: 0.01, flip: 8 %}}",
 ]
+COMPANIONS = [  # R on crossbars whose noise and devices remember, chosen patches, losses under way in either queue
+    "chip.overrides={programming: {kind: constant, sigma: 0.2 uS}, adc: {range: calibrated}, "
+    "drift: {kind: constant, t0: 1 s, mean: 0.01}, read_noise: [{sigma: 1 %}, "
+    "{kind: telegraph, amplitude: 5 %, tau: 0.1 s}]}",
+    "train.step_time=30 ms",
+    "arms={danp: {rule: danp, samples: 2, decorrelation: {rate: 0.01, kappa: 0.3, share: 0.3, preserve_power: true, "
+    "where: crossbar, layers: [-1]}, weight_decay: 0.1, loss_channel: {bits: 8, range: 4.0, sigma: 0.01, delay: 4}}, "
+    "np: {rule: dnp, sigma: 0.3, decorrelation: {share: 0.2}, loss_channel: {delay: 4, mispaired: true, sigma: 0.1}}}",
+]
 FILES = ("scenario.yaml", "metrics.jsonl", "result.json")
 
 
@@ -145,6 +154,9 @@ def _stopped(parent: Path, arm: str, step: int, *settings: str) -> Path:
         (["train.optimizer={nadam: {lr: 1.0e-3}}", "chip.precision=float64"], "danp", 7),
         (["train.checkpoint_every=1 epoch"], "np", 13),
         (PERIPHERY, "bp", 8),
+        (COMPANIONS, "danp", 8),
+        (COMPANIONS, "danp", 5),  # one step after a checkpoint at which nothing had arrived
+        (COMPANIONS, "np", 8),
     ],
 )
 def test_a_resumed_run_has_the_bytes_of_an_undisturbed_one(
@@ -252,7 +264,7 @@ def test_refusals_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused(RunError, "another process is working on this run")
     monkeypatch.setattr("analogsim.study.checkpoint.CHECKPOINT_VERSION", 99)
-    refused(RunError, "has schema version 2; this release reads version 99")
+    refused(RunError, "has schema version 3; this release reads version 99")
 
     for path, message in [(tmp_path, "holds no scenario.yaml"), (tmp_path / "nowhere", "there is no such folder")]:
         with pytest.raises(RunError, match=f"not a run folder: {message}"):
