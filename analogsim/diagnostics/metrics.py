@@ -27,19 +27,30 @@ class Look:
 
     Attributes:
         weights: per layer what the devices hold, bias row aside, (C, columns, fan_in).
-        directions: the rule's update on the probe batch, per layer (C, columns, rows), with other noise in each call.
+        directions: the rule's update on the probe batch, per layer (C, columns, rows), with other noise in each call;
+            None: nothing is learned.
         gradient: on the same batch.
         feedback: per layer the rule's feedback weights (C, columns, fan_in) or None; None: it has none.
     """
 
     weights: Sequence[Tensor]
-    directions: Callable[[], Sequence[Tensor]] = field(repr=False)
+    directions: Callable[[], Sequence[Tensor]] | None = field(repr=False)
     gradient: Callable[[], Gradient] = field(repr=False)
     feedback: Sequence[Tensor | None] | None = None
 
     @cached_property
     def first(self) -> Sequence[Tensor]:
         """One update."""
+        return self.update()
+
+    def update(self) -> Sequence[Tensor]:
+        """An update with new noise.
+
+        Raises:
+            RuntimeError: nothing is learned.
+        """
+        if self.directions is None:
+            raise RuntimeError("there are no updates where nothing is learned")
         return self.directions()
 
     @cached_property
@@ -49,13 +60,17 @@ class Look:
 
 
 def _angle(look: Look) -> PerLayer:
+    if look.directions is None:
+        return [None] * len(look.weights)
     return [angle(d, g) for d, g in zip(look.first, look.true.weights, strict=True)]
 
 
 def _variance(look: Look) -> PerLayer:
+    if look.directions is None:
+        return [None] * len(look.weights)
     spreads = [Spread.of([d.double()]) for d in look.first]
     for _ in range(DRAWS - 1):
-        spreads = [spread.with_draw(d.double()) for spread, d in zip(spreads, look.directions(), strict=True)]
+        spreads = [spread.with_draw(d.double()) for spread, d in zip(spreads, look.update(), strict=True)]
     return [spread.trace for spread in spreads]
 
 

@@ -82,6 +82,7 @@ class Controller:
             so many steps before, on weights and R that have moved since; the first steps update nothing but R.
         choosing: one generator for each chip, where R is, for what companions choose at random; of seeds 2^32, 2^32 +
             1, ... unless given.
+        periphery: to begin with; an R of a layer that is not decorrelated by this controller stays as it is.
 
     Attributes:
         steps: steps done.
@@ -108,6 +109,7 @@ class Controller:
         decay: WeightDecay | None = None,
         delay: int = 0,
         choosing: Sequence[torch.Generator | None] | None = None,
+        periphery: Periphery | None = None,
     ) -> None:
         require_access(rule, hardware.grants, decorrelation is not None)
         require_derivatives(rule, hardware.network, hardware.grants)
@@ -127,12 +129,14 @@ class Controller:
         self._normalisation, self._decay, self._delay = normalisation, decay, Delay(delay)
         if decay is not None:
             decay.check(max(each))
+        self._held = periphery or Periphery((None,) * hardware.network.depth)
         self._decorrelator: Decorrelator | None = None
         if decorrelation is not None:
             if choosing is None and decorrelation.share < 1:
                 choosing = [torch.Generator(device).manual_seed((1 << 32) + chip) for chip in range(hardware.chips)]
             shape = hardware.chips, device, dtype
             self._decorrelator = Decorrelator(decorrelation, hardware.network, *shape, choosing or ())
+            self._decorrelator.begin_at(self._held.decorrelation)
             self._plan = self._decorrelator.planned(self._plan)
         self.steps = 0
         self.diverged = torch.zeros(hardware.chips, dtype=torch.bool, device=device)
@@ -309,8 +313,10 @@ class Controller:
     @property
     def _periphery(self) -> Periphery:
         if self._decorrelator is None:
-            return Periphery((None,) * self._hardware.network.depth)
-        return self._decorrelator.periphery
+            return self._held
+        learned = self._decorrelator.periphery
+        layers = zip(learned.decorrelation, self._held.decorrelation, strict=True)
+        return learned._replace(decorrelation=tuple(held if r is None else r for r, held in layers))
 
 
 def _with_inputs(plan: Plan) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -18,7 +18,7 @@ class Diagnosis:
 
     Args:
         names: of the metrics.
-        rig, controller: of the arm.
+        rig, controller: of the stage; no controller: nothing is learned.
         batch: inputs (1, B, features) and targets (1, B, outputs), the same for all chips.
         writes: whether passes of the rule write to devices, as perturbed weights may: then they are put back, which
             costs a copy of the chips' state.
@@ -28,7 +28,7 @@ class Diagnosis:
         self,
         names: Sequence[str],
         rig: Rig,
-        controller: Controller,
+        controller: Controller | None,
         batch: tuple[Tensor, Tensor],
         writes: bool = False,
     ) -> None:
@@ -57,16 +57,21 @@ class Diagnosis:
         ]
 
     def _look(self, probe: Rig) -> Look:
-        def directions() -> tuple[Tensor, ...]:
-            probe.repeat_batch()
-            return self._controller.directions_on(probe)
+        controller = self._controller
+
+        def directions_of(learner: Controller) -> Callable[[], tuple[Tensor, ...]]:
+            def directions() -> tuple[Tensor, ...]:
+                probe.repeat_batch()
+                return learner.directions_on(probe)
+
+            return directions
 
         weights = zip(probe.chip.oracle.weights, probe.network.layers, strict=True)
         return Look(
             weights=[w[:, :, : layer.fan_in] for w, layer in weights],
-            directions=directions,
+            directions=None if controller is None else directions_of(controller),
             gradient=probe.gradient,
-            feedback=self._controller.feedback,
+            feedback=None if controller is None else controller.feedback,
         )
 
 
