@@ -34,6 +34,14 @@ class Metrics(_Record):
     """Mean loss on the test set, of the same reads."""
     train_loss: float | None
     """Mean loss of all passes since the evaluation before."""
+    diagnostics: dict[str, tuple[float | None, ...]] = {}
+    """Metrics under `train.metrics` by name, a number for each layer; None also where a layer has none."""
+
+    def crashed_from(self, start: Metrics) -> bool:
+        """Whether learning left a chip worse than it found it: a loss above 1.1 x the first (Hiratani et al.)."""
+        if self.test_loss is None:
+            return True
+        return start.test_loss is not None and self.test_loss > 1.1 * start.test_loss
 
 
 class Counts(_Record):
@@ -108,10 +116,45 @@ class Later(_Record):
     """Test accuracy of each chip after them; None where there were none."""
 
 
+class ChipOfStage(_Record):
+    """One chip in a stage of an arm."""
+
+    lr: float | None
+    """Its learning rate; None where nothing was learned."""
+    status: Literal["finished", "diverged"]
+    """`diverged`: as in `ChipResult`, against the loss at the beginning of the arm."""
+    begin: Metrics
+    """Before the first step of the stage."""
+    final: Metrics
+    counts: Counts
+    """What the stage has asked of the chip."""
+
+
+class StageResult(_Record):
+    """One stage of an arm."""
+
+    rule: str
+    """`none`: the weights were programmed, and nothing was learned."""
+    profile: str
+    """Name of the device profile of its chips."""
+    ex_situ: bool
+    """Whether it had chips of its own: it was a computation, on a model of chips, before the arm's chips."""
+    programmed: bool
+    """Whether its chips were new, and programmed at its beginning; otherwise they are those of the stage before."""
+    decorrelated: bool
+    """Whether it learned a decorrelation; one that was learned before is kept in any case."""
+    oracle: tuple[str, ...]
+    """What it used beyond the hardware's grants, unless it was ex situ."""
+    steps: int
+    passes_per_step: int
+    chips: tuple[ChipOfStage, ...]
+
+
 class ArmResult(_Record):
     """One arm of a run."""
 
     rule: str
+    """Of an arm of stages the rules of all, with commas between them."""
     family: str | None = None
     """Arms of a family are settings of one rule."""
     tuning: Tuning | None = None
@@ -120,9 +163,18 @@ class ArmResult(_Record):
     """What it used beyond the hardware's grants; not empty: this arm is a comparison, no candidate."""
     steps: int
     passes_per_step: int
+    """Of the last stage that learns."""
     chips: tuple[ChipResult, ...]
+    stages: tuple[StageResult, ...] = ()
+    """Of an arm of stages; `chips` then tells of those that it ends on, over all stages on them."""
     later: tuple[Later, ...] = ()
     """How it went on after training."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What makes it a comparison, no candidate: `oracle`, `ex situ`."""
+        ex_situ = any(stage.ex_situ for stage in self.stages)
+        return (*(["oracle"] if self.oracle else []), *(["ex situ"] if ex_situ else []))
 
 
 class Result(_Record):
@@ -138,7 +190,10 @@ class Curve(_Record):
     """One line of `metrics.jsonl`: one evaluation of all chips of an arm."""
 
     arm: str
+    stage: int = 0
+    """Number of the arm's stage, from 0. A stage is evaluated at its beginning, too."""
     step: int
+    """Of the whole arm."""
     chips: tuple[Metrics, ...]
 
 
@@ -172,6 +227,11 @@ def read_curves(path: Path) -> list[Curve]:
     """Read `metrics.jsonl`; a last line that is still being written is left out."""
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     return [Curve.model_validate_json(line) for line in lines]
+
+
+def marked(name: str, marks: Sequence[str]) -> str:
+    """A name with its marks in brackets: `bp (oracle)`."""
+    return f"{name} ({', '.join(marks)})" if marks else name
 
 
 def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float | None]:

@@ -48,6 +48,11 @@ class Decorrelator:
         """What the hardware is to set."""
         return Periphery(tuple(self.r), self._settings.where == "crossbar")
 
+    def begin_at(self, r: Sequence[Tensor | None]) -> None:
+        """Go on from these R, in the layers that have one."""
+        layers = zip(self.r, r, strict=True)
+        self.r = [own if own is None or begun is None else begun for own, begun in layers]
+
     def planned(self, plan: Plan) -> Plan:
         """The plan of a rule, with the records that are needed beside the rule's own."""
         if not self._settings.preserve_power:

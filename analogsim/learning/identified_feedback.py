@@ -147,6 +147,10 @@ class IdentifiedFeedback(Rule):
             return copy.weights[0], *state.models
         return copy.weights[0], *(w + d for w, d in zip(copy.weights[1:], state.models, strict=True))
 
+    def feedback(self, copy: Copy, state: IdentifiedState) -> tuple[Tensor | None, ...]:
+        layers = zip(self.models(copy, state), copy.network.layers, strict=True)
+        return None, *[w[:, :, : layer.fan_in] for w, layer in list(layers)[1:]]
+
     def estimate(self, baseline: Observation | None, probes: Sequence[Observation], network: Network) -> Sightings:
         reference, probe = compared(baseline, probes)
         outputs = [None if each is None else _given(each.pre_activations)[-1] for each in (reference, probe)]

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analogsim.report.style import COLOURS, STYLE, save
 from analogsim.report.summary import Standing, axis_label, standings
-from analogsim.results import Result
+from analogsim.results import Result, marked
 
 _TICKS = (1, 2, 5, 10, 20, 50, 80, 90, 95, 97, 98, 99, 99.5)
 
@@ -52,10 +52,10 @@ def accuracy_against(result: Result, axis: str, files: Sequence[Path]) -> None:
             x = [at for at, _ in known]
             mean = [_inside(standing.final[0]) for _, standing in known]
             half = [standing.final[1] or 0.0 for _, standing in known]
-            oracle = any(standing.oracle for _, standing in known)
+            marks = next((standing.marks for _, standing in known if standing.marks), ())
             colour = COLOURS[index % len(COLOURS)]
-            title = f"{family} (oracle)" if oracle else family
-            panel.plot(x, mean, "--o" if oracle else "-o", color=colour, label=title, linewidth=1.6, markersize=4)
+            title = marked(family, marks)
+            panel.plot(x, mean, "--o" if marks else "-o", color=colour, label=title, linewidth=1.6, markersize=4)
             low, high = ([_inside(m + sign * h) for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
             panel.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
         panel.set_yscale("logit")  # resolves what lies near 100 % without losing what lies near chance

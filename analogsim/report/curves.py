@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from analogsim.report.style import COLOURS, STYLE, save
 from analogsim.report.summary import point_label, points, standings
-from analogsim.results import Curve, Result, interval
+from analogsim.results import Curve, Result, interval, marked
 
 
 def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> list[Path]:
@@ -64,7 +64,7 @@ def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> N
             lower.append(100 * (mean - (half or 0)))
             upper.append(100 * (mean + (half or 0)))
         colour = COLOURS[index % len(COLOURS)]
-        style, title = ("--", f"{title} (oracle)") if arm.oracle else ("-", title)
+        style, title = ("--" if arm.marks else "-"), marked(title, arm.marks)
         panel.plot(epochs, means, style, color=colour, label=title, linewidth=1.6)
         panel.fill_between(epochs, lower, upper, color=colour, alpha=0.2, linewidth=0)
 

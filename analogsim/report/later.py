@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from analogsim.report.style import COLOURS, STYLE, save
-from analogsim.results import Later, Result, interval
+from analogsim.results import Later, Result, interval, marked
 
 _UNITS = (("month", 2629800.0), ("day", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
@@ -42,8 +42,8 @@ def accuracy_over_time(result: Result, files: Sequence[Path]) -> None:
             x = [seconds for seconds, _, _ in rows]
             mean = [100 * value for _, _, (value, _) in rows]
             half = [100 * (width or 0.0) for _, _, (_, width) in rows]
-            colour, title = COLOURS[index % len(COLOURS)], f"{name} (oracle)" if arm.oracle else name
-            panel.plot(x, mean, "--o" if arm.oracle else "-o", color=colour, label=title, linewidth=1.6, markersize=4)
+            colour, title = COLOURS[index % len(COLOURS)], marked(name, arm.marks)
+            panel.plot(x, mean, "--o" if arm.marks else "-o", color=colour, label=title, linewidth=1.6, markersize=4)
             low, high = ([m + sign * h for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
             panel.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
         panel.set_xscale("log")

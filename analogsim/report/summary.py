@@ -17,6 +17,7 @@ class Row:
     Attributes:
         arm: its name.
         oracle: what it used beyond the hardware's grants.
+        marks: what makes it a comparison: `oracle`, `ex situ`.
         point: place on the axes, the chip's number aside.
         chips, diverged: number of chips, and of those that were frozen.
         final, best: test accuracy at the end, and mean of each chip's best.
@@ -28,6 +29,7 @@ class Row:
 
     arm: str
     oracle: tuple[str, ...]
+    marks: tuple[str, ...]
     point: dict[str, Any]
     chips: int
     diverged: int
@@ -51,16 +53,16 @@ class Standing:
     Attributes:
         family: its name; of an arm that is in none, the arm's own.
         arm: the arm with the highest mean final accuracy.
-        oracle: whether it used more than the hardware grants.
+        marks: what makes it a comparison: `oracle`, `ex situ`.
         lr: its learning rate.
         final: mean and half width of the 95 % interval of its final accuracy.
         behind: mean and half width of the 95 % interval of the leader's accuracy minus its own, paired by chip; None
-            for the leader, the best of those that are no oracle, and for oracles.
+            for the leader, the best of those without a mark, and for those with one.
     """
 
     family: str
     arm: str
-    oracle: bool
+    marks: tuple[str, ...]
     lr: float
     final: tuple[float, float | None]
     behind: tuple[float, float | None] | None
@@ -80,7 +82,7 @@ def standings(result: Result) -> list[tuple[dict[str, Any], list[Standing]]]:
             family = arm.family or name
             if chips and (family not in best or _accuracy(chips) > _accuracy(best[family][1])):
                 best[family] = (name, chips)
-        honest = [chips for name, chips in best.values() if not result.arms[name].oracle]
+        honest = [chips for name, chips in best.values() if not result.arms[name].marks]
         leader = max(honest, key=_accuracy) if honest else None
         table.append((point, [_standing(result, family, *found, leader) for family, found in best.items()]))
     return table
@@ -89,12 +91,12 @@ def standings(result: Result) -> list[tuple[dict[str, Any], list[Standing]]]:
 def _standing(
     result: Result, family: str, name: str, chips: list[ChipResult], leader: list[ChipResult] | None
 ) -> Standing:
-    oracle = bool(result.arms[name].oracle)
+    marks = result.arms[name].marks
     behind = None
-    if leader is not None and leader is not chips and not oracle and len(leader) == len(chips):
+    if leader is not None and leader is not chips and not marks and len(leader) == len(chips):
         pairs = zip(leader, chips, strict=True)
         behind = interval([(a.final.test_accuracy or 0.0) - (b.final.test_accuracy or 0.0) for a, b in pairs])
-    return Standing(family, name, oracle, chips[0].lr, _mean([c.final.test_accuracy for c in chips]), behind)
+    return Standing(family, name, marks, chips[0].lr, _mean([c.final.test_accuracy for c in chips]), behind)
 
 
 def _accuracy(chips: Sequence[ChipResult]) -> float:
@@ -128,6 +130,7 @@ def _row(name: str, arm: ArmResult, point: dict[str, Any], chips: Sequence[ChipR
     return Row(
         arm=name,
         oracle=arm.oracle,
+        marks=arm.marks,
         point=point,
         chips=len(chips),
         diverged=sum(chip.status == "diverged" for chip in chips),

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from analogsim.report.later import duration, stages
 from analogsim.report.summary import Row, point_label, rows, standings
-from analogsim.results import Result
+from analogsim.results import Metrics, Result, StageResult, interval, marked
 
 
 def final_table(result: Result) -> Table:
@@ -52,10 +52,10 @@ def standings_table(result: Result) -> Table:
     for point, found in standings(result):
         _heading(table, point_label(point))
         for standing in found:
-            behind = "" if standing.oracle else "leads" if standing.behind is None else _percent(standing.behind)
-            oracle = " (oracle)" if standing.oracle else ""
+            behind = "" if standing.marks else "leads" if standing.behind is None else _percent(standing.behind)
             accuracy = _percent(standing.final)
-            table.add_row(standing.family + oracle, standing.arm, f"{standing.lr:g}", accuracy, behind)
+            title = marked(standing.family, standing.marks)
+            table.add_row(title, standing.arm, f"{standing.lr:g}", accuracy, behind)
         table.add_section()
     return table
 
@@ -88,16 +88,53 @@ def later_table(result: Result) -> Table:
     table = _table([*left, "test\naccuracy, %"], left)
     for name, arm in result.arms.items():
         for index, (seconds, done, accuracy) in enumerate(stages(arm.later)):
-            title = f"{name} (oracle)" if arm.oracle else name
+            title = marked(name, arm.marks)
             table.add_row("" if index else title, duration(seconds), done, _percent(accuracy))
         table.add_section()
     return table
 
 
+def stages_table(result: Result) -> Table:
+    """What each stage of an arm did: test accuracy before its first step and after its last."""
+    left = ("stage", "chips")
+    table = _table([*left, "epochs", "before,\n%", "after,\n%", "passes\n/step"], left)
+    table.caption = "ex situ: trained in a computer, on a model of such chips; same: the chips of the stage before."
+    for name, arm in result.arms.items():
+        for index, stage in enumerate(arm.stages):
+            if not index:
+                _heading(table, name)
+            title = "deployed" if stage.rule == "none" else marked(_rule(stage), ("oracle",) if stage.oracle else ())
+            state = (*(["ex situ"] if stage.ex_situ else []), *([] if stage.programmed else ["same"]))
+            epochs = stage.chips[0].final.epoch - stage.chips[0].begin.epoch
+            before, after = ([getattr(chip, at) for chip in stage.chips] for at in ("begin", "final"))
+            table.add_row(
+                title,
+                marked(stage.profile, state),
+                f"{epochs:g}" if stage.steps else "",
+                _mean(before) if stage.steps else "",
+                _mean(after),
+                str(stage.passes_per_step or ""),
+            )
+        table.add_section()
+    return table
+
+
+def _rule(stage: StageResult) -> str:
+    return f"d{stage.rule}" if stage.decorrelated else stage.rule
+
+
+def _mean(found: Sequence[Metrics]) -> str:
+    """Accuracy in percent with half its interval; of chips whose outputs were finite."""
+    known = [each.test_accuracy for each in found if each.test_accuracy is not None]
+    return _percent(interval(known)) if known else "not finite"
+
+
 def _caption(found: list[Row]) -> str:
     lines = ["Accuracy of the chips as deployed: mean over chips ± half its 95 % interval (Student's t)."]
-    if any(row.oracle for row in found):
+    if any("oracle" in row.marks for row in found):
         lines.append("oracle: ran with more than this chip offers to a learner; for comparison only.")
+    if any("ex situ" in row.marks for row in found):
+        lines.append("ex situ: trained in a computer first, then programmed; for comparison only.")
     if any(row.silent >= 5e-3 for row in found):
         lines.append("silent: share of batch elements that held no information, so they taught nothing.")
     if any(row.diverged for row in found):
@@ -106,7 +143,7 @@ def _caption(found: list[Row]) -> str:
 
 
 def _name(row: Row) -> str:
-    return f"{row.arm} (oracle)" if row.oracle else row.arm
+    return marked(row.arm, row.marks)
 
 
 def _percent(value: tuple[float, float | None]) -> str:

@@ -1,24 +1,34 @@
-"""Arm: the chips and the controller of one arm of a run, where they stand, and what came of them."""
+"""Arm: its stages one after the other, where it stands, and what came of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
 
-from analogsim.chip import Chip, Mapping
 from analogsim.learning import Controller
-from analogsim.network import Network
-from analogsim.port import Access
+from analogsim.port import Access, Periphery
 from analogsim.randomness import Purpose, Streams
-from analogsim.results import ArmResult, ChipResult, Counts, Curve, Later, Metrics, Tuning
+from analogsim.results import (
+    ArmResult,
+    ChipOfStage,
+    ChipResult,
+    Counts,
+    Curve,
+    Later,
+    Metrics,
+    StageResult,
+    Tuning,
+)
+from analogsim.study.diagnosis import Diagnosis
 from analogsim.study.rig import Rig
-from analogsim.study.scenario import Population, lay_out
-from analogsim.study.schema import Scenario
+from analogsim.study.scenario import lay_out
+from analogsim.study.schema import Scenario, StagedArm
+from analogsim.study.stage import Handover, Stage
+from analogsim.study.stages import last_learning, stages_of
 from analogsim.tasks import LOSSES, DataSet, Task
 
 
@@ -30,10 +40,9 @@ class Arm:
         name: of the arm.
         data: of the scenario, standardised where it asks for that.
         device: to simulate on.
-        tuning: learning rates in the place of the optimiser's.
+        tuning: learning rates in the place of the optimiser's, in the last stage that learns.
 
     Attributes:
-        step: steps done.
         steps: steps of the whole arm.
         curves: evaluations so far.
     """
@@ -42,61 +51,72 @@ class Arm:
         self, scenario: Scenario, name: str, data: DataSet, device: torch.device, tuning: Tuning | None = None
     ) -> None:
         self.name = name
-        self.step = 0
         self.curves: list[Curve] = []
+        self._scenario, self._tuning = scenario, tuning
         self._arm = arm = scenario.arms[name]
-        self._population = population = lay_out(scenario, arm)
-        self._tuning = tuning
-        if tuning is not None:
-            rates = [tuning.rate(without_chip(place)) for place in population.coordinates]
-            self._population = population = replace(population, rates=rates)
-        network = scenario.network.build(data.input_shape)
-        chip = build_chip(scenario, network, population, device)
-        cpu = torch.device("cpu")
-        first = Streams(population.seeds, population.ids, cpu).generators(Purpose.INITIAL_WEIGHTS)
-        weights = network.initial_weights(scenario.network.init, [g for g in first if g is not None])
-        weights = tuple(w.to(device, chip.dtype) for w in weights)
-        chip.program(weights)
-        task = Task(
-            data, LOSSES[scenario.data.loss], scenario.data.batch, population.seeds, population.ids, device, chip.dtype
+        self._plans = stages_of(scenario, arm)
+        population = lay_out(scenario, arm)
+        self._network = scenario.network.build(data.input_shape)
+        first = Streams(population.seeds, population.ids, torch.device("cpu")).generators(Purpose.INITIAL_WEIGHTS)
+        weights = self._network.initial_weights(scenario.network.init, [g for g in first if g is not None])
+        dtype = getattr(torch, scenario.chip.precision)
+        self._first = Handover(
+            tuple(w.to(device, dtype) for w in weights),
+            Periphery((None,) * self._network.depth),
+            torch.zeros(len(population.ids), dtype=torch.bool, device=device),
         )
-        channel = arm.loss_channel
-        self._rig = Rig(chip, task, Access.of(*arm.oracle), channel=channel)
-        self._rig.calibrate()
-        optimizer = arm.optimizer or scenario.train.optimizer
-        self._controller = Controller(
-            self._rig,
-            arm.build_rule(),
-            weights,
-            partial(optimizer.factory, **optimizer.options),
-            population.rates,
-            arm.decorrelation,
-            scenario.train.chunk,
-            arm.weight_normalisation,
-            optimizer.writing,
-            [g for g in Streams(population.seeds, population.ids, cpu).generators(Purpose.RULE) if g is not None],
-            arm.weight_decay,
-            0 if channel is None else channel.waiting,
-            Streams(population.seeds, population.ids, device).generators(Purpose.COMPANION),
+        self._task = task = Task(
+            data, LOSSES[scenario.data.loss], scenario.data.batch, population.seeds, population.ids, device, dtype
         )
+        self._stages: list[StageResult] = []
+        self._stage = self._build(0, self._first)
         self._times = scenario.train.later
         self._compensated = scenario.train.drift_compensation
         self._later: list[Later] = []
         self._step_time = scenario.train.step_time
         self._steps_per_epoch = task.steps_per_epoch
-        self.steps = scenario.train.epochs * task.steps_per_epoch
+        self._ends = [0]  # steps done before each stage, and after all
+        for plan in self._plans:
+            self._ends.append(self._ends[-1] + plan.epochs * task.steps_per_epoch)
+        self.steps = self._ends[-1]
         self._evaluation_steps = scenario.train.evaluation_steps(task.steps_per_epoch)
         self._checkpoint_steps = scenario.train.checkpoint_steps(task.steps_per_epoch)
 
+    def _build(self, index: int, begin: Handover, saved: dict[str, Any] | None = None) -> Stage:
+        """A stage by its number."""
+        population = lay_out(self._scenario, self._arm, index)
+        if self._tuning is not None and index == last_learning(self._plans):
+            rates = [self._tuning.rate(without_chip(place)) for place in population.coordinates]
+            population = replace(population, rates=rates)
+        return Stage(self._scenario, self._plans[index], population, self._network, self._task, begin, saved)
+
+    @property
+    def _rig(self) -> Rig:
+        return self._stage.rig
+
+    @property
+    def _controller(self) -> Controller | None:
+        return self._stage.controller
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._ends[len(self._stages)] + self._stage.step
+
+    @property
+    def stage_done(self) -> bool:
+        """Whether all steps of the stage are done."""
+        return self._stage.step == self._stage.steps
+
     @property
     def done(self) -> bool:
-        """Whether all steps are done."""
-        return self.step == self.steps
+        """Whether all steps of all stages are done."""
+        return self.stage_done and len(self._stages) == len(self._plans) - 1
 
     @property
     def evaluation_due(self) -> bool:
-        """Whether the chips are evaluated at this step."""
-        return self.step % self._evaluation_steps == 0 or self.done
+        """Whether the chips are evaluated at this step; the beginning of a stage aside."""
+        return self.step % self._evaluation_steps == 0 or self.stage_done
 
     @property
     def checkpoint_due(self) -> bool:
@@ -105,9 +125,14 @@ class Arm:
 
     def advance(self) -> None:
         """Do one step."""
-        self._controller.step()
+        self._stage.learn()
         self._rig.clock.advance(self._step_time)
-        self.step += 1
+        self._stage.step += 1
+
+    def next_stage(self) -> None:
+        """Enter the next stage, of which no step is done; the one before has been evaluated at its end."""
+        self._stages.append(self._stage_result())
+        self._stage = self._build(len(self._stages), self._stage.hand_over())
 
     def age(self) -> None:
         """After the last step: let time pass, evaluate, and learn a little where the arm is to."""
@@ -122,7 +147,7 @@ class Arm:
             before, _ = self._rig.evaluate(self.steps + 1 + 2 * index)
             after = None
             for _ in range(steps):
-                self._controller.step()
+                self._stage.learn()
                 clock.advance(self._step_time)
             if steps:
                 if self._compensated:  # what was learnt with the factor is the new reference
@@ -133,39 +158,79 @@ class Arm:
     def evaluate(self) -> Curve:
         """Evaluate the chips as deployed, and remember it."""
         accuracy, loss = self._rig.evaluate(self.step)
-        train = self._rig.training_loss() if self.step else torch.full_like(loss, math.nan)
+        train = self._rig.training_loss() if self._stage.step else torch.full_like(loss, math.nan)
         rows = torch.stack([accuracy, loss, train]).double().cpu().T.tolist()
         epoch = self.step / self._steps_per_epoch
         chips = tuple(
-            Metrics(epoch=epoch, test_accuracy=_finite(a), test_loss=_finite(b), train_loss=_finite(c))
-            for a, b, c in rows
+            Metrics(
+                epoch=epoch, test_accuracy=_finite(a), test_loss=_finite(b), train_loss=_finite(c), diagnostics=found
+            )
+            for (a, b, c), found in zip(rows, self._diagnosis().measure(self.step), strict=True)
         )
-        self.curves.append(Curve(arm=self.name, step=self.step, chips=chips))
+        self.curves.append(Curve(arm=self.name, stage=len(self._stages), step=self.step, chips=chips))
         return self.curves[-1]
+
+    def _diagnosis(self) -> Diagnosis:
+        """Of the present stage."""
+        train, plan = self._scenario.train, self._stage.plan
+        writes = plan.learns and Access.WEIGHT_INJECTION in plan.arm.build_rule().requires
+        batch = self._task.first_samples(train.metrics_batch)
+        return Diagnosis(train.metrics, self._rig, self._controller, batch, writes)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the arm stands, for a checkpoint, its curves aside; the tensors are live."""
-        return {"step": self.step, "rig": self._rig.state_dict(), "controller": self._controller.state_dict()}
+        stages = [stage.model_dump(mode="json") for stage in self._stages]
+        return {"step": self.step, "stages": stages, "stage": self._stage.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any], curves: Sequence[Curve]) -> None:
         """Continue where `state_dict` was taken, after these evaluations."""
-        self.step, self.curves = state["step"], list(curves)
-        self._controller.load_state_dict(state["controller"])  # first: it sets the periphery of the chips
-        self._rig.load_state_dict(state["rig"])
+        self.curves = list(curves)
+        self._stages = [StageResult.model_validate(stage) for stage in state["stages"]]
+        self._stage = self._build(len(self._stages), self._first, state["stage"])
+
+    def _stage_result(self) -> StageResult:
+        curves = [curve for curve in self.curves if curve.stage == len(self._stages)]
+        return self._stage.result(curves, self.curves[0])
 
     def result(self) -> ArmResult:
         """What came of it."""
+        stages = [*self._stages, self._stage_result()]
+        plans, learned = self._plans, last_learning(self._plans)
         return ArmResult(
-            rule=self._arm.rule,
+            rule=", ".join(plan.arm.rule for plan in plans),
             family=self._arm.family,
             tuning=self._tuning,
-            decorrelated=self._arm.decorrelation is not None,
-            oracle=tuple(self._arm.oracle),
+            decorrelated=any(stage.decorrelated for stage in stages),
+            oracle=tuple(dict.fromkeys(name for stage in stages for name in stage.oracle)),
             steps=self.steps,
-            passes_per_step=self._controller.passes_per_step,
-            chips=_chip_results(self._population, self._rig, self._controller, self.curves),
+            passes_per_step=stages[learned].passes_per_step,
+            chips=self._chip_results(stages),
+            stages=tuple(stages) if isinstance(self._arm, StagedArm) else (),
             later=tuple(self._later),
         )
+
+    def _chip_results(self, stages: Sequence[StageResult]) -> tuple[ChipResult, ...]:
+        """Of the chips that the arm ends on: what all stages on them have come to."""
+        first = max(index for index, stage in enumerate(stages) if stage.programmed)
+        curves = [curve for curve in self.curves if curve.stage >= first]
+        learned = stages[last_learning(self._plans)]
+        results = []
+        for at, place in enumerate(lay_out(self._scenario, self._arm).coordinates):
+            history = [curve.chips[at] for curve in curves]
+            own = [stage.chips[at] for stage in stages]
+            rate = learned.chips[at].lr
+            assert rate is not None
+            results.append(
+                ChipResult(
+                    coordinates=place,
+                    lr=rate,
+                    status="diverged" if any(stage.status == "diverged" for stage in own) else "finished",
+                    final=history[-1],
+                    best=max(history, key=lambda metrics: metrics.test_accuracy or 0.0),
+                    counts=_together(own[first:]),
+                )
+            )
+        return tuple(results)
 
 
 def without_chip(place: dict[str, Any]) -> dict[str, Any]:
@@ -173,29 +238,11 @@ def without_chip(place: dict[str, Any]) -> dict[str, Any]:
     return {axis: value for axis, value in place.items() if axis != "chip"}
 
 
-def build_chip(scenario: Scenario, network: Network, population: Population, device: torch.device) -> Chip:
-    """The unprogrammed chips of an arm."""
-    section = scenario.chip
-    return Chip(
-        network,
-        population.profiles,
-        population=population.ids,
-        seed=population.seeds,
-        device=device,
-        dtype=getattr(torch, section.precision),
-        sampling=section.sampling,
-        tile=section.tile,
-        mapping=Mapping(section.mapping.range, section.mapping.per, section.mapping.headroom),
-        order=section.order,
-        injection=section.injection,
-        grants=Access.of(*section.grants),
-    )
-
-
-def _worse(history: Sequence[Metrics]) -> bool:
-    """Whether learning left a chip worse than it found it: Hiratani et al.'s crash, a loss above 1.1 x the initial."""
-    first, last = history[0].test_loss, history[-1].test_loss
-    return last is None or (first is not None and last > 1.1 * first)
+def _together(stages: Sequence[ChipOfStage]) -> Counts:
+    """Counts of all stages on the same chip; what is no sum is as the last has it."""
+    added = ("passes", "device_writes", "pulses", "vectors", "silent")
+    total = {name: sum(getattr(stage.counts, name) for stage in stages) for name in added}
+    return stages[-1].counts.model_copy(update=total)
 
 
 def _listed(accuracy: torch.Tensor) -> tuple[float | None, ...]:
@@ -204,35 +251,3 @@ def _listed(accuracy: torch.Tensor) -> tuple[float | None, ...]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _chip_results(
-    population: Population, rig: Rig, controller: Controller, curves: Sequence[Curve]
-) -> tuple[ChipResult, ...]:
-    diverged, writes = controller.diverged.tolist(), rig.chip.device_writes.tolist()
-    pulses, overdriven = rig.chip.pulses.tolist(), rig.chip.overdriven.double().tolist()
-    vectors, silent = (counter.tolist() for counter in controller.counters)
-    sizes = torch.tensor([w[0].numel() for w in rig.chip.oracle.weights], dtype=torch.float64)
-    saturated = (rig.chip.saturated.double().cpu() @ sizes / sizes.sum()).tolist()
-    results = []
-    for index, place in enumerate(population.coordinates):
-        history = [curve.chips[index] for curve in curves]
-        results.append(
-            ChipResult(
-                coordinates=place,
-                lr=population.rates[index],
-                status="diverged" if diverged[index] or _worse(history) else "finished",
-                final=history[-1],
-                best=max(history, key=lambda metrics: metrics.test_accuracy or 0.0),
-                counts=Counts(
-                    passes=rig.passes,
-                    device_writes=writes[index],
-                    pulses=pulses[index],
-                    overdriven=overdriven[index],
-                    vectors=vectors[index],
-                    silent=silent[index],
-                    saturated=saturated[index],
-                ),
-            )
-        )
-    return tuple(results)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from analogsim.chip.layers import per_layer
-from analogsim.study.schema import ChipSection, LayerSection
+from analogsim.study.chip_section import ChipSection, LayerSection
 from device_models import DeviceProfile, ProfileError
 from device_models.compose import merge
 from device_models.profile import profile_data
@@ -158,7 +158,7 @@ def _axes(data: Any, path: str) -> Iterator[tuple[str, Sequence[Any]]]:
 
 def _expand(data: Any, path: str, values: Mapping[str, Sequence[Any]]) -> Any:
     """Plain data with every axis replaced by one value per chip."""
-    if path in values:
+    if path in values and isinstance(data, Mapping) and set(data) == {"each"}:
         return {"each": list(values[path])}
     if isinstance(data, Mapping):
         return {key: _expand(value, f"{path}.{key}", values) for key, value in data.items()}

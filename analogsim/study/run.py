@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from analogsim.errors import AnalogsimError, ScenarioError
+from analogsim.errors import AnalogsimError, DataError, ScenarioError
 from analogsim.learning.controller import require_access, require_derivatives
 from analogsim.network import Network, Softmax
 from analogsim.port import Access
@@ -20,6 +20,7 @@ from analogsim.study.folder import RunFolder, environment
 from analogsim.study.profiles import profiles_of
 from analogsim.study.scenario import lay_out
 from analogsim.study.schema import ArmBase, Scenario
+from analogsim.study.stages import StagePlan, last_learning, stages_of
 from analogsim.study.tuning import tune
 from analogsim.tasks import DATA_SETS, DataSet
 from device_models.errors import bulleted
@@ -163,6 +164,10 @@ def go_on(
         else:
             _evaluate(arm, folder, watcher)
         while not arm.done:
+            if arm.stage_done:
+                arm.next_stage()
+                _evaluate(arm, folder, watcher)
+                continue
             arm.advance()
             watcher.step(arm.step)
             if arm.evaluation_due:
@@ -185,9 +190,21 @@ def _evaluate(arm: Arm, folder: RunFolder, watcher: Watcher) -> None:
 
 
 def load_data(scenario: Scenario) -> DataSet:
-    """The data set that a scenario names, as it asks for it."""
-    data = DATA_SETS[scenario.data.set]()
-    return data.standardised() if scenario.data.standardise else data
+    """The data set that a scenario names, as it asks for it.
+
+    Raises:
+        ScenarioError: it cannot be had so.
+        DataError: its files are missing or damaged.
+    """
+    section = scenario.data
+    data = DATA_SETS[section.set]()
+    for key in ("samples", "pool"):
+        number = getattr(section, key)
+        try:
+            data = data if number is None else data.first(number) if key == "samples" else data.pooled(number)
+        except DataError as error:
+            raise ScenarioError(f"scenario {scenario.name} cannot be run: data.{key}: {error}") from None
+    return data.standardised() if section.standardise else data
 
 
 def check(scenario: Scenario, data: DataSet) -> None:
@@ -209,14 +226,11 @@ def check(scenario: Scenario, data: DataSet) -> None:
             f"data.batch: must not be above the {len(data.train_inputs)} training samples of {scenario.data.set} "
             f"(got {scenario.data.batch})"
         )
-    for index, profile in enumerate(profiles_of(scenario.chip, scenario.network.depth)):
-        dac, where = profile.dac, f"chip.layers.{index}" if index in scenario.chip.layers else "chip"
-        if dac is not None and dac.scaling == "fixed" and dac.range < 1 and scenario.network.bias:
-            fault = (
-                f"{where}.profile.dac.range: clips the bias row, which is driven with 1 (got {dac.range:g}); "
-                "choose at least 1, or network.bias: false"
-            )
-            found += [] if fault in found else [fault]
+    if scenario.train.metrics and not 2 <= scenario.train.metrics_batch <= len(data.train_inputs):
+        found.append(
+            f"train.metrics_batch: must lie between 2 and the {len(data.train_inputs)} training samples of "
+            f"{scenario.data.set} (got {scenario.train.metrics_batch})"
+        )
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation
         if left < scenario.data.batch:
@@ -225,47 +239,64 @@ def check(scenario: Scenario, data: DataSet) -> None:
                 f"{len(data.train_inputs)} training samples leaves no batch of {scenario.data.batch}"
             )
     for name, arm in scenario.arms.items():
-        if scenario.train.tune is not None and isinstance((arm.optimizer or scenario.train.optimizer).lr, Each):
-            found.append(f"arms.{name}: its learning rate is both an axis and searched by train.tune; choose one")
-        gains = None if arm.weight_normalisation is None else arm.weight_normalisation.gains
-        if gains is not None and len(gains) != scenario.network.depth:
-            found.append(
-                f"arms.{name}.weight_normalisation.gains: must be one for each of the "
-                f"{scenario.network.depth} layers (got {len(gains)})"
-            )
-        rate = (arm.optimizer or scenario.train.optimizer).lr
-        largest = max(rate.values if isinstance(rate, Each) else [rate])
-        if scenario.train.tune is not None:
-            largest = max(scenario.train.tune.lr)
-        found += _companion_faults(arm, f"arms.{name}", scenario.network.depth, largest)
-        grants = Access.of(*scenario.chip.grants) | Access.of(*arm.oracle)
+        plans = stages_of(scenario, arm)
+        for index, plan in enumerate(plans):
+            where = f"arms.{name}.stages.{index}" if len(plans) > 1 else f"arms.{name}"
+            found += _stage_faults(scenario, plan, where, network, index == last_learning(plans))
         try:
             lay_out(scenario, arm)
-            rule = arm.build_rule()
-            require_access(rule, grants, arm.decorrelation is not None)
-            found += _cannot_write_back(scenario, name, rule.requires)
-            if network is not None:
-                require_derivatives(rule, network, grants)
         except AnalogsimError as error:
             found.append(f"arms.{name}: {error}")
     if found:
-        raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", found))
+        raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", list(dict.fromkeys(found))))
 
 
-def _cannot_write_back(scenario: Scenario, name: str, needed: Access) -> list[str]:
+def _stage_faults(
+    scenario: Scenario, plan: StagePlan, where: str, network: Network | None, tuned: bool
+) -> Iterator[str]:
+    """What one stage cannot do; `tuned`: its learning rate is what `train.tune` searches."""
+    depth = scenario.network.depth
+    for index, profile in enumerate(profiles_of(plan.chip, depth)):
+        dac, place = profile.dac, f"chip.layers.{index}" if index in plan.chip.layers else "chip"
+        if dac is not None and dac.scaling == "fixed" and dac.range < 1 and scenario.network.bias:
+            yield (
+                f"{where + '.' if plan.ex_situ else ''}{place}.profile.dac.range: clips the bias row, which is driven "
+                f"with 1 (got {dac.range:g}); choose at least 1, or network.bias: false"
+            )
+    arm = plan.arm
+    if not plan.learns:
+        return
+    if scenario.train.tune is not None and isinstance((arm.optimizer or scenario.train.optimizer).lr, Each):
+        yield f"{where}: its learning rate is both an axis and searched by train.tune; choose one"
+    gains = None if arm.weight_normalisation is None else arm.weight_normalisation.gains
+    if gains is not None and len(gains) != depth:
+        yield f"{where}.weight_normalisation.gains: must be one for each of the {depth} layers (got {len(gains)})"
+    rate = (arm.optimizer or scenario.train.optimizer).lr
+    largest = max(rate.values if isinstance(rate, Each) else [rate])
+    if scenario.train.tune is not None and tuned:
+        largest = max(scenario.train.tune.lr)
+    yield from _companion_faults(arm, where, depth, largest)
+    try:
+        rule = arm.build_rule()
+        require_access(rule, plan.grants, arm.decorrelation is not None)
+        yield from _cannot_write_back(scenario, plan, where, rule.requires)
+        if network is not None:
+            require_derivatives(rule, network, plan.grants)
+    except AnalogsimError as error:
+        yield f"{where}: {error}"
+
+
+def _cannot_write_back(scenario: Scenario, plan: StagePlan, where: str, needed: Access) -> Iterator[str]:
     """Weights that pulses have moved and that are perturbed by writes."""
-    arm = scenario.arms[name]
-    writing = (arm.optimizer or scenario.train.optimizer).writing
-    profiles = profiles_of(scenario.chip, scenario.network.depth)
+    writing = (plan.arm.optimizer or scenario.train.optimizer).writing
     if Access.WEIGHT_INJECTION not in needed or writing == "absolute":
-        return []
-    if all(profile.weight_perturbation.path for profile in profiles):
-        return []
-    return [
-        f"arms.{name}: {arm.rule} perturbs weights by writes, and nobody knows what to write back where pulses move "
-        f"them (got optimizer {writing}); give chip.overrides `weight_perturbation: {{path: true}}`, or an optimiser "
-        "that writes absolutely"
-    ]
+        return
+    if not all(profile.weight_perturbation.path for profile in profiles_of(plan.chip, scenario.network.depth)):
+        yield (
+            f"{where}: {plan.arm.rule} perturbs weights by writes, and nobody knows what to write back where pulses "
+            f"move them (got optimizer {writing}); give chip.overrides `weight_perturbation: {{path: true}}`, or an "
+            "optimiser that writes absolutely"
+        )
 
 
 def _unfit(scenario: Scenario, network: Network, data: DataSet) -> Iterator[str]:

@@ -12,9 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from analogsim.errors import ScenarioError
+from analogsim.study.chip_section import StageChip
 from analogsim.study.network_section import LAYER_TAGS, count_layers
-from analogsim.study.profiles import axes_of, profiles_of, resolve_profiles
-from analogsim.study.schema import ArmBase, Scenario
+from analogsim.study.profiles import Resolved, axes_of, profiles_of, resolve_profiles
+from analogsim.study.schema import ArmBase, Deployment, Scenario, StageBase, StagedArm
+from analogsim.study.stages import last_learning, stages_of
 from device_models import DeviceProfile, ProfileError
 from device_models._yaml import load_yaml
 from device_models.errors import bulleted, faults
@@ -99,12 +101,65 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
     chip = data.get("chip")
     resolved = resolve_profiles(chip if isinstance(chip, Mapping) else {}, _depth(data), folder)
     found += resolved.faults
-    if scenario is not None and resolved.profile and not resolved.faults:
-        found += dict.fromkeys(_impossible_writes(scenario, resolved.pulsed))
+    own = dict(_stage_profiles(data, resolved, folder))
+    found += [f"arms.{name}.stages.{index}.{fault}" for (name, index), each in own.items() for fault in each.faults]
     if found or scenario is None:
         raise ScenarioError(bulleted(f"{where} cannot be used:", found))
     section = scenario.chip.model_copy(update={"profile": resolved.profile, "overrides": {}, "layers": resolved.layers})
-    return scenario.model_copy(update={"chip": section, "quick": {}})
+    arms = {name: _with_profiles(name, arm, own) for name, arm in scenario.arms.items()}
+    scenario = scenario.model_copy(update={"chip": section, "arms": arms, "quick": {}})
+    found += dict.fromkeys(_impossible_writes(scenario, resolved, own))
+    found += _foreign_axes(scenario)
+    if found:
+        raise ScenarioError(bulleted(f"{where} cannot be used:", found))
+    return scenario
+
+
+def _stage_profiles(
+    data: Mapping[str, Any], shared: Resolved, folder: Path | None
+) -> Iterator[tuple[tuple[str, int], Resolved]]:
+    """What the chips of single stages come to, by the arm's name and the stage's number."""
+    arms = data.get("arms")
+    for name, arm in arms.items() if isinstance(arms, Mapping) else ():
+        stages = arm.get("stages") if isinstance(arm, Mapping) else arm
+        for index, stage in enumerate(stages if isinstance(stages, list | tuple) else ()):
+            chip = stage.get("chip") if isinstance(stage, Mapping) else None
+            if not isinstance(chip, Mapping):
+                continue
+            own = {key: chip.get(key) for key in ("profile", "overrides", "layers")}
+            if own["profile"] is None:
+                if not shared.profile or shared.faults:
+                    continue
+                layers = {index: layer.model_dump(exclude_defaults=True) for index, layer in shared.layers.items()}
+                own = {**own, "profile": shared.profile, "layers": own["layers"] or layers}
+            yield (name, index), resolve_profiles(own, _depth(data), folder)
+
+
+def _with_profiles(name: str, arm: ArmBase | StagedArm, own: Mapping[tuple[str, int], Resolved]) -> ArmBase | StagedArm:
+    """An arm whose stages have the profiles of their chips in full."""
+    if not isinstance(arm, StagedArm):
+        return arm
+    stages = []
+    for index, stage in enumerate(arm.stages):
+        if stage.chip is not None:
+            found = own[name, index]
+            chip = StageChip(profile=found.profile, layers=found.layers, mapping=stage.chip.mapping)
+            stage = stage.model_copy(update={"chip": chip})
+        stages.append(stage)
+    return arm.model_copy(update={"stages": tuple(stages)})
+
+
+def _foreign_axes(scenario: Scenario) -> Iterator[str]:
+    """Faults of stages whose chips have axes that the scenario's have not."""
+    shared = axes_of(scenario.chip)
+    for name, arm in scenario.arms.items():
+        for index, plan in enumerate(stages_of(scenario, arm)):
+            foreign = [path for path, values in axes_of(plan.chip).items() if shared.get(path) != values]
+            if plan.ex_situ and foreign:
+                yield (
+                    f"arms.{name}.stages.{index}.{foreign[0]}: cannot be an axis here; axes are of the scenario's "
+                    "chips, on which arms are compared"
+                )
 
 
 def _depth(data: Mapping[str, Any]) -> int | None:
@@ -114,31 +169,38 @@ def _depth(data: Mapping[str, Any]) -> int | None:
     return (count_layers(layers) or None) if isinstance(layers, list | tuple) else None
 
 
-def _impossible_writes(scenario: Scenario, takes_pulses: bool) -> Iterator[str]:
+def _impossible_writes(scenario: Scenario, shared: Resolved, own: Mapping[tuple[str, int], Resolved]) -> Iterator[str]:
     """Faults of arms whose optimiser writes by pulses."""
     for name, arm in scenario.arms.items():
-        where, optimizer = (f"arms.{name}.optimizer", arm.optimizer) if arm.optimizer else ("train.optimizer", None)
-        writing = (optimizer or scenario.train.optimizer).writing
-        if writing != "absolute" and not takes_pulses:
-            yield (
-                f"{where}: {writing} writes by pulses, but a device profile has no `update`; take profiles with "
-                "one, or an optimiser such as adam, whose writes are absolute"
-            )
-        if writing != "absolute" and scenario.chip.mapping.range == "follow":
-            yield f"chip.mapping.range: must be fixed for {writing}: pulses step in a range, which must not move"
-        if writing == "in_memory" and arm.weight_normalisation is not None:
-            yield f"arms.{name}.weight_normalisation: cannot be kept by pulses; leave it out, or take mixed_precision"
-        if writing == "in_memory" and arm.weight_decay is not None:
-            yield (
-                f"arms.{name}.weight_decay: the devices get the rule's outer products only, no pulse for the decay; "
-                "leave it out, or take mixed_precision"
-            )
+        for index, plan in enumerate(stages_of(scenario, arm)):
+            if not plan.learns:
+                continue
+            stage, place = plan.arm, f"arms.{name}.stages.{index}" if isinstance(arm, StagedArm) else f"arms.{name}"
+            where = f"{place}.optimizer" if stage.optimizer else "train.optimizer"
+            writing = (stage.optimizer or scenario.train.optimizer).writing
+            if writing != "absolute" and not own.get((name, index), shared).pulsed:
+                yield (
+                    f"{where}: {writing} writes by pulses, but a device profile has no `update`; take profiles with "
+                    "one, or an optimiser such as adam, whose writes are absolute"
+                )
+            if writing != "absolute" and plan.chip.mapping.range == "follow":
+                chip = f"{place}.chip" if plan.ex_situ else "chip"
+                yield f"{chip}.mapping.range: must be fixed for {writing}: pulses step in a range, which must not move"
+            if writing == "in_memory" and stage.weight_normalisation is not None:
+                yield f"{place}.weight_normalisation: cannot be kept by pulses; leave it out, or take mixed_precision"
+            if writing == "in_memory" and stage.weight_decay is not None:
+                yield (
+                    f"{place}.weight_decay: the devices get the rule's outer products only, no pulse for the decay; "
+                    "leave it out, or take mixed_precision"
+                )
 
 
 def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """The path of a fault without the tags of unions; an arm's is the name of its rule, after the arm's own."""
+    """The path of a fault without the tags of unions: after an arm's name its kind and, unless it has stages, its rule;
+    after a stage's number its rule."""
     if loc[:1] == ("arms",):
-        loc = (*loc[:2], *loc[3:])
+        staged = loc[2:3] == ("stages",)
+        loc = (*loc[:2], *loc[3:5], *loc[6:]) if staged else (*loc[:2], *loc[4:])
     return tuple(part for part in loc if part not in (*UNION_TAGS, *LAYER_TAGS))
 
 
@@ -197,18 +259,32 @@ def to_data(scenario: Scenario) -> dict[str, Any]:
         }
     data["arms"] = {}
     for name, arm in scenario.arms.items():
-        entry = {"rule": arm.rule, **arm.build_rule().model_dump(mode="json")}
-        for key in ("decorrelation", "weight_normalisation", "weight_decay", "loss_channel", "optimizer"):
-            if getattr(arm, key) is not None:
-                entry[key] = getattr(arm, key).model_dump(mode="json", exclude_none=True)
+        entry: dict[str, Any] = (
+            {"stages": [_stage_data(stage) for stage in arm.stages]} if isinstance(arm, StagedArm) else _stage_data(arm)
+        )
         if arm.later_steps:
             entry["later_steps"] = arm.later_steps
         if arm.family is not None:
             entry["family"] = arm.family
-        if arm.oracle:
-            entry["oracle"] = list(arm.oracle)
         data["arms"][name] = entry
     return data
+
+
+def _stage_data(stage: ArmBase) -> dict[str, Any]:
+    """An arm, or a stage of one, as plain data."""
+    rule = {} if isinstance(stage, Deployment) else stage.build_rule().model_dump(mode="json")
+    entry: dict[str, Any] = {"rule": stage.rule, **rule}
+    for key in ("decorrelation", "weight_normalisation", "weight_decay", "loss_channel", "optimizer"):
+        if getattr(stage, key) is not None:
+            entry[key] = getattr(stage, key).model_dump(mode="json", exclude_none=True)
+    if stage.oracle:
+        entry["oracle"] = list(stage.oracle)
+    if isinstance(stage, StageBase):
+        if stage.epochs is not None:
+            entry["epochs"] = stage.epochs
+        if stage.chip is not None:
+            entry["chip"] = stage.chip.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return entry
 
 
 @dataclass(frozen=True)
@@ -221,7 +297,7 @@ class Population:
     Attributes:
         ids, seeds: number and seed.
         coordinates: place on the axes.
-        rates: learning rate.
+        rates: learning rate; 0 in a stage that does not learn, where the rate of others is an axis.
         profiles: of each layer, with one value per chip in place of each axis.
     """
 
@@ -232,19 +308,28 @@ class Population:
     profiles: tuple[DeviceProfile, ...]
 
 
-def lay_out(scenario: Scenario, arm: ArmBase) -> Population:
+def lay_out(scenario: Scenario, arm: ArmBase | StagedArm, stage: int | None = None) -> Population:
     """The chips of an arm: for each point on the axes, first axis slowest, the scenario's chips.
 
+    Args:
+        scenario: resolved.
+        arm: of it.
+        stage: whose profiles and learning rates; None: profiles of the last, rates of the last that learns.
+
     Raises:
-        ScenarioError: `only` names a chip that is not in the population.
+        ScenarioError: `only` names a chip that is not in the population, or two stages have an axis of rates.
     """
-    optimizer = arm.optimizer or scenario.train.optimizer
+    plans = stages_of(scenario, arm)
+    optimizers = [plan.arm.optimizer or scenario.train.optimizer for plan in plans]
     axes: dict[str, Sequence[Any]] = {}
     if isinstance(scenario.seed, Each):
         axes["seed"] = scenario.seed.values
     axes |= axes_of(scenario.chip)
-    if isinstance(optimizer.lr, Each):
-        axes["lr"] = optimizer.lr.values
+    rates = [o.lr.values for o, plan in zip(optimizers, plans, strict=True) if isinstance(o.lr, Each) and plan.learns]
+    if rates:
+        axes["lr"] = rates[0]
+    if len(rates) > 1:
+        raise ScenarioError("two stages have an axis of learning rates; give one rate in all stages but one")
     numbers = scenario.chip.only if scenario.chip.only is not None else range(scenario.chip.population)
     if max(numbers) >= scenario.chip.population:
         raise ScenarioError(
@@ -254,10 +339,11 @@ def lay_out(scenario: Scenario, arm: ArmBase) -> Population:
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     places = [{**point, "chip": number} for point in points for number in numbers]
     values = {path: [place[path] for place in places] for path in axes}
+    rate = optimizers[last_learning(plans) if stage is None else stage].lr
     return Population(
         ids=[place["chip"] for place in places],
         seeds=[place.get("seed", scenario.seed) for place in places],
         coordinates=places,
-        rates=[place.get("lr", optimizer.lr) for place in places],
-        profiles=profiles_of(scenario.chip, scenario.network.depth, values),
+        rates=[place.get("lr", 0.0) if isinstance(rate, Each) else rate for place in places],
+        profiles=profiles_of(plans[-1 if stage is None else stage].chip, scenario.network.depth, values),
     )

@@ -8,43 +8,31 @@ from collections.abc import Mapping as MappingABC
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
-    AfterValidator,
+    Discriminator,
     Field,
+    Tag,
     create_model,
     field_validator,
     model_validator,
 )
 from typing_extensions import Self
 
+from analogsim.diagnostics import METRICS
 from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightDecay, WeightNormalisation
-from analogsim.port import DEFAULT_GRANTS, Access
+from analogsim.study.chip_section import AccessName, ChipSection, StageChip
 from analogsim.study.loss_channel import LossChannelSettings
 from analogsim.study.network_section import NetworkSection
 from analogsim.study.optimizer import Optimizer
-from analogsim.study.section import PositiveFloat, PositiveInt, Section
+from analogsim.study.section import PositiveFloat, PositiveInt, Section, one_of
 from analogsim.tasks import DATA_SETS, LOSSES
 from device_models.units import PerChip, Time
 
-
-def _one_of(known: Any, what: str) -> Any:
-    names = sorted(known)
-
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"no {what} is called {value!r}; choose one of {', '.join(names)}")
-        return value
-
-    return Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": names})]
-
-
-_ACCESS = tuple(name for flag in Access for name in flag.names)
-
 if TYPE_CHECKING:
-    AccessName = DataName = LossName = str
+    DataName = LossName = MetricName = str
 else:
-    AccessName = _one_of(_ACCESS, "access")
-    DataName = _one_of(DATA_SETS, "data set")
-    LossName = _one_of(LOSSES, "loss")
+    DataName = one_of(DATA_SETS, "data set")
+    LossName = one_of(LOSSES, "loss")
+    MetricName = one_of(METRICS, "metric")
 
 
 class Data(Section):
@@ -56,59 +44,12 @@ class Data(Section):
     """What judges an output: `cross_entropy` of its softmax, or half the `squared` distance to the target."""
     standardise: bool = Field(default=False, strict=True)
     """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set."""
+    samples: PositiveInt | None = None
+    """Training samples to learn from, the first of the set; all unless given. Tests are on the whole test set."""
+    pool: PositiveInt | None = None
+    """Average images over blocks of this many pixels squared, for smaller networks."""
     batch: PositiveInt = 50
     """Batch size."""
-
-
-class MappingSection(Section):
-    """How weights become conductances."""
-
-    range: Literal["fixed", "follow"] = "fixed"
-    """`fixed`: G_max stands for `headroom` x the largest initial weight; writes beyond are clipped. `follow`: for the
-    largest weight of each write; a change of range rewrites all devices."""
-    per: Literal["layer", "column"] = "layer"
-    """One range for each layer, or for each column."""
-    headroom: float = Field(default=2.0, ge=1, allow_inf_nan=False, strict=True)
-    """Of the fixed range."""
-
-
-class LayerSection(Section):
-    """What differs in one layer of a chip."""
-
-    profile: str | dict[str, Any] | None = None
-    """In place of the chip's profile and its overrides."""
-    overrides: dict[str, Any] = Field(default_factory=dict)
-    """Settings laid over the profile given here, or else over the chip's with its overrides."""
-
-
-class ChipSection(Section):
-    """A population of chips."""
-
-    profile: str | dict[str, Any]
-    """Name of a device profile, path of its YAML file, or the profile itself."""
-    overrides: dict[str, Any] = Field(default_factory=dict)
-    """Settings laid over the profile. A number may be `{each: [...]}`: an axis of the population."""
-    layers: dict[int, LayerSection] = Field(default_factory=dict)
-    """What differs in single layers, by their numbers: from 0, or from -1 for the last backwards."""
-    population: PositiveInt = 8
-    """Chips for each point of the population's axes."""
-    only: tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = Field(default=None, min_length=1)
-    """Numbers of the chips to run, of each point; all unless given. A chip meets the same random numbers either way."""
-    tile: PositiveInt = 256
-    """Rows of a tile. A layer with more is read in row-blocks, each with ADCs of its own."""
-    mapping: MappingSection = MappingSection()
-    """How weights become conductances."""
-    injection: Literal["digital", "analog"] = "digital"
-    """Where perturbations are added: after the ADC, exactly, or before it."""
-    order: Literal["sample", "pass"] = "sample"
-    """Order of a step's reads, which noise with memory follows: all passes of a batch element, then the next element
-    (`sample`); or the whole batch, then the next pass (`pass`)."""
-    sampling: Literal["column", "device"] = "column"
-    """How read noise is drawn: exact in distribution per column, or device by device (slow; a proof of the former)."""
-    precision: Literal["float32", "float64"] = "float32"
-    """Floating-point format of the simulation."""
-    grants: tuple[AccessName, ...] = DEFAULT_GRANTS.names
-    """What the hardware offers to a learner."""
 
 
 class Tune(Section):
@@ -139,6 +80,10 @@ class Train(Section):
     """Time between evaluations: `1 epoch`, `5 epochs`, `100 steps`. The start and the end are evaluated anyhow."""
     checkpoint_every: str = "1 epoch"
     """Time between checkpoints, from which an interrupted run goes on; they change no result."""
+    metrics: tuple[MetricName, ...] = ()
+    """What to measure at each evaluation beside accuracy and loss, layer by layer, with an oracle's eyes."""
+    metrics_batch: PositiveInt = 100
+    """Training samples on which these are measured, the first of the set; 2 or more."""
     step_time: Time = 0.0
     """Time that passes from one step to the next, such as `1 ms`: drift goes on meanwhile. 0 s: the clock stands."""
     later: tuple[Time, ...] = ()
@@ -148,6 +93,13 @@ class Train(Section):
     end of training."""
     chunk: PositiveInt | None = None
     """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no result."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"names each metric once (got {', '.join(value)})")
+        return value
 
     @field_validator("later")
     @classmethod
@@ -213,18 +165,105 @@ class ArmBase(Section):
         )
 
 
-def _arm_of(name: str, kind: type[Rule]) -> type[ArmBase]:
+class StageBase(ArmBase):
+    """A stage of an arm: a learning rule with its settings and companions, for some epochs, on some chips."""
+
+    epochs: int | None = Field(default=None, ge=0, strict=True)
+    """Passes through the training data; `train.epochs` unless given. 0: evaluate only."""
+    chip: StageChip | None = None
+    """Chips of its own. The controller's copy of the weights is then programmed onto the chips of the next stage."""
+
+    @model_validator(mode="after")
+    def _of_the_arm(self) -> Self:
+        found = [key for key in ("family", "later_steps") if key in self.model_fields_set]
+        if found:
+            raise ValueError(f"{' and '.join(found)}: of the whole arm, not of a stage; put it beside `stages`")
+        return self
+
+
+class Deployment(StageBase):
+    """The weights as they are: programmed, and evaluated."""
+
+    rule: Literal["none"]  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Nothing is learned."""
+
+    @model_validator(mode="after")
+    def _learns_nothing(self) -> Self:
+        found = sorted(self.model_fields_set - {"rule", "chip", "epochs"})
+        if found or self.epochs:
+            found = found or ["epochs"]
+            raise ValueError(f"rule none learns nothing, so it takes no {', '.join(found)}; leave it out")
+        return self
+
+
+def _of_rule(name: str, kind: type[Rule], base: type[ArmBase]) -> type[ArmBase]:
     fields: dict[str, Any] = {key: (field.annotation, field) for key, field in kind.model_fields.items()}
     fields["rule"] = (Literal[name], ...)  # type: ignore[valid-type]
-    return create_model(f"{kind.__name__}Arm", __base__=ArmBase, __doc__=inspect.getdoc(kind), **fields)
+    what = base.__name__.removesuffix("Base")
+    return create_model(f"{kind.__name__}{what}", __base__=base, __doc__=inspect.getdoc(kind), **fields)
 
 
 if TYPE_CHECKING:
-    Arm = ArmBase
+    Stage = StageBase
+else:
+    Stage = Annotated[
+        Union[(*(_of_rule(name, kind, StageBase) for name, kind in RULES.items()), Deployment)],
+        Field(discriminator="rule"),
+    ]
+
+
+class StagedArm(Section):
+    """Stages one after the other: digital training, programming, learning on the chip."""
+
+    stages: tuple[Stage, ...]
+    """In order. The last is on the scenario's chips, which all arms have in common. Between stages the digital R stays
+    as it is; optimisers and rules begin anew."""
+    later_steps: int = Field(default=0, ge=0, strict=True)
+    """Learning steps of the last stage at each of the times under `train.later`."""
+    family: str | None = Field(default=None, min_length=1, max_length=40)
+    """Arms of a family are settings of one rule; summaries show the best of them at each point of the axes."""
+
+    @field_validator("stages")
+    @classmethod
+    def _in_order(cls, stages: tuple[StageBase, ...]) -> tuple[StageBase, ...]:
+        if not stages:
+            raise ValueError("an arm needs at least one stage, such as {rule: np} (got an empty list)")
+        if isinstance(stages[0], Deployment) or stages[0].epochs == 0:
+            raise ValueError("the first stage must learn, or there is nothing to deploy; give it a rule and epochs")
+        if stages[-1].chip is not None:
+            raise ValueError(
+                "the last stage is on the scenario's chips, on which arms are compared: leave its `chip` out, or add "
+                "{rule: none} after it"
+            )
+        return stages
+
+    @model_validator(mode="after")
+    def _somebody_learns_later(self) -> Self:
+        if self.later_steps and isinstance(self.stages[-1], Deployment):
+            raise ValueError("later_steps: the last stage must learn to go on learning; it is {rule: none}")
+        return self
+
+
+def _kind_of_arm(arm: Any) -> str:
+    staged = isinstance(arm, StagedArm) or (isinstance(arm, MappingABC) and "stages" in arm)
+    return "stages" if staged else "rule"
+
+
+if TYPE_CHECKING:
+    Arm = ArmBase | StagedArm
 else:
     Arm = Annotated[
-        Union[tuple(_arm_of(name, kind) for name, kind in RULES.items())],  # noqa: UP007
-        Field(discriminator="rule"),
+        Union[  # noqa: UP007
+            Annotated[
+                Annotated[
+                    Union[tuple(_of_rule(name, kind, ArmBase) for name, kind in RULES.items())],  # noqa: UP007
+                    Field(discriminator="rule"),
+                ],
+                Tag("rule"),
+            ],
+            Annotated[StagedArm, Tag("stages")],
+        ],
+        Discriminator(_kind_of_arm),
     ]
 
 
@@ -243,7 +282,7 @@ class Scenario(Section):
     chip: ChipSection
     train: Train
     arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")], Arm] = Field(min_length=1)
-    """What is compared; each trains the same chips from the same initial weights."""
+    """What is compared; each trains the same chips from the same initial weights. A list is an arm of stages."""
     quick: dict[str, Any] = Field(default_factory=dict)
     """Settings by dotted path that `--quick` puts in place, for a short look."""
 
@@ -256,6 +295,15 @@ class Scenario(Section):
 
 
 def _unalias(arm: Any) -> Any:
+    """With stages under their name, and aliases of rules written out."""
+    if isinstance(arm, list | tuple):
+        arm = {"stages": arm}
+    if isinstance(arm, MappingABC) and isinstance(arm.get("stages"), list | tuple):
+        return {**arm, "stages": [_with_decorrelation(stage) for stage in arm["stages"]]}
+    return _with_decorrelation(arm)
+
+
+def _with_decorrelation(arm: Any) -> Any:
     name = arm.get("rule") if isinstance(arm, MappingABC) else None
     if not isinstance(name, str) or name not in DECORRELATED:
         return arm

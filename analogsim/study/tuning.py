@@ -10,6 +10,7 @@ from analogsim.results import TunedPoint, Tuning, interval
 from analogsim.study.arm import Arm, without_chip
 from analogsim.study.scenario import lay_out
 from analogsim.study.schema import Scenario
+from analogsim.study.stages import last_learning, stages_of, with_optimizer
 from analogsim.tasks import DataSet
 
 
@@ -23,6 +24,8 @@ class TuningWatcher(Protocol):
 
 def tune(scenario: Scenario, name: str, data: DataSet, device: torch.device, watcher: TuningWatcher) -> Tuning:
     """Search an arm's learning rate at each point of the axes, all points and rates in one population.
+
+    Of an arm of stages that of the last stage that learns; all stages run, for each of its rates.
 
     Args:
         scenario: with `train.tune`.
@@ -38,11 +41,19 @@ def tune(scenario: Scenario, name: str, data: DataSet, device: torch.device, wat
         update={"population": first + settings.chips, "only": tuple(range(first, first + settings.chips))}
     )
     arm = scenario.arms[name]
-    optimizer = arm.optimizer or scenario.train.optimizer
-    searched = arm.model_copy(update={"optimizer": optimizer.with_rates(settings.lr)})
-    search = scenario.model_copy(update={"chip": chip, "arms": {name: searched}})
+    plans = stages_of(scenario, arm)
+    last = last_learning(plans)
+    optimizer = plans[last].arm.optimizer or scenario.train.optimizer
+    searched = with_optimizer(arm, last, optimizer.with_rates(settings.lr))
+    train = scenario.train.model_copy(update={"metrics": ()})
+    search = scenario.model_copy(update={"chip": chip, "train": train, "arms": {name: searched}})
     trained = Arm(search, name, data.held_out(settings.validation), device)
+    trained.evaluate()  # what stages are judged by begins here
     while not trained.done:
+        if trained.stage_done:
+            trained.next_stage()
+            trained.evaluate()
+            continue
         trained.advance()
         watcher.tuning(name, trained.step, trained.steps)
     found: dict[str, tuple[dict[str, object], dict[float, list[float | None]]]] = {}

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from analogsim.tasks.cifar import load_cifar10
 from analogsim.tasks.data_set import DataSet
 from analogsim.tasks.idx import load_idx
 
@@ -31,5 +32,6 @@ DATA_SETS: dict[str, Callable[[], DataSet]] = {
     "digits": _digits,
     "mnist": partial(load_idx, "mnist", "MNIST"),
     "fashion-mnist": partial(load_idx, "fashion-mnist", "Fashion-MNIST"),
+    "cifar-10": load_cifar10,
 }
 """Every data set. A new one is a loader and one entry."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from analogsim.errors import DataError
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -50,7 +52,40 @@ class DataSet:
     def held_out(self, count: int) -> DataSet:
         """The training set alone, its last `count` samples in the place of the test set."""
         x, t = self.train_inputs, self.train_targets
-        return DataSet(x[:-count], t[:-count], x[-count:], t[-count:], self.shape)
+        return replace(
+            self,
+            train_inputs=x[:-count],
+            train_targets=t[:-count],
+            test_inputs=x[-count:],
+            test_targets=t[-count:],
+        )
+
+    def first(self, count: int) -> DataSet:
+        """With the first training samples only.
+
+        Raises:
+            DataError: there are not so many.
+        """
+        if count > len(self.train_inputs):
+            raise DataError(f"there are {len(self.train_inputs)} training samples (asked for the first {count})")
+        return replace(self, train_inputs=self.train_inputs[:count], train_targets=self.train_targets[:count])
+
+    def pooled(self, size: int) -> DataSet:
+        """Images whose pixels are means over blocks of size x size.
+
+        Raises:
+            DataError: inputs are no images, or blocks do not fill them.
+        """
+        if self.shape is None or len(self.shape) != 3 or any(side % size for side in self.shape[1:]):
+            shape = "no images" if self.shape is None else f"of shape {self.shape}"
+            raise DataError(f"blocks of {size} x {size} pixels must fill the images; inputs are {shape}")
+        channels, rows, columns = self.shape
+        train, test = (
+            torch.nn.functional.avg_pool2d(x.unflatten(1, self.shape), size).flatten(1)
+            for x in (self.train_inputs, self.test_inputs)
+        )
+        shape = (channels, rows // size, columns // size)
+        return replace(self, train_inputs=train, test_inputs=test, shape=shape)
 
     def standardised(self) -> DataSet:
         """Every feature shifted and scaled to mean 0 and standard deviation 1 over the training set.
@@ -59,5 +94,5 @@ class DataSet:
         """
         mean, sd = self.train_inputs.mean(0), self.train_inputs.std(0, correction=0)
         scale = torch.where(sd > 0, 1 / sd, 0.0)
-        train, test = ((x - mean) * scale for x in (self.train_inputs, self.test_inputs))
+        train, test = ((x - mean).mul_(scale) for x in (self.train_inputs, self.test_inputs))
         return replace(self, train_inputs=train, test_inputs=test)

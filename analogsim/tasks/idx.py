@@ -7,7 +7,6 @@ Big-endian: magic 2051 and (count, rows, columns) before the pixels of images, m
 from __future__ import annotations
 
 import gzip
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -17,9 +16,7 @@ import torch
 
 from analogsim.errors import DataError
 from analogsim.tasks.data_set import DataSet
-
-DATA_VARIABLE = "ANALOGSIM_DATA"
-"""Environment variable that names the folder of data sets."""
+from analogsim.tasks.folder import DATA_VARIABLE, data_folder
 
 _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -38,8 +35,8 @@ def load_idx(name: str, title: str, classes: int = 10) -> DataSet:
     Raises:
         DataError: the folder is not named, or a file is missing or damaged.
     """
-    folder = _folder(name, title)
-    parts, shape = [], ()
+    folder = data_folder(name, title, [f"{file}.gz" for pair in _FILES.values() for file in pair])
+    parts, sizes = [], []
     for images_name, labels_name in _FILES.values():
         images_path, labels_path = _find(folder, images_name, title), _find(folder, labels_name, title)
         images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
@@ -51,22 +48,12 @@ def load_idx(name: str, title: str, classes: int = 10) -> DataSet:
             raise DataError(
                 f"{labels_path}: label {labels.max()} is out of range; labels of {title} are below {classes}"
             )
-        shape = (1, *images.shape[1:])
+        sizes.append(images.shape[1:])
         parts.append(torch.from_numpy(images.reshape(len(images), -1)).to(torch.float32) / 255)
         parts.append(torch.nn.functional.one_hot(torch.from_numpy(labels).long(), classes).to(torch.float32))
     if parts[0].shape[1] != parts[2].shape[1]:
         raise DataError(f"{folder}: training images have {parts[0].shape[1]} pixels, test images {parts[2].shape[1]}")
-    return DataSet(*parts, shape=shape)
-
-
-def _folder(name: str, title: str) -> Path:
-    where = os.environ.get(DATA_VARIABLE)
-    if not where:
-        raise DataError(
-            f"{title}: needs its files, and {DATA_VARIABLE} is not set; set it to a folder that holds {name}/ with "
-            f"{', '.join(f'{file}.gz' for pair in _FILES.values() for file in pair)}"
-        )
-    return Path(where) / name
+    return DataSet(*parts, shape=(1, *sizes[0]))
 
 
 def _find(folder: Path, name: str, title: str) -> Path:

@@ -62,7 +62,11 @@ class Task:
 
     def first_inputs(self, count: int) -> Tensor:
         """The first training inputs of the set, at most all of them, (1, M, features): the same for all chips."""
-        return self._train[0][None, :count]
+        return self.first_samples(count)[0]
+
+    def first_samples(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first training samples, at most all: inputs (1, M, features), targets (1, M, outputs); for all chips."""
+        return self._train[0][None, :count], self._train[1][None, :count]
 
     def state_dict(self) -> dict[str, Any]:
         """Place in the order of data, and what the next orders are drawn from; the tensors are live."""

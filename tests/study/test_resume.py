@@ -264,7 +264,7 @@ def test_refusals_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused(RunError, "another process is working on this run")
     monkeypatch.setattr("analogsim.study.checkpoint.CHECKPOINT_VERSION", 99)
-    refused(RunError, "has schema version 3; this release reads version 99")
+    refused(RunError, "has schema version 4; this release reads version 99")
 
     for path, message in [(tmp_path, "holds no scenario.yaml"), (tmp_path / "nowhere", "there is no such folder")]:
         with pytest.raises(RunError, match=f"not a run folder: {message}"):
@@ -284,7 +284,7 @@ def test_every_optimiser_goes_on_to_the_bit(optimizer: str, precision: str) -> N
     arm, again = (Arm(scenario, "danp", data, CPU) for _ in range(2))
     for _ in range(2):
         arm.advance()
-    arm.state_dict()["controller"]["diverged"][1] = True  # live: freeze a chip that would go on learning
+    arm.state_dict()["stage"]["controller"]["diverged"][1] = True  # live: freeze a chip that would go on learning
     again.load_state_dict(arm.state_dict(), [])
     for _ in range(6):
         arm.advance()

@@ -7,6 +7,7 @@ import pytest
 
 from analogsim.errors import ScenarioError
 from analogsim.study.scenario import lay_out, load_scenario, resolve, scenario_names, to_data
+from analogsim.study.stages import stages_of
 from device_models._yaml import dump_yaml, load_yaml
 
 MINIMAL: dict[str, Any] = {
@@ -38,7 +39,11 @@ def test_packaged_scenarios_resolve_and_survive_a_round_trip(name: str, quick: b
     assert to_data(again) == to_data(scenario)
     assert dump_yaml(to_data(again)) == text
     assert again.arms == {arm: again.arms[arm] for arm in scenario.arms}
-    assert [arm.build_rule() for arm in again.arms.values()] == [arm.build_rule() for arm in scenario.arms.values()]
+    for name, arm in scenario.arms.items():
+        plans, others = (stages_of(each, each.arms[name]) for each in (scenario, again))
+        assert [(p.epochs, p.ex_situ, p.goes_on) for p in plans] == [(p.epochs, p.ex_situ, p.goes_on) for p in others]
+        learning = [(p.arm, q.arm) for p, q in zip(plans, others, strict=True) if p.learns]
+        assert all(one.build_rule() == other.build_rule() for one, other in learning), arm
 
 
 @pytest.mark.parametrize(
@@ -47,7 +52,7 @@ def test_packaged_scenarios_resolve_and_survive_a_round_trip(name: str, quick: b
         ("nmae", "x", "nmae: unknown key"),
         ("name", "a b", "name: "),
         ("seed", -1, "seed: must be greater than or equal to 0 (got -1)"),
-        ("data.set", "cats", "data.set: no data set is called 'cats'; choose one of digits"),
+        ("data.set", "cats", "data.set: no data set is called 'cats'; choose one of cifar-10, digits"),
         ("data.batch", 0, "data.batch: must be greater than 0 (got 0)"),
         ("network.layers", [], "network.layers: "),
         ("network.layers", [10, 0], "network.layers.1: must be greater than 0 (got 0)"),

@@ -4,6 +4,7 @@ import gzip
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,28 @@ def test_digits_are_split_without_remainder() -> None:
     varies = data.train_inputs.std(0) > 0
     torch.testing.assert_close(standard.train_inputs[:, varies].std(0, correction=0), torch.ones(int(varies.sum())))
     assert (standard.train_inputs[:, ~varies] == 0).all()
+
+
+def test_images_are_averaged_over_blocks() -> None:
+    data = DATA_SETS["digits"]()
+    small = data.pooled(2)
+    assert small.shape == (1, 4, 4)
+    assert small.test_inputs.shape == (397, 16)
+    image = data.test_inputs[5].reshape(8, 8)
+    assert small.test_inputs[5, 4 * 1 + 3].item() == pytest.approx(image[2:4, 6:8].mean().item(), rel=1e-6)
+    with pytest.raises(
+        DataError, match=r"blocks of 3 x 3 pixels must fill the images; inputs are of shape \(1, 8, 8\)"
+    ):
+        data.pooled(3)
+    with pytest.raises(DataError, match="inputs are no images"):
+        replace(data, shape=None).pooled(2)
+
+
+def test_the_first_samples_of_a_set() -> None:
+    data = DATA_SETS["digits"]()
+    few = data.first(100)
+    assert torch.equal(few.train_inputs, data.train_inputs[:100])
+    assert torch.equal(few.train_targets, data.train_targets[:100])
+    assert torch.equal(few.test_inputs, data.test_inputs)
+    with pytest.raises(DataError, match=r"there are 1400 training samples \(asked for the first 1401\)"):
+        data.first(1401)
