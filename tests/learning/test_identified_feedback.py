@@ -7,6 +7,7 @@ import torch
 
 from analogsim.learning import RULES, Controller, Decorrelation
 from analogsim.learning.identified_feedback import IdentifiedFeedback
+from analogsim.learning.output_gradient import least_squares_gradient, shape_of
 from analogsim.learning.rule import Copy
 from analogsim.network import Identity, LeakyReLU, Network, Stack
 from analogsim.port import Access, Pass, Periphery
@@ -273,3 +274,20 @@ def test_the_model_is_one_of_decorrelated_vectors(lab):
     for index in (1, 2):
         layer, x, a = network.layers[index], estimate.inputs[index], estimate.seen.pre_activations[index]
         torch.testing.assert_close(layer.product(state.models[index - 1], x, r[index]), a, rtol=1e-5, atol=1e-5)
+
+
+def test_the_outputs_covariance_is_learned_and_used(lab):
+    """By hand: a first update in the metric of the identity, a second in that of the first batch."""
+    bench = lab.bench([8, 10, 4], lab.profile(read=2), chips=2, batch=30)
+    rule = RULES["identified"](output="covariance", samples=3, forgetting=0.5)
+    controller = Controller(bench.rig, rule, bench.weights, torch.optim.SGD, STILL)
+    baseline, estimate = bench.observe(rule)
+    shape, eye = shape_of(estimate.contrasts), torch.eye(4, dtype=torch.float64)
+    updates, state = rule.update(baseline, estimate, None, controller.copy, controller.state)
+    expected, _ = least_squares_gradient(estimate.contrasts, None, rule.output_ridge)
+    torch.testing.assert_close(updates[-1].post, expected)
+    updates, state = rule.update(baseline, estimate, None, controller.copy, state)
+    expected, _ = least_squares_gradient(estimate.contrasts, 0.99 * shape + 0.01 * eye, rule.output_ridge)
+    torch.testing.assert_close(updates[-1].post, expected)
+    torch.testing.assert_close(state.shape[0], 1.5 * shape)
+    assert state.shape[1].flatten().tolist() == [1.5, 1.5]
