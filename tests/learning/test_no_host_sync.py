@@ -188,6 +188,14 @@ RULE_SETTINGS = [
     ("canp", {"covariance": "full", "baseline": "pairs"}),
     ("identified", {"samples": 3}),
     ("identified", {"estimator": "rls", "output": "covariance"}),
+    *(("fa", {"start": start}) for start in ("random", "copy")),
+    ("dfa", {}),
+    *(
+        ("learned_feedback", {"form": form, "solver": solver, "baseline": baseline, "samples": 3})
+        for form, solver, baseline in itertools.product(("fa", "dfa"), ("sgd", "ridge"), ("shared", "pairs"))
+    ),
+    *(("synthetic_gradient", {"backward": backward}) for backward in ("transposed", "copy")),
+    ("matching", {"decay": 0.1}),
 ]
 
 
