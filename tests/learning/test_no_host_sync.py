@@ -303,7 +303,6 @@ LIVING = {
         ("bp", "pair", "in_memory"),
         ("anp", "reference", "mixed_precision"),
         ("np", "pair", "absolute"),
-        ("wp", "pair", "absolute"),
     ],
 )
 def test_no_chip_that_lives_synchronises(name, cell, writing):
