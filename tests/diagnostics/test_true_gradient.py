@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from analogsim.diagnostics import true_gradient
-from analogsim.learning import RULES
+from analogsim.learning import RULES, Controller, Decorrelation
 from analogsim.learning.rule import Activities, backpropagate
 from analogsim.network import Binary, Conv2d, Dense, Dropout, Identity, LeakyReLU, MaxPool2d, Network, Window
 from analogsim.port import Access, Pass, Periphery
@@ -160,6 +160,18 @@ def test_nothing_is_drawn_and_nothing_moves(make):
         assert torch.equal(one.loss, other.loss)
 
 
+def test_looking_ahead_of_a_read_lets_noise_wander_as_that_read_would(make):
+    """Slow noise moves when time passes; whether a look or a read finds it first changes no number."""
+    flicker = {"read_noise": {"kind": "flicker", "q": 0.05, "t_r": "250 ns", "t0": "20 s"}}
+    rigs = [make(SIZES, flicker).rig for _ in range(2)]
+    for rig in rigs:
+        rig.run((Pass(),))
+        rig.clock.advance(100.0)
+    rigs[0].gradient()
+    one, other = (rig.run((Pass(),))[0].loss for rig in rigs)
+    assert torch.equal(one, other)
+
+
 def test_nothing_passes_through_a_step(make):
     network = Network((Dense(5, 7, Binary()), Dense(7, 3, Identity())))
     found = make(network).rig.gradient()
@@ -178,3 +190,19 @@ def test_outputs_are_those_of_the_clean_pass(make):
 def test_a_rule_cannot_ask_for_it():
     assert all(not hasattr(rule, "gradient") for rule in RULES.values())
     assert "true_gradient" not in {name for flag in Access for name in flag.names}
+
+
+def test_a_controller_follows_the_gradient_on_other_hardware(make):
+    """There with its own R, which it brings along; its own chips, batch and state are not touched."""
+    home, away = (make(SIZES, seed=seed) for seed in (0, 1))
+    rule = RULES["bp"](backward="transposed")
+    controller = Controller(home.rig, rule, home.weights, torch.optim.SGD, 0.05, decorrelation=Decorrelation(rate=0.05))
+    for _ in range(3):
+        controller.step()
+    steps, passes = controller.steps, home.rig.passes
+    found = controller.directions_on(away.rig)
+    assert (controller.steps, home.rig.passes) == (steps, passes)
+    for direction, g in zip(found, away.rig.gradient().weights, strict=True):
+        torch.testing.assert_close(direction, g, rtol=1e-9, atol=1e-12)
+    away.rig.set_periphery(Periphery((None,) * 3))
+    assert not torch.allclose(found[0], away.rig.gradient().weights[0], rtol=1e-3)

@@ -89,6 +89,15 @@ def test_one_metric_says_the_same_as_among_others() -> None:
     angle, variance, both = (Arm(each, "np", load_data(each), CPU).evaluate().chips[0] for each in scenarios)
     assert both.diagnostics["angle"] == angle.diagnostics["angle"]
     assert both.diagnostics["update_variance"] == variance.diagnostics["update_variance"]
+    alone, after = (
+        load_scenario("quickstart", [*BASE, f"train.metrics={names}"])
+        for names in ("[participation_ratio]", "[angle, participation_ratio]")
+    )
+    decorrelated = [Arm(each, "danp", load_data(each), CPU) for each in (alone, after)]
+    for arm in decorrelated:
+        arm.advance()
+    first, second = (arm.evaluate().chips[0].diagnostics["participation_ratio"] for arm in decorrelated)
+    assert first == second, "R is there from the first"
 
 
 def test_values_on_an_ideal_chip() -> None:
@@ -182,6 +191,16 @@ def test_a_resumed_arm_measures_the_same() -> None:
         arm.advance()
     resumed.load_state_dict(copy.deepcopy(arm.state_dict()), arm.curves)
     assert resumed.evaluate().chips[0].diagnostics == arm.evaluate().chips[0].diagnostics
+
+
+def test_a_convolutional_network_is_measured() -> None:
+    layers = "[{conv: {channels: 3, kernel: 3, stride: 2}}, {dense: 10}]"
+    scenario = load_scenario("quickstart", [*BASE, ALL, f"network.layers={layers}", "chip.profile=ideal"])
+    arm = Arm(scenario, "bp", load_data(scenario), CPU)
+    arm.advance()
+    for chip in arm.evaluate().chips:
+        assert max(chip.diagnostics["angle"]) < 0.01
+        assert len(chip.diagnostics["weight_norm"]) == 2
 
 
 @pytest.mark.parametrize(
