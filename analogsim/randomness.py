@@ -9,7 +9,8 @@ streams coincide with probability 2.3e-10.)
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class Purpose(enum.IntEnum):
     WEIGHT_INJECTION = 16
     COMPANION = 17
     LOSS_CHANNEL = 18
+    DIAGNOSIS = 19
+    CORRUPTION = 20
 
 
 class Streams:
@@ -65,6 +68,7 @@ class Streams:
         self._make = generator
         self._generators: dict[tuple[Purpose, int], list[torch.Generator | None]] = {}
         self._starts: dict[Purpose, int] = {}
+        self._root: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -74,7 +78,9 @@ class Streams:
         key = (purpose, layer)
         if key not in self._generators:
             start = () if purpose not in self._starts else (self._starts[purpose],)
-            self._generators[key] = [self._seeded(seed, (purpose, chip, layer, *start)) for seed, chip in self._keys]
+            self._generators[key] = [
+                self._seeded(seed, (*self._root, purpose, chip, layer, *start)) for seed, chip in self._keys
+            ]
         return self._generators[key]
 
     def restart(self, purpose: Purpose, start: int) -> None:
@@ -82,6 +88,20 @@ class Streams:
         self._starts[purpose] = start
         for key in [key for key in self._generators if key[0] is purpose]:
             del self._generators[key]
+
+    @contextmanager
+    def aside(self, start: int) -> Iterator[None]:
+        """Look without a trace: inside, every purpose has streams of its own; then all go on as if nothing was drawn.
+
+        Args:
+            start: decides their numbers; equal ones give the same.
+        """
+        held = self._generators, self._starts, self._root
+        self._generators, self._starts, self._root = {}, {}, (Purpose.DIAGNOSIS, start)
+        try:
+            yield
+        finally:
+            self._generators, self._starts, self._root = held
 
     def _seeded(self, seed: int, key: tuple[int, ...]) -> torch.Generator | None:
         generator = self._make(self._device)

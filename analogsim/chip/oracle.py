@@ -24,6 +24,11 @@ class Oracle:
         return tuple(crossbar.array.weights for crossbar in self._layers)
 
     @property
+    def compensation(self) -> tuple[Tensor | None, ...]:
+        """Per layer the digital factor on its results that compensates drift, (C,), or None: there is none."""
+        return tuple(crossbar.compensation.factor for crossbar in self._layers)
+
+    @property
     def conductances(self) -> tuple[tuple[Tensor, ...], ...]:
         """Per layer (G+, G-), siemens, each (C, outputs, rows); as of the last read, write or `Chip.settle`.
 

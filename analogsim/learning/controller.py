@@ -21,7 +21,7 @@ from analogsim.learning.rule import Copy, Counters, Rule
 from analogsim.learning.state import plain, restored
 from analogsim.learning.writing import WritingName, make_writing
 from analogsim.network import Network
-from analogsim.port import Access, AccessError, Hardware, Observation, Pass, Periphery, Plan
+from analogsim.port import Access, AccessError, Hardware, LayerUpdate, Observation, Pass, Periphery, Plan
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 """Makes an element-wise `torch.optim` optimiser: called with a list of parameters and `lr`."""
@@ -201,7 +201,7 @@ class Controller:
     def step(self) -> None:
         """One learning step on the next batch."""
         self._hardware.next_batch()
-        seen = self._observe()
+        seen = self._observe(self._run)
         arrived = self._delay.exchange(seen)
         if arrived is not None:
             self._learn(*arrived)
@@ -210,11 +210,7 @@ class Controller:
 
     def _learn(self, baseline: Observation | None, estimate: Any, healthy: Tensor) -> None:
         """Update the rule, the copy and the devices by what a step has seen."""
-        vector = self._rule.output_vector(baseline, estimate, self.copy, self.state)
-        deltas = None
-        if vector is not None:
-            deltas = self._hardware.backward(vector, *self._rule.activities(baseline, estimate))
-        updates, self.state = self._rule.update(baseline, estimate, deltas, self.copy, self.state)
+        updates, self.state = self._updates(self._hardware, baseline, estimate)
         directions = [update.direction() for update in updates]
         for direction in directions:
             healthy = healthy & direction.isfinite().all(dim=2).all(dim=1)
@@ -223,9 +219,38 @@ class Controller:
         rate = torch.where(self.diverged, 0.0, self._rates)[:, None, None]
         self._hardware.write(self._writing.writes(updates, rate, before, self._weights))
 
-    def _observe(self) -> Seen:
+    @torch.no_grad()
+    def directions_on(self, hardware: Hardware) -> tuple[Tensor, ...]:
+        """The rule's update directions on the batch of other hardware, per layer (C, columns, rows), for diagnostics.
+
+        Nothing is learnt: the rule's state, the copy, R and the counters stay as they are, and nothing is written.
+
+        Args:
+            hardware: runs the same network and has a batch; its periphery becomes the controller's.
+        """
+        hardware.set_periphery(self._periphery)
+        seen = self._observe(hardware.run)
+        updates, _ = self._updates(hardware, seen.baseline, seen.estimate)
+        return tuple(update.direction() for update in updates)
+
+    @property
+    def feedback(self) -> tuple[Tensor | None, ...] | None:
+        """Feedback weights of the rule; see `Rule.feedback`."""
+        return self._rule.feedback(self.copy, self.state)
+
+    def _updates(
+        self, hardware: Hardware, baseline: Observation | None, estimate: Any
+    ) -> tuple[tuple[LayerUpdate, ...], Any]:
+        """The rule's updates, and its next state."""
+        vector = self._rule.output_vector(baseline, estimate, self.copy, self.state)
+        deltas = None
+        if vector is not None:
+            deltas = hardware.backward(vector, *self._rule.activities(baseline, estimate))
+        return self._rule.update(baseline, estimate, deltas, self.copy, self.state)
+
+    def _observe(self, run: Callable[..., tuple[Observation, ...]]) -> Seen:
         """Run the plan; the estimate is of all samples."""
-        plan, run = self._plan, self._run
+        plan = self._plan
         baseline = None
         if plan.baseline is not None and plan.samples == 1:  # one batched call for all passes of the step
             baseline, *probes = run((plan.baseline, *plan.probes))

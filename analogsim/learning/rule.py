@@ -172,6 +172,18 @@ class Rule(BaseModel, ABC):
         """The counters in the state: a field of that name, unless they are all of it."""
         return state if isinstance(state, Counters) else state.counters
 
+    def feedback(self, copy: Copy, state: Any) -> tuple[Tensor | None, ...] | None:
+        """What the rule sends derivatives back through in place of the weights, for diagnostics.
+
+        Args:
+            copy: the controller's own record.
+            state: as `init` or the last update gave it.
+
+        Returns:
+            Per layer (C, columns, fan_in), or None where the rule has none of this shape; None: it has none at all.
+        """
+        return None
+
     @property
     def needs_derivatives(self) -> bool:
         """Whether it sends derivatives backwards through activation functions."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from analogsim.learning import Controller
-from analogsim.port import Periphery
+from analogsim.port import Access, Periphery
 from analogsim.randomness import Purpose, Streams
 from analogsim.results import (
     ArmResult,
@@ -23,6 +23,7 @@ from analogsim.results import (
     StageResult,
     Tuning,
 )
+from analogsim.study.diagnosis import Diagnosis
 from analogsim.study.rig import Rig
 from analogsim.study.scenario import lay_out
 from analogsim.study.schema import Scenario, StagedArm
@@ -64,8 +65,16 @@ class Arm:
             Periphery((None,) * self._network.depth),
             torch.zeros(len(population.ids), dtype=torch.bool, device=device),
         )
+        corruption = scenario.data.corruption
         self._task = task = Task(
-            data, LOSSES[scenario.data.loss], scenario.data.batch, population.seeds, population.ids, device, dtype
+            data,
+            LOSSES[scenario.data.loss],
+            scenario.data.batch,
+            population.seeds,
+            population.ids,
+            device,
+            dtype,
+            None if corruption is None else corruption.build(),
         )
         self._stages: list[StageResult] = []
         self._stage = self._build(0, self._first)
@@ -161,11 +170,20 @@ class Arm:
         rows = torch.stack([accuracy, loss, train]).double().cpu().T.tolist()
         epoch = self.step / self._steps_per_epoch
         chips = tuple(
-            Metrics(epoch=epoch, test_accuracy=_finite(a), test_loss=_finite(b), train_loss=_finite(c))
-            for a, b, c in rows
+            Metrics(
+                epoch=epoch, test_accuracy=_finite(a), test_loss=_finite(b), train_loss=_finite(c), diagnostics=found
+            )
+            for (a, b, c), found in zip(rows, self._diagnosis().measure(self.step), strict=True)
         )
         self.curves.append(Curve(arm=self.name, stage=len(self._stages), step=self.step, chips=chips))
         return self.curves[-1]
+
+    def _diagnosis(self) -> Diagnosis:
+        """Of the present stage."""
+        train, plan = self._scenario.train, self._stage.plan
+        writes = plan.learns and Access.WEIGHT_INJECTION in plan.arm.build_rule().requires
+        batch = self._task.first_samples(train.metrics_batch)
+        return Diagnosis(train.metrics, self._rig, self._controller, batch, writes)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the arm stands, for a checkpoint, its curves aside; the tensors are live."""
@@ -216,7 +234,7 @@ class Arm:
                     lr=rate,
                     status="diverged" if any(stage.status == "diverged" for stage in own) else "finished",
                     final=history[-1],
-                    best=max(history, key=lambda metrics: metrics.test_accuracy or 0.0),
+                    best=_best(history, self._task.classes),
                     counts=_together(own[first:]),
                 )
             )
@@ -233,6 +251,13 @@ def _together(stages: Sequence[ChipOfStage]) -> Counts:
     added = ("passes", "device_writes", "pulses", "vectors", "silent")
     total = {name: sum(getattr(stage.counts, name) for stage in stages) for name in added}
     return stages[-1].counts.model_copy(update=total)
+
+
+def _best(history: Sequence[Metrics], classes: bool) -> Metrics:
+    """The evaluation with the highest accuracy; where there are no classes with the lowest loss."""
+    if classes:
+        return max(history, key=lambda metrics: metrics.test_accuracy or 0.0)
+    return min(history, key=lambda metrics: math.inf if metrics.test_loss is None else metrics.test_loss)
 
 
 def _listed(accuracy: torch.Tensor) -> tuple[float | None, ...]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from analogsim.chip import Chip, Trace
 from analogsim.clock import Clock
+from analogsim.diagnostics import Gradient, true_gradient
 from analogsim.network import Network, unclipped
 from analogsim.port import Access, AccessError, LayerPulses, LayerWrite, Limits, Observation, Pass, Periphery
 from analogsim.randomness import Purpose
@@ -30,6 +31,7 @@ class Rig:
         oracle: what this arm may use beyond the chip's grants, for comparison.
         clock: gives every read and write its time; one that stands at 0 s unless given.
         channel: how losses reach the learner; exactly and at once unless given.
+        purpose: which random streams feed the noise of reads.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Rig:
         oracle: Access | None = None,
         clock: Clock | None = None,
         channel: LossChannelSettings | None = None,
+        purpose: Purpose = Purpose.READ,
     ) -> None:
         self.chip = chip
         self.task = task
@@ -46,7 +49,9 @@ class Rig:
         self.grants = chip.grants if oracle is None else chip.grants | oracle
         self.passes = 0
         """Forward passes of a batch since the beginning."""
-        self._channel = LossChannel(channel or LossChannelSettings(), chip.streams)
+        self._channel_settings = channel or LossChannelSettings()
+        self._channel = LossChannel(self._channel_settings, chip.streams)
+        self._purpose = purpose
         self._periphery: Periphery | None = None
         self._batch: tuple[Tensor, Tensor] | None = None
         self._masks: tuple[Tensor | None, ...] = (None,) * chip.network.depth  # of the operations that take one
@@ -94,7 +99,14 @@ class Rig:
             raise RuntimeError("there is no batch yet: call next_batch first")
         inputs, targets = self._batch
         trace = self.chip.forward(
-            inputs, passes, samples, self._periphery, now=self.clock.now, go_on=self._begun, masks=self._masks
+            inputs,
+            passes,
+            samples,
+            self._periphery,
+            self._purpose,
+            now=self.clock.now,
+            go_on=self._begun,
+            masks=self._masks,
         )
         self._begun = True
         self.passes += samples * len(passes)
@@ -155,9 +167,35 @@ class Rig:
         self._loss_sum, self._loss_count = torch.zeros_like(self._loss_sum), 0
         return mean
 
+    def probe(self, inputs: Tensor, targets: Tensor) -> Rig:
+        """A rig beside this one on the same chips, with a batch of its own that stays, for diagnostics.
+
+        Losses arrive at once. Within `chip.streams.aside` it leaves no trace.
+
+        Args:
+            inputs, targets: (C, B, features) and (C, B, outputs).
+        """
+        at_once = self._channel_settings.model_copy(update={"delay": 0, "mispaired": False})
+        rig = Rig(self.chip, self.task, self.grants, self.clock, at_once, Purpose.DIAGNOSIS)
+        rig._periphery = self._periphery
+        rig._batch, rig._masks = (inputs, targets), rig._draw_masks(inputs.shape[1])
+        return rig
+
+    def repeat_batch(self) -> None:
+        """Begin the present batch anew: noise that remembers has forgotten; masks stay."""
+        self._begun = False
+
+    def gradient(self) -> Gradient:
+        """The true gradient on the present batch; see `analogsim.diagnostics.true_gradient`. No learner sees it."""
+        if self._batch is None:
+            raise RuntimeError("there is no batch yet: call next_batch first")
+        return true_gradient(self.chip, *self._batch, self.task.loss, self._periphery, self._masks, now=self.clock.now)
+
     @torch.no_grad()
     def evaluate(self, step: int) -> tuple[Tensor, Tensor]:
         """Accuracy and mean loss on the test set, (C,) each, on the chips as deployed: one noisy read per image.
+
+        The accuracy is nan where targets stand for no classes, or the loss is not finite.
 
         Args:
             step: decides the noise; how often one evaluates changes nothing.
@@ -172,7 +210,8 @@ class Rig:
             correct = correct + (outputs.argmax(2) == targets.argmax(2)).sum(1)
             loss = loss + self.task.loss(outputs, targets).sum(1)
             count += inputs.shape[1]
-        accuracy = torch.where(loss.isfinite(), correct / count, math.nan)  # the argmax of nan is a class all the same
+        judged = loss.isfinite() & self.task.classes
+        accuracy = torch.where(judged, correct / count, math.nan)  # the argmax of nan is a class all the same
         return accuracy, loss / count
 
     def _observe(self, trace: Trace, index: int, each: Pass, samples: int, targets: Tensor) -> Observation:
