@@ -43,6 +43,7 @@ class Purpose(enum.IntEnum):
     COMPANION = 17
     LOSS_CHANNEL = 18
     DIAGNOSIS = 19
+    CORRUPTION = 20
 
 
 class Streams:

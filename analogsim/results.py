@@ -29,7 +29,8 @@ class Metrics(_Record):
     epoch: float
     """Passes through the training data so far."""
     test_accuracy: float | None
-    """Share of test inputs classified rightly by the chip as deployed, in one noisy read each."""
+    """Share of test inputs classified rightly by the chip as deployed, in one noisy read each; None also where targets
+    are no classes."""
     test_loss: float | None
     """Mean loss on the test set, of the same reads."""
     train_loss: float | None
@@ -74,7 +75,8 @@ class ChipResult(_Record):
     """`diverged`: the loss ended above 1.1 x the initial one, or was not finite and the chip frozen from then on."""
     final: Metrics
     best: Metrics
-    """The evaluation with the highest test accuracy; the first of equals."""
+    """The evaluation with the highest test accuracy, or the lowest test loss where targets are no classes; the first of
+    equals."""
     counts: Counts
 
 
@@ -83,7 +85,10 @@ class TunedPoint(_Record):
 
     point: dict[str, Any]
     accuracy: tuple[float | None, ...]
-    """Mean validation accuracy of the tuning chips under each rate of the grid, at the end of training."""
+    """Mean validation accuracy of the tuning chips under each rate of the grid, at the end of training; None where
+    targets are no classes."""
+    loss: tuple[float | None, ...] = ()
+    """Mean validation loss, likewise; recorded where it is what decides."""
     chosen: float
 
 

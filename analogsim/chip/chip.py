@@ -222,8 +222,10 @@ class Chip:
         self.streams.restart(Purpose.CALIBRATION, 0)
         signal = x[:, None, None]
         for index, (crossbar, layer) in enumerate(zip(self._layers, self.network.layers, strict=True)):
-            draws = Draws(self.streams, Purpose.CALIBRATION, index, 1, (True,))
-            own = replace(draws, layer=DECORRELATION + index)
+            draws, own = (
+                Draws(self.streams, Purpose.CALIBRATION, number, 1, (True,))
+                for number in (index, DECORRELATION + index)
+            )
             _, a = self._read(index, signal, periphery, (draws, own), now=now, calibrate=True)
             vectors = draws.normal(1, (x.shape[1], layer.columns), self.dtype)[:, :, :, 0]
             crossbar.read_transposed(vectors, layer.fan_in, draws, now, calibrate=True)

@@ -62,7 +62,10 @@ class Progress:
     def evaluated(self, curve: Curve) -> None:
         """Its chips were evaluated. Without a terminal, one line for every tenth of an arm."""
         known = [chip.test_accuracy for chip in curve.chips if chip.test_accuracy is not None]
-        metric = f"accuracy {100 * interval(known)[0]:.1f} %" if known else "accuracy not finite"
+        losses = [chip.test_loss for chip in curve.chips if chip.test_loss is not None]
+        metric = f"loss {interval(losses)[0]:.4g}" if losses else "loss not finite"
+        if known:
+            metric = f"accuracy {100 * interval(known)[0]:.1f} %"
         if self._bar is not None:
             self._bars.update(self._bar, metric=metric)
         elif not self._live and (curve.step >= self._told + self._steps / 10 or curve.step == self._steps):

@@ -48,7 +48,7 @@ def show(folder: Path, as_json: bool) -> None:
     from analogsim.report.curves import learning_curves
     from analogsim.report.diagnostics import measured_metrics, metric_curves
     from analogsim.report.later import accuracy_over_time
-    from analogsim.report.summary import axis_label
+    from analogsim.report.summary import axis_label, classified
     from analogsim.report.table import final_table, later_table, stages_table, standings_table
     from analogsim.results import read_curves, read_result
 
@@ -62,9 +62,9 @@ def show(folder: Path, as_json: bool) -> None:
             metric_curves(result, curves, name, files)
     axis = only_axis(result)
     if axis is not None:
-        figures = [
-            folder / "figures" / f"accuracy_against_{axis_label(axis).replace(' ', '_')}.{k}" for k in ("png", "svg")
-        ]
+        what = "accuracy" if classified(result) else "loss"
+        name = f"{what}_against_{axis_label(axis).replace(' ', '_')}"
+        figures = [folder / "figures" / f"{name}.{kind}" for kind in ("png", "svg")]
         if not all(figure.exists() for figure in figures):
             accuracy_against(result, axis, figures)
     if any(arm.later for arm in result.arms.values()):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from analogsim.learning.alignment import DirectFeedbackAlignment, FeedbackAlignment
 from analogsim.learning.backpropagation import Backpropagation
 from analogsim.learning.covariance_perturbation import CovarianceAwareNodePerturbation
+from analogsim.learning.feedback_comparators import Matching, SyntheticGradient
 from analogsim.learning.identified_feedback import IdentifiedFeedback
 from analogsim.learning.layerwise_perturbation import LayerwisePerturbation
+from analogsim.learning.learned_feedback import LearnedFeedback
 from analogsim.learning.perturbation import ActivityNodePerturbation, NodePerturbation
 from analogsim.learning.reinforce import Reinforce
 from analogsim.learning.rule import Rule
@@ -16,13 +19,18 @@ RULES: dict[str, type[Rule]] = {
     rule.name: rule
     for rule in (
         Backpropagation,
+        FeedbackAlignment,
+        DirectFeedbackAlignment,
+        LearnedFeedback,
+        SyntheticGradient,
+        Matching,
+        Reinforce,
         NodePerturbation,
-        ActivityNodePerturbation,
         LayerwisePerturbation,
+        ActivityNodePerturbation,
+        CovarianceAwareNodePerturbation,
         WeightPerturbation,
         SimultaneousPerturbation,
-        Reinforce,
-        CovarianceAwareNodePerturbation,
         IdentifiedFeedback,
     )
 }

@@ -157,14 +157,17 @@ class Layer(ABC):
 
     def finish_adjoint(self, g: Tensor, a: Tensor, mask: Tensor | None = None) -> Tensor:
         """Derivatives by pre-activations, (..., B, units), of those by what goes out, (..., B, results)."""
-        signals = []
-        if self.after:
-            signals.append(self.activation(a))
-            for operation in self.after[:-1]:
-                signals.append(operation(signals[-1], mask))
-        for operation, x in zip(reversed(self.after), reversed(signals), strict=True):
-            g = operation.adjoint(g, x, mask)
-        return g * self.activation.derivative(a)
+        x = self.activation(a) if self.after else a
+        return self.after_adjoint(g, x, mask) * self.activation.derivative(a)
+
+    def after_adjoint(self, g: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Derivatives by x = f(a), (..., B, units), of those by what goes out, (..., B, results)."""
+        signals = [x]
+        for operation in self.after[:-1]:
+            signals.append(operation(signals[-1], mask))
+        for operation, taken in zip(reversed(self.after), reversed(signals), strict=False):
+            g = operation.adjoint(g, taken, mask)
+        return g
 
     def product(self, weights: Tensor, x: Tensor, decorrelation: Tensor | None) -> Tensor:
         """The pre-activations that digital weights give, (C, B, units).

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analogsim.report.style import COLOURS, STYLE, save
-from analogsim.report.summary import Standing, axis_label, standings
+from analogsim.report.summary import Standing, axis_label, classified, standings
 from analogsim.results import Result, marked
 
 _TICKS = (1, 2, 5, 10, 20, 50, 80, 90, 95, 97, 98, 99, 99.5)
@@ -30,12 +30,15 @@ def only_axis(result: Result) -> str | None:
 def accuracy_against(result: Result, axis: str, files: Sequence[Path]) -> None:
     """Draw final test accuracy against the places of an axis, evenly spaced in the scenario's order.
 
+    Where there is no accuracy, the loss.
+
     Args:
         result: of a run.
         axis: as `only_axis` names it.
         files: where to save it, .png or .svg.
     """
-    table = standings(result)
+    table, accurate = standings(result), classified(result)
+    inside = _inside if accurate else float
     lines: dict[str, list[Standing | None]] = {}
     for _, found in table:
         for standing in found:
@@ -50,21 +53,22 @@ def accuracy_against(result: Result, axis: str, files: Sequence[Path]) -> None:
         for index, (family, line) in enumerate(lines.items()):
             known = [(at, standing) for at, standing in enumerate(line) if standing is not None]
             x = [at for at, _ in known]
-            mean = [_inside(standing.final[0]) for _, standing in known]
+            mean = [inside(standing.final[0]) for _, standing in known]
             half = [standing.final[1] or 0.0 for _, standing in known]
             marks = next((standing.marks for _, standing in known if standing.marks), ())
             colour = COLOURS[index % len(COLOURS)]
             title = marked(family, marks)
             panel.plot(x, mean, "--o" if marks else "-o", color=colour, label=title, linewidth=1.6, markersize=4)
-            low, high = ([_inside(m + sign * h) for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
+            low, high = ([inside(m + sign * h) for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
             panel.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-        panel.set_yscale("logit")  # resolves what lies near 100 % without losing what lies near chance
-        panel.yaxis.set_major_locator(FixedLocator([tick / 100 for tick in _TICKS]))
-        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
-        panel.yaxis.set_minor_locator(NullLocator())
+        if accurate:
+            panel.set_yscale("logit")  # resolves what lies near 100 % without losing what lies near chance
+            panel.yaxis.set_major_locator(FixedLocator([tick / 100 for tick in _TICKS]))
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+            panel.yaxis.set_minor_locator(NullLocator())
         panel.set_xticks(range(len(table)), [str(point[axis]) for point, _ in table])
         panel.set_xlabel(axis_label(axis))
-        panel.set_ylabel("test accuracy of the noisy chip, %")
+        panel.set_ylabel(f"test {'accuracy of the noisy chip, %' if accurate else 'loss of the noisy chip'}")
         best = ", best setting of each rule" if any(arm.family for arm in result.arms.values()) else ""
         panel.set_title(f"{result.name}: mean over chips{best}; band: 95 % interval", fontsize=10, loc="left")
         panel.legend(loc="best", fontsize=9)

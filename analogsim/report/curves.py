@@ -1,4 +1,4 @@
-"""Learning curves: test accuracy against epochs, one line for each arm, with bands over chips."""
+"""Learning curves: test accuracy (or loss) against epochs, one line for each arm, with bands over chips."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analogsim.report.style import COLOURS, STYLE, save
-from analogsim.report.summary import point_label, points, standings
+from analogsim.report.summary import classified, point_label, points, standings
 from analogsim.results import Curve, Result, interval, marked
 
 
@@ -35,17 +35,19 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
         for panel in panels.flat[len(labels) :]:
             panel.set_axis_off()
         figure.supxlabel("epochs", fontsize=10)
-        figure.supylabel("test accuracy of the noisy chip, %", fontsize=10)
+        what = "accuracy of the noisy chip, %" if classified(result) else "loss of the noisy chip"
+        figure.supylabel(f"test {what}", fontsize=10)
         figure.suptitle(f"{result.name}: mean over chips, band: 95 % interval of the mean", fontsize=11)
         handles, names = panels.flat[0].get_legend_handles_labels()
-        panels.flat[len(labels) - 1].legend(handles, names, loc="lower right")
+        place = "lower right" if classified(result) else "upper right"
+        panels.flat[len(labels) - 1].legend(handles, names, loc=place)
         files = [folder / f"learning_curves.{kind}" for kind in ("png", "svg")]
         save(figure, files)
     return files
 
 
 def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> None:
-    shown = _shown(result, label)
+    shown, accurate = _shown(result, label), classified(result)
     for index, (name, title) in enumerate(shown.items()):
         arm = result.arms[name]
         places = [_point(chip.coordinates) for chip in arm.chips]
@@ -55,14 +57,15 @@ def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> N
             continue
         epochs, means, lower, upper = [], [], [], []
         for curve in history:
-            values = [value for at in chips if (value := curve.chips[at].test_accuracy) is not None]
+            found = [curve.chips[at].test_accuracy if accurate else curve.chips[at].test_loss for at in chips]
+            values = [(100 if accurate else 1) * value for value in found if value is not None]
             if not values:
                 continue
             mean, half = interval(values)
             epochs.append(curve.chips[0].epoch)
-            means.append(100 * mean)
-            lower.append(100 * (mean - (half or 0)))
-            upper.append(100 * (mean + (half or 0)))
+            means.append(mean)
+            lower.append(mean - (half or 0))
+            upper.append(mean + (half or 0))
         colour = COLOURS[index % len(COLOURS)]
         style, title = ("--" if arm.marks else "-"), marked(title, arm.marks)
         panel.plot(epochs, means, style, color=colour, label=title, linewidth=1.6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,13 +47,18 @@ def rows(result: Result) -> list[Row]:
     return [_row(name, arm, point, chips) for name, arm in result.arms.items() for point, chips in points(arm)]
 
 
+def classified(result: Result) -> bool:
+    """Whether the result has accuracies; otherwise arms are compared by their losses."""
+    return any(chip.best.test_accuracy is not None for arm in result.arms.values() for chip in arm.chips)
+
+
 @dataclass(frozen=True)
 class Standing:
     """A family's best arm at a point, and how far it is from the leader there.
 
     Attributes:
         family: its name; of an arm that is in none, the arm's own.
-        arm: the arm with the highest mean final accuracy.
+        arm: the arm with the highest mean final accuracy; where there are none, with the lowest loss, and so below.
         marks: what makes it a comparison: `oracle`, `ex situ`.
         lr: its learning rate.
         final: mean and half width of the 95 % interval of its final accuracy.
@@ -75,15 +81,16 @@ def standings(result: Result) -> list[tuple[dict[str, Any], list[Standing]]]:
     settings.
     """
     table: list[tuple[dict[str, Any], list[Standing]]] = []
+    score = _accuracy if classified(result) else _negative_loss
     for point, _ in points(next(iter(result.arms.values()))):
         best: dict[str, tuple[str, list[ChipResult]]] = {}
         for name, arm in result.arms.items():
             chips = next((chips for place, chips in points(arm) if place == point), None)
             family = arm.family or name
-            if chips and (family not in best or _accuracy(chips) > _accuracy(best[family][1])):
+            if chips and (family not in best or score(chips) > score(best[family][1])):
                 best[family] = (name, chips)
         honest = [chips for name, chips in best.values() if not result.arms[name].marks]
-        leader = max(honest, key=_accuracy) if honest else None
+        leader = max(honest, key=score) if honest else None
         table.append((point, [_standing(result, family, *found, leader) for family, found in best.items()]))
     return table
 
@@ -91,16 +98,23 @@ def standings(result: Result) -> list[tuple[dict[str, Any], list[Standing]]]:
 def _standing(
     result: Result, family: str, name: str, chips: list[ChipResult], leader: list[ChipResult] | None
 ) -> Standing:
-    marks = result.arms[name].marks
+    marks, accurate = result.arms[name].marks, classified(result)
     behind = None
     if leader is not None and leader is not chips and not marks and len(leader) == len(chips):
         pairs = zip(leader, chips, strict=True)
-        behind = interval([(a.final.test_accuracy or 0.0) - (b.final.test_accuracy or 0.0) for a, b in pairs])
-    return Standing(family, name, marks, chips[0].lr, _mean([c.final.test_accuracy for c in chips]), behind)
+        score = _accuracy if accurate else _negative_loss
+        behind = interval([score([a]) - score([b]) for a, b in pairs])
+    final = _mean([c.final.test_accuracy if accurate else c.final.test_loss for c in chips])
+    return Standing(family, name, marks, chips[0].lr, final, behind)
 
 
 def _accuracy(chips: Sequence[ChipResult]) -> float:
     return sum(chip.final.test_accuracy or 0.0 for chip in chips) / len(chips)
+
+
+def _negative_loss(chips: Sequence[ChipResult]) -> float:
+    losses = [chip.final.test_loss for chip in chips]
+    return -sum(math.inf if loss is None else loss for loss in losses) / len(chips)
 
 
 def points(arm: ArmResult) -> list[tuple[dict[str, Any], list[ChipResult]]]:

@@ -9,18 +9,18 @@ from rich.table import Table
 from rich.text import Text
 
 from analogsim.report.later import duration, stages
-from analogsim.report.summary import Row, point_label, rows, standings
+from analogsim.report.summary import Row, classified, point_label, rows, standings
 from analogsim.results import Metrics, Result, StageResult, interval, marked
 
 
 def final_table(result: Result) -> Table:
     """One row for each arm, point by point: accuracy with its 95 % interval over chips, and what it cost."""
-    found = rows(result)
+    found, accurate = rows(result), classified(result)
     columns = {
         "arm": [_name(row) for row in found],
-        "test\naccuracy, %": [_percent(row.final) for row in found],
-        "best,\n%": [f"{100 * row.best[0]:.2f}" for row in found],
-        "test\nloss": [f"{row.loss[0]:.3f}" for row in found],
+        "test\naccuracy, %": [_percent(row.final) for row in found if accurate],
+        "best,\n%": [f"{100 * row.best[0]:.2f}" for row in found if accurate],
+        "test\nloss": [f"{row.loss[0]:.3f}" if accurate else _plain(row.loss) for row in found],
         "chips": [str(row.chips) for row in found],
         "passes\n/step": [str(row.passes_per_step) for row in found],
         "silent": [f"{row.silent:.0%}" if row.silent >= 5e-3 else "" for row in found],
@@ -29,7 +29,7 @@ def final_table(result: Result) -> Table:
     }
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     table = _table(list(shown), left=("arm",))
-    table.caption = _caption(found) + _searched(result)
+    table.caption = _caption(found, "Accuracy" if accurate else "Loss") + _searched(result)
     order: dict[str, list[int]] = {}
     for index, row in enumerate(found):
         order.setdefault(point_label(row.point), []).append(index)
@@ -43,19 +43,22 @@ def final_table(result: Result) -> Table:
 
 def standings_table(result: Result) -> Table:
     """For each point of the axes the best setting of each family, and how far it is behind the leader."""
-    table = _table(["rule", "best setting", "lr", "test\naccuracy, %", "behind,\n%"], left=("rule", "best setting"))
+    accurate = classified(result)
+    what, behind = ("test\naccuracy, %", "behind,\n%") if accurate else ("test\nloss", "behind")
+    shown = _percent if accurate else _plain
+    table = _table(["rule", "best setting", "lr", what, behind], left=("rule", "best setting"))
+    difference = "accuracy of the point's leader minus this one's" if accurate else "this loss minus the leader's"
     table.caption = (
-        "behind: accuracy of the point's leader minus this one's, paired by chip, ± half its 95 % interval.\n"
-        "The best setting of a rule is chosen by these very accuracies, in favour of rules with many settings."
+        f"behind: {difference}, paired by chip, ± half its 95 % interval.\n"
+        "The best setting of a rule is chosen by these very numbers, in favour of rules with many settings."
         + _searched(result)
     )
     for point, found in standings(result):
         _heading(table, point_label(point))
         for standing in found:
-            behind = "" if standing.marks else "leads" if standing.behind is None else _percent(standing.behind)
-            accuracy = _percent(standing.final)
-            title = marked(standing.family, standing.marks)
-            table.add_row(title, standing.arm, f"{standing.lr:g}", accuracy, behind)
+            behind = "" if standing.marks else "leads" if standing.behind is None else shown(standing.behind)
+            final, title = shown(standing.final), marked(standing.family, standing.marks)
+            table.add_row(title, standing.arm, f"{standing.lr:g}", final, behind)
         table.add_section()
     return table
 
@@ -129,8 +132,8 @@ def _mean(found: Sequence[Metrics]) -> str:
     return _percent(interval(known)) if known else "not finite"
 
 
-def _caption(found: list[Row]) -> str:
-    lines = ["Accuracy of the chips as deployed: mean over chips ± half its 95 % interval (Student's t)."]
+def _caption(found: list[Row], what: str) -> str:
+    lines = [f"{what} of the chips as deployed: mean over chips ± half its 95 % interval (Student's t)."]
     if any("oracle" in row.marks for row in found):
         lines.append("oracle: ran with more than this chip offers to a learner; for comparison only.")
     if any("ex situ" in row.marks for row in found):
@@ -149,3 +152,8 @@ def _name(row: Row) -> str:
 def _percent(value: tuple[float, float | None]) -> str:
     mean, half = value
     return f"{mean * 100:.2f}" if half is None else f"{mean * 100:.2f} ± {half * 100:.2f}"
+
+
+def _plain(value: tuple[float, float | None]) -> str:
+    mean, half = value
+    return f"{mean:.4g}" if half is None else f"{mean:.4g} ± {half:.2g}"

@@ -65,8 +65,16 @@ class Arm:
             Periphery((None,) * self._network.depth),
             torch.zeros(len(population.ids), dtype=torch.bool, device=device),
         )
+        corruption = scenario.data.corruption
         self._task = task = Task(
-            data, LOSSES[scenario.data.loss], scenario.data.batch, population.seeds, population.ids, device, dtype
+            data,
+            LOSSES[scenario.data.loss],
+            scenario.data.batch,
+            population.seeds,
+            population.ids,
+            device,
+            dtype,
+            None if corruption is None else corruption.build(),
         )
         self._stages: list[StageResult] = []
         self._stage = self._build(0, self._first)
@@ -226,7 +234,7 @@ class Arm:
                     lr=rate,
                     status="diverged" if any(stage.status == "diverged" for stage in own) else "finished",
                     final=history[-1],
-                    best=max(history, key=lambda metrics: metrics.test_accuracy or 0.0),
+                    best=_best(history, self._task.classes),
                     counts=_together(own[first:]),
                 )
             )
@@ -243,6 +251,13 @@ def _together(stages: Sequence[ChipOfStage]) -> Counts:
     added = ("passes", "device_writes", "pulses", "vectors", "silent")
     total = {name: sum(getattr(stage.counts, name) for stage in stages) for name in added}
     return stages[-1].counts.model_copy(update=total)
+
+
+def _best(history: Sequence[Metrics], classes: bool) -> Metrics:
+    """The evaluation with the highest accuracy; where there are no classes with the lowest loss."""
+    if classes:
+        return max(history, key=lambda metrics: metrics.test_accuracy or 0.0)
+    return min(history, key=lambda metrics: math.inf if metrics.test_loss is None else metrics.test_loss)
 
 
 def _listed(accuracy: torch.Tensor) -> tuple[float | None, ...]:

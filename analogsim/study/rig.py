@@ -195,6 +195,8 @@ class Rig:
     def evaluate(self, step: int) -> tuple[Tensor, Tensor]:
         """Accuracy and mean loss on the test set, (C,) each, on the chips as deployed: one noisy read per image.
 
+        The accuracy is nan where targets stand for no classes, or the loss is not finite.
+
         Args:
             step: decides the noise; how often one evaluates changes nothing.
         """
@@ -208,7 +210,8 @@ class Rig:
             correct = correct + (outputs.argmax(2) == targets.argmax(2)).sum(1)
             loss = loss + self.task.loss(outputs, targets).sum(1)
             count += inputs.shape[1]
-        accuracy = torch.where(loss.isfinite(), correct / count, math.nan)  # the argmax of nan is a class all the same
+        judged = loss.isfinite() & self.task.classes
+        accuracy = torch.where(judged, correct / count, math.nan)  # the argmax of nan is a class all the same
         return accuracy, loss / count
 
     def _observe(self, trace: Trace, index: int, each: Pass, samples: int, targets: Tensor) -> Observation:

@@ -204,7 +204,8 @@ def load_data(scenario: Scenario) -> DataSet:
             data = data if number is None else data.first(number) if key == "samples" else data.pooled(number)
         except DataError as error:
             raise ScenarioError(f"scenario {scenario.name} cannot be run: data.{key}: {error}") from None
-    return data.standardised() if section.standardise else data
+    data = data.standardised() if section.standardise else data
+    return data.autoencoding() if section.target == "input" else data
 
 
 def check(scenario: Scenario, data: DataSet) -> None:
@@ -231,6 +232,8 @@ def check(scenario: Scenario, data: DataSet) -> None:
             f"train.metrics_batch: must lie between 2 and the {len(data.train_inputs)} training samples of "
             f"{scenario.data.set} (got {scenario.train.metrics_batch})"
         )
+    if scenario.train.later and not data.classes:
+        found.append("train.later: records accuracies, and with data.target: input there are none; leave it out")
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation
         if left < scenario.data.batch:
@@ -282,7 +285,8 @@ def _stage_faults(
         yield from _cannot_write_back(scenario, plan, where, rule.requires)
         if network is not None:
             require_derivatives(rule, network, plan.grants)
-    except AnalogsimError as error:
+            rule.plan(network)
+    except (AnalogsimError, ValueError) as error:
         yield f"{where}: {error}"
 
 

@@ -24,7 +24,7 @@ from analogsim.study.loss_channel import LossChannelSettings
 from analogsim.study.network_section import NetworkSection
 from analogsim.study.optimizer import Optimizer
 from analogsim.study.section import PositiveFloat, PositiveInt, Section, one_of
-from analogsim.tasks import DATA_SETS, LOSSES
+from analogsim.tasks import DATA_SETS, LOSSES, Corruption, GaussianNoise, Masking
 from device_models.units import PerChip, Time
 
 if TYPE_CHECKING:
@@ -33,6 +33,25 @@ else:
     DataName = one_of(DATA_SETS, "data set")
     LossName = one_of(LOSSES, "loss")
     MetricName = one_of(METRICS, "metric")
+
+
+class CorruptionSetting(Section):
+    """How inputs are corrupted: one of these."""
+
+    mask: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False, strict=True)
+    """Each number of an input becomes 0 with this probability."""
+    gaussian: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
+    """Add normal noise of this standard deviation."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.mask is None) == (self.gaussian is None):
+            raise ValueError("give exactly one corruption, such as {mask: 0.3} or {gaussian: 0.3}")
+        return self
+
+    def build(self) -> Corruption:
+        """The corruption."""
+        return GaussianNoise(self.gaussian) if self.gaussian is not None else Masking(self.mask or 0.0)
 
 
 class Data(Section):
@@ -50,13 +69,26 @@ class Data(Section):
     """Average images over blocks of this many pixels squared, for smaller networks."""
     batch: PositiveInt = 50
     """Batch size."""
+    target: Literal["label", "input"] = "label"
+    """What is to come out: the sample's label; or its input, as standardised (an autoencoder): evaluations then report
+    the loss, and there is no accuracy."""
+    corruption: CorruptionSetting | None = None
+    """Corrupt the inputs of training, for denoising; targets and the test stay clean, all passes of a step see the
+    same."""
+
+    @model_validator(mode="after")
+    def _a_loss_for_inputs(self) -> Self:
+        if self.target == "input" and self.loss != "squared":
+            raise ValueError(f"target input: inputs are no classes, so it takes `loss: squared` (got {self.loss})")
+        return self
 
 
 class Tune(Section):
     """Search each arm's learning rate, for each point of the axes, before it is trained.
 
     Every rate of the grid trains chips of its own on the training data without the held-out samples; the rate with the
-    highest mean accuracy on these at the end of training is taken, the smaller of equals.
+    highest mean accuracy on these at the end of training (where there is none, with the lowest loss) is taken, the
+    smaller of equals.
     """
 
     lr: tuple[PositiveFloat, ...] = Field(min_length=2)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
 
-from analogsim.results import TunedPoint, Tuning, interval
+from analogsim.results import Metrics, TunedPoint, Tuning, interval
 from analogsim.study.arm import Arm, without_chip
 from analogsim.study.scenario import lay_out
 from analogsim.study.schema import Scenario
@@ -56,16 +57,21 @@ def tune(scenario: Scenario, name: str, data: DataSet, device: torch.device, wat
             continue
         trained.advance()
         watcher.tuning(name, trained.step, trained.steps)
-    found: dict[str, tuple[dict[str, object], dict[float, list[float | None]]]] = {}
+    found: dict[str, tuple[dict[str, object], dict[float, list[Metrics]]]] = {}
     for place, seen in zip(lay_out(search, searched).coordinates, trained.evaluate().chips, strict=True):
         point = {axis: value for axis, value in without_chip(place).items() if axis != "lr"}
         _, by_rate = found.setdefault(repr(point), (point, {}))
-        by_rate.setdefault(place["lr"], []).append(seen.test_accuracy)
+        by_rate.setdefault(place["lr"], []).append(seen)
     points = []
     for point, by_rate in found.values():
-        accuracy = [_mean(by_rate[rate]) for rate in settings.lr]
-        order = sorted(zip(accuracy, settings.lr, strict=True), key=lambda pair: (-(pair[0] or 0.0), pair[1]))
-        points.append(TunedPoint(point=point, accuracy=tuple(accuracy), chosen=order[0][1]))
+        accuracy = tuple(_mean([seen.test_accuracy for seen in by_rate[rate]]) for rate in settings.lr)
+        loss = tuple(_mean([seen.test_loss for seen in by_rate[rate]]) for rate in settings.lr)
+        if data.classes:
+            cost, loss = [-(each or 0.0) for each in accuracy], ()
+        else:
+            cost = [math.inf if each is None else each for each in loss]
+        chosen = min(zip(cost, settings.lr, strict=True))[1]
+        points.append(TunedPoint(point=point, accuracy=accuracy, loss=loss, chosen=chosen))
     return Tuning(lr=settings.lr, validation=settings.validation, chips=settings.chips, points=tuple(points))
 
 

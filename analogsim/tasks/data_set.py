@@ -20,6 +20,7 @@ class DataSet:
         train_targets, test_targets: (N, outputs); one-hot for classification.
         shape: of one input: (channels, height, width) of images, whose features go channel by channel, row by row;
             None: features have no order.
+        classes: whether targets stand for classes, so that there is an accuracy.
     """
 
     train_inputs: Tensor
@@ -27,6 +28,7 @@ class DataSet:
     test_inputs: Tensor
     test_targets: Tensor
     shape: tuple[int, ...] | None = None
+    classes: bool = True
 
     def __post_init__(self) -> None:
         if math.prod(self.input_shape) != self.features:
@@ -86,6 +88,10 @@ class DataSet:
         )
         shape = (channels, rows // size, columns // size)
         return replace(self, train_inputs=train, test_inputs=test, shape=shape)
+
+    def autoencoding(self) -> DataSet:
+        """The same inputs, which are their own targets."""
+        return replace(self, train_targets=self.train_inputs, test_targets=self.test_inputs, classes=False)
 
     def standardised(self) -> DataSet:
         """Every feature shifted and scaled to mean 0 and standard deviation 1 over the training set.

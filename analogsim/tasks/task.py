@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from analogsim.randomness import Purpose, Streams
-from analogsim.tasks.data import DataSet
+from analogsim.tasks.corruption import Corruption
+from analogsim.tasks.data_set import DataSet
 from analogsim.tasks.losses import Loss
 
 
@@ -24,6 +25,10 @@ class Task:
         batch: batch size B.
         seeds, ids: seed and number of each chip, which seed its order of data.
         device, dtype: of the tensors.
+        corruption: of the training inputs, or None. A batch is corrupted once, so all passes of a step see the same.
+
+    Attributes:
+        classes: whether targets stand for classes.
     """
 
     def __init__(
@@ -35,14 +40,18 @@ class Task:
         ids: Sequence[int],
         device: torch.device,
         dtype: torch.dtype,
+        corruption: Corruption | None = None,
     ) -> None:
         if not 1 <= batch <= len(data.train_inputs):
             raise ValueError(f"a batch has between 1 and all {len(data.train_inputs)} training samples (got {batch})")
         self.loss = loss
         self.batch = batch
+        self.classes = data.classes
+        self._corruption = corruption
         self._train = tuple(t.to(device, dtype) for t in (data.train_inputs, data.train_targets))
         self._test = tuple(t.to(device, dtype) for t in (data.test_inputs, data.test_targets))
         self._streams = Streams(seeds, ids, torch.device("cpu"))  # the same order on every device
+        self._corrupting = Streams(seeds, ids, device)  # drawn where it is used: no copy at each step
         self._device = device
         self.steps_per_epoch = len(data.train_inputs) // batch
         self._position = self.steps_per_epoch
@@ -58,10 +67,15 @@ class Task:
         start = self._position * self.batch
         index = self._order[:, start : start + self.batch]
         self._position += 1
-        return self._train[0][index], self._train[1][index]
+        return self._corrupted(self._train[0][index]), self._train[1][index]
+
+    def _corrupted(self, x: Tensor) -> Tensor:
+        if self._corruption is None:
+            return x
+        return self._corruption(x, self._corrupting.draw(Purpose.CORRUPTION, 0, 1, x.shape[1:], x.dtype)[:, 0])
 
     def first_inputs(self, count: int) -> Tensor:
-        """The first training inputs of the set, at most all of them, (1, M, features): the same for all chips."""
+        """The first training inputs, not corrupted, at most all of them, (1, M, features): the same for all chips."""
         return self.first_samples(count)[0]
 
     def first_samples(self, count: int) -> tuple[Tensor, Tensor]:
@@ -70,13 +84,19 @@ class Task:
 
     def state_dict(self) -> dict[str, Any]:
         """Place in the order of data, and what the next orders are drawn from; the tensors are live."""
-        return {"position": self._position, "order": self._order, "streams": self._streams.state_dict()}
+        return {
+            "position": self._position,
+            "order": self._order,
+            "streams": self._streams.state_dict(),
+            "corrupting": self._corrupting.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         self._position = state["position"]
         self._order = state["order"].to(self._device, copy=True)
         self._streams.load_state_dict(state["streams"])
+        self._corrupting.load_state_dict(state["corrupting"])
 
     def test_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The test set, inputs (1, M, features) and targets (1, M, outputs) with M <= size: the same for all chips."""

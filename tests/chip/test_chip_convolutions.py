@@ -247,13 +247,13 @@ def test_a_columns_unit_gives_its_positions_one_after_the_other(
 ) -> None:
     """A telegraph that always flips alternates along positions, then passes (then elements, then passes)."""
     profile = profile_of(unit_noise={"kind": "telegraph", "amplitude": 1.0, "flip": "100 %"})
-    layer = conv(kernel=(3, 4), padding=0, activation=Identity())
-    assert layer.positions == 3
+    layer = conv(kernel=(4, 4), padding=0, activation=Identity())
+    assert layer.positions == 2
     x = inputs_of(2, BATCH, layer.inputs)
     quiet = chip_of(Network((layer,)), profile_of(), 2).forward(x).pre_activations[0]
     chip = chip_of(Network((layer,)), profile, 2, order=order)
     loud = [chip.forward(x, (Pass(),) * 2, SAMPLES, go_on=go_on).pre_activations[0] for go_on in (False, True)]
-    signs = (torch.cat(loud, dim=1) - quiet).unflatten(4, (3, 3))  # (C, S, P, B, columns, positions)
+    signs = (torch.cat(loud, dim=1) - quiet).unflatten(4, (3, 2))  # (C, S, P, B, columns, positions)
     if order == "sample":
         chains = signs.permute(0, 3, 4, 1, 2, 5).flatten(3)
     else:
@@ -261,6 +261,18 @@ def test_a_columns_unit_gives_its_positions_one_after_the_other(
     torch.testing.assert_close(chains[..., 1:], -chains[..., :-1])
     torch.testing.assert_close(chains.abs(), torch.ones_like(chains))
     assert len(chains[..., 0].round().unique()) == 2, "chains begin with either sign"
+
+
+@pytest.mark.parametrize("order", ["sample", "pass"])
+def test_chunks_do_not_change_the_noise_of_units(chip_of: Any, inputs_of: Any, profile_of: Any, order: str) -> None:
+    """Bit for bit: a unit's chain goes on from call to call with the numbers of its own samples."""
+    profile = profile_of(unit_noise={"kind": "telegraph", "amplitude": 0.5, "flip": "30 %", "sigma": 0.1})
+    x, found = inputs_of(2, BATCH, 40), []
+    for sizes in ((3,), (1, 2)):
+        chip = chip_of(two_layers(), profile, 2, order=order)
+        traces = [chip.forward(x, PASSES, n, go_on=i > 0) for i, n in enumerate(sizes)]
+        found.append(torch.cat([each.pre_activations[-1] for each in traces], dim=1))
+    assert torch.equal(*found)
 
 
 def test_factors_of_an_update_are_vectors_of_the_crossbar(chip_of: Any, inputs_of: Any, profile_of: Any) -> None:

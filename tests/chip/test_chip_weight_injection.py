@@ -76,6 +76,26 @@ def test_a_pass_meets_its_own_weights(
         assert trace.injected == (None, None)
 
 
+def test_a_path_adds_to_the_most_significant_slice_what_its_share_takes_away(
+    chip_of: Any, profile_of: Any, inputs_of: Any
+) -> None:
+    """Four binary slices, read one by one (device by device): the digital sum weighs the first with 8 / 15."""
+    chip = chip_of(NETWORK, profile_of(slices={"count": 4, "bits": 1}, **PATH), 2, sampling="device")
+    trace = chip.forward(inputs_of(2, 5, 6), _passes(None, Injection(0.02, site="weights", layers=(0,))))
+    eps, levels, a = trace.injected_weights[0], trace.inputs[0], trace.pre_activations[0]
+    assert eps is not None
+    torch.testing.assert_close(a[:, 0, 1] - a[:, 0, 0], levels[:, 0, 0] @ eps[:, 0, 1].transpose(1, 2))
+
+
+def test_a_pass_writes_its_own_layers_only(chip_of: Any, profile_of: Any, inputs_of: Any) -> None:
+    """Not even a write that changes nothing: it would draw numbers and recompute what reads see."""
+    chip = chip_of(NETWORK, profile_of(), 2)
+    before = [layer.array.settled for layer in chip._layers]
+    each = [Injection(0.02, site="weights", layers=layers) for layers in ((0,), (0,), (1,))]
+    chip.forward(inputs_of(2, 5, 6), _passes(*each))
+    assert [layer.array.settled - n for layer, n in zip(chip._layers, before, strict=True)] == [4, 2]
+
+
 @pytest.mark.parametrize("way", [PATH, WRITES], ids=["path", "writes"])
 def test_afterwards_the_weights_are_what_they_were(chip_of: Any, profile_of: Any, inputs_of: Any, way: Any) -> None:
     chip = chip_of(NETWORK, profile_of(**way), 2)

@@ -19,6 +19,7 @@ SETTINGS = [
     ("anp", {"baseline": "pairs", "samples": 2}),
     ("anp", {"samples": 3}),
 ]
+EVERY = [*SETTINGS, *((name, {}) for name in RULES if name not in ("bp", "np", "anp"))]
 
 
 class Watched:
@@ -114,7 +115,7 @@ def test_chunks_change_nothing(lab, delay):
 
 
 @pytest.mark.parametrize("stop", [1, 4])
-@pytest.mark.parametrize(("name", "settings"), [SETTINGS[0], SETTINGS[3], SETTINGS[5]], ids=str)
+@pytest.mark.parametrize(("name", "settings"), EVERY, ids=str)
 def test_what_waits_is_saved(lab, name, settings, stop):
     """Restored from plain tensors after `stop` steps it goes on to the bit, also if saved once more at once."""
     bench, _, whole = controller(lab, name, settings, 3, rate=0.05)

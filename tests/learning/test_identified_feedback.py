@@ -7,6 +7,7 @@ import torch
 
 from analogsim.learning import RULES, Controller, Decorrelation
 from analogsim.learning.identified_feedback import IdentifiedFeedback
+from analogsim.learning.output_gradient import least_squares_gradient, shape_of
 from analogsim.learning.rule import Copy
 from analogsim.network import Identity, LeakyReLU, Network, Stack
 from analogsim.port import Access, Pass, Periphery
@@ -249,10 +250,44 @@ def test_patches_of_a_convolution_identify_its_kernels(lab, estimator, decorrela
     """Programming errors and stuck devices of a kernel, from its feature maps, through dropout and R on patches."""
     made = convolutional(lab, faulty(), chips=2, batch=20)
     rule = RULES["identified"](estimator=estimator, rate=1.9, start="zero", knows_writes=False)
-    controller = train(made, rule, 40, decorrelation=Decorrelation(rate=1e-3) if decorrelated else None)
+    controller = train(made, rule, 40, decorrelation=Decorrelation(rate=2e-2) if decorrelated else None)
     weights = made.chip.oracle.weights
     assert [m.shape for m in controller.state.models] == [w.shape for w in weights[1:]]
     of_copy = error(controller.copy.weights, weights)
     found = error(rule.models(controller.copy, controller.state), weights)
     assert (found < (0.5 if estimator == "rls" else 2.0) * of_copy).all(), (found, of_copy)
     assert (found < 0.5).all()
+
+
+def test_the_model_is_one_of_decorrelated_vectors(lab):
+    """No noise, R far from the identity: one step of least squares gives what the columns gave, of what R x drove."""
+    made = convolutional(lab, batch=20)
+    network, draw = made.rig.network, torch.Generator().manual_seed(3)
+    size = [layer.fan_in for layer in network.layers]
+    eyes = [torch.eye(n, dtype=torch.float64) for n in size]
+    r = tuple(e + 0.3 * torch.randn(1, *e.shape, generator=draw, dtype=torch.float64) for e in eyes)
+    copy = Copy(network, tuple(made.weights), Periphery(r), made.rig.limits)
+    made.rig.set_periphery(copy.periphery)
+    rule = RULES["identified"](estimator="rls", ridge=1e-9, start="zero", knows_writes=False)
+    baseline, estimate = made.observe(rule)
+    _, state = rule.update(baseline, estimate, None, copy, rule.init(copy, generators(1)))
+    for index in (1, 2):
+        layer, x, a = network.layers[index], estimate.inputs[index], estimate.seen.pre_activations[index]
+        torch.testing.assert_close(layer.product(state.models[index - 1], x, r[index]), a, rtol=1e-5, atol=1e-5)
+
+
+def test_the_outputs_covariance_is_learned_and_used(lab):
+    """By hand: a first update in the metric of the identity, a second in that of the first batch."""
+    bench = lab.bench([8, 10, 4], lab.profile(read=2), chips=2, batch=30)
+    rule = RULES["identified"](output="covariance", samples=3, forgetting=0.5)
+    controller = Controller(bench.rig, rule, bench.weights, torch.optim.SGD, STILL)
+    baseline, estimate = bench.observe(rule)
+    shape, eye = shape_of(estimate.contrasts), torch.eye(4, dtype=torch.float64)
+    updates, state = rule.update(baseline, estimate, None, controller.copy, controller.state)
+    expected, _ = least_squares_gradient(estimate.contrasts, None, rule.output_ridge)
+    torch.testing.assert_close(updates[-1].post, expected)
+    updates, state = rule.update(baseline, estimate, None, controller.copy, state)
+    expected, _ = least_squares_gradient(estimate.contrasts, 0.99 * shape + 0.01 * eye, rule.output_ridge)
+    torch.testing.assert_close(updates[-1].post, expected)
+    torch.testing.assert_close(state.shape[0], 1.5 * shape)
+    assert state.shape[1].flatten().tolist() == [1.5, 1.5]

@@ -18,6 +18,16 @@ SIZES, SLOPE, STEPS = [5, 7, 6, 3], 0.1, 3
 BASELINES = ("clean", "shared", "pairs", "centred")
 SETTINGS = {
     "bp": [{"backward": "transposed"}, {"backward": "copy"}],
+    "fa": [{"start": "random"}, {"start": "copy"}],
+    "dfa": [{}],
+    "learned_feedback": [
+        {"form": f, "solver": s, "baseline": b, "samples": k, "sigma": 0.2, "warm_up": 1}
+        for f, (s, b, k) in itertools.product(
+            ("fa", "dfa"), (("sgd", "clean", 1), ("sgd", "pairs", 3), ("ridge", "shared", 3))
+        )
+    ],
+    "synthetic_gradient": [{"backward": b, "form": f} for b, f in (("transposed", "fa"), ("copy", "dfa"))],
+    "matching": [{"decay": 0.01}],
     "np": [
         {"baseline": b, "samples": k, "sigma": 0.2} for b, k in itertools.product((*BASELINES, "two_sided"), (1, 5))
     ],

@@ -155,7 +155,6 @@ def _stopped(parent: Path, arm: str, step: int, *settings: str) -> Path:
         (["train.checkpoint_every=1 epoch"], "np", 13),
         (PERIPHERY, "bp", 8),
         (COMPANIONS, "danp", 8),
-        (COMPANIONS, "danp", 5),  # one step after a checkpoint at which nothing had arrived
         (COMPANIONS, "np", 8),
     ],
 )

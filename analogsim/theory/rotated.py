@@ -1,0 +1,192 @@
+"""Node perturbation in the linear student-teacher problem, simulated in few rotated units: exact for any hidden width.
+
+A step (Hiratani et al., eq. 3) is dW1 = -c xi1 x^T, dW2 = -c xi2 h^T with h = W1 x and c = eta dL/sigma. A rotation O
+of the hidden layer, W1 -> O W1, W2 -> W2 O^T, xi1 -> O xi1, changes no output, and xi1 has the same law in all
+directions. Where no more than r < Lh rows of [W1, W2^T] differ from zero, O may turn what xi1 has outside of them into
+one direction: a row r + 1, in which xi1 is the root of a chi-square number with Lh - r degrees of freedom. So each
+step adds one row; now and then a rotation turns them into n = Lx + Ly again, the Cholesky factor of [W1, W2^T]^T [W1,
+W2^T]. In place of 1.1 million weights, 100-10000-10 takes fewer than 180 rows of 110.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analogsim.theory.student_teacher import StudentTeacher
+
+Array = NDArray[np.float64]
+_BLOCK = 64  # rows that are added before they are turned into few again
+
+
+class Draws(NamedTuple):
+    """The random numbers of one step, R runs.
+
+    Attributes:
+        x: inputs (R, Lx).
+        zeta: what the teacher adds, its standard deviation included, (R, Ly).
+        hidden: perturbation of the hidden layer in units of sigma (R, rows).
+        output: perturbation of the outputs in units of sigma (R, Ly).
+    """
+
+    x: Array
+    zeta: Array
+    hidden: Array
+    output: Array
+
+
+def perturbation_step(
+    first: Array, second: Array, teacher: Array, drawn: Draws, rates: Array, sigma: float
+) -> tuple[Array, Array]:
+    """One step of node perturbation: what is to be added to both layers, as factors. dL is exact in sigma.
+
+    Args:
+        first: W1 (R, rows, Lx).
+        second: W2 (R, Ly, rows).
+        teacher: A (R, Ly, Lx).
+        drawn: random numbers.
+        rates: eta (R,).
+        sigma: of the perturbations.
+
+    Returns:
+        The coefficient -eta dL/sigma (R, 1) and h (R, rows): dW1 is the coefficient times `hidden` x^T, dW2 the
+        coefficient times `output` h^T.
+    """
+    h = _times(first, drawn.x)
+    error = _times(second, h) - _times(teacher, drawn.x) - drawn.zeta
+    change = _times(second, drawn.hidden) + drawn.output
+    difference = (error * change).sum(1) + sigma / 2 * np.square(change).sum(1)
+    return -(rates * difference)[:, None], h
+
+
+def _times(matrices: Array, vectors: Array) -> Array:
+    return (matrices @ vectors[:, :, None])[:, :, 0]
+
+
+class RotatedSimulation:
+    """R runs of online node perturbation, each with initial weights, teacher and samples of its own seed.
+
+    Runs with the same seed meet the same numbers at every rate; a run is the same alone or among others, to rounding.
+
+    Args:
+        problem: sizes.
+        rates: eta of each run, or of all.
+        seeds: of each run.
+        teacher_noise: sigma_t.
+        sigma: standard deviation of the perturbations.
+        crash: a run is over when the loss of a sample exceeds that many times what it is on average at the start.
+
+    Attributes:
+        steps: steps done.
+        crashed: (R,), the step after which each run was over, or -1.
+
+    Raises:
+        ValueError: rates do not match seeds.
+    """
+
+    def __init__(
+        self,
+        problem: StudentTeacher,
+        rates: float | Sequence[float],
+        seeds: Sequence[int],
+        *,
+        teacher_noise: float = 0.0,
+        sigma: float = 1e-6,
+        crash: float = 1e3,
+    ) -> None:
+        each = np.full(len(seeds), rates, np.float64) if isinstance(rates, float) else np.array(rates, np.float64)
+        if each.shape != (len(seeds),) or not len(seeds):
+            raise ValueError(f"give one rate, or one for each of the {len(seeds)} seeds (got {rates})")
+        self._problem, self._rates, self._noise, self._sigma = problem, each, teacher_noise, sigma
+        x, h, y = problem.inputs, problem.hidden, problem.outputs
+        self._kept = x + y if h > x + y + _BLOCK else h  # rows after a rotation; narrow layers are taken as they are
+        streams = [[np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3)] for seed in seeds]
+        self._normal, self._square = [s[1] for s in streams], [s[2] for s in streams]
+        weights, teachers = zip(*(_initial(problem, s[0], self._kept < h) for s in streams), strict=True)
+        rows = np.pad(np.stack(weights), ((0, 0), (0, min(_BLOCK, h - self._kept)), (0, 0)))
+        self._first, self._second = rows[:, :, :x].copy(), rows[:, :, x:].transpose(0, 2, 1).copy()
+        self._teacher = np.stack(teachers)
+        loss = y * (x * np.square(self._errors()).mean((1, 2)) + teacher_noise**2) / 2
+        self._limit = crash * loss
+        self._drawn: tuple[Array, Array] = (np.empty((0, 0, 0)), np.empty((0, 0)))
+        self.steps = 0
+        self.crashed = np.full(len(seeds), -1)
+
+    def _errors(self) -> Array:
+        return self._second @ self._first - self._teacher
+
+    def order_parameters(self) -> Array:
+        """alpha, beta, eps, phi of each run as it stands, (R, 4); a run that is over stays as it was last."""
+        student = self._second @ self._first
+        error = student - self._teacher
+        alpha, beta = np.square(self._first).sum((1, 2)), np.square(self._second).sum((1, 2))
+        eps, phi = np.square(error).mean((1, 2)), -(error * student).mean((1, 2))
+        return np.stack([alpha / self._problem.inputs, beta / self._problem.outputs, eps, phi], axis=1)
+
+    def run(self, steps: int) -> None:
+        """Go on until `steps` steps are done."""
+        while self.steps < steps and (self.crashed < 0).any():
+            self._step()
+        self.steps = max(self.steps, steps)
+
+    def _step(self) -> None:
+        row = self.steps % _BLOCK
+        if row == 0:
+            self._rotate()
+            self._draw()
+        active = np.flatnonzero(self.crashed < 0)
+        at = slice(None) if len(active) == len(self.crashed) else active
+        used = min(self._kept + row + 1, self._first.shape[1])
+        x, y = self._problem.inputs, self._problem.outputs
+        inputs, zeta, output, hidden = np.split(self._drawn[0][at, row], [x, x + y, x + 2 * y], axis=1)
+        hidden = hidden[:, :used]
+        if self._kept < self._problem.hidden:
+            hidden[:, used - 1] = self._drawn[1][at, row]
+        first, second = self._first[at, :used], self._second[at, :, :used]
+        drawn = Draws(inputs, self._noise * zeta, hidden, output)
+        coefficient, h = perturbation_step(first, second, self._teacher[at], drawn, self._rates[at], self._sigma)
+        first += (coefficient * hidden)[:, :, None] * inputs[:, None]
+        second += (coefficient * output)[:, :, None] * h[:, None]
+        if at is active:  # they were copies
+            self._first[at, :used], self._second[at, :, :used] = first, second
+        self.steps += 1
+        error = _times(second, h) - _times(self._teacher[at], inputs) - drawn.zeta
+        loss = np.square(error).sum(1) / 2
+        self.crashed[active[~(loss <= self._limit[active])]] = self.steps
+
+    def _rotate(self) -> None:
+        """Turn the rows that the last steps have added into the first ones."""
+        n = self._kept
+        if n == self._problem.hidden or self.steps == 0:
+            return
+        for run in np.flatnonzero(self.crashed < 0):
+            rows = np.concatenate([self._first[run], self._second[run].T], axis=1)
+            turned = _few(rows)
+            self._first[run, :n], self._first[run, n:] = turned[:, : self._problem.inputs], 0
+            self._second[run, :, :n], self._second[run, :, n:] = turned[:, self._problem.inputs :].T, 0
+
+    def _draw(self) -> None:
+        x, y, h = self._problem.inputs, self._problem.outputs, self._problem.hidden
+        shape = (_BLOCK, x + 2 * y + self._first.shape[1])
+        self._drawn = np.stack([g.standard_normal(shape) for g in self._normal]), self._drawn[1]
+        if self._kept < h:
+            free = h - self._kept - np.arange(_BLOCK)
+            self._drawn = self._drawn[0], np.sqrt(np.stack([g.chisquare(free) for g in self._square]))
+
+
+def _initial(problem: StudentTeacher, generator: np.random.Generator, rotate: bool) -> tuple[Array, Array]:
+    """Rows [W1, W2^T] and A of one run."""
+    x, h, y = problem.inputs, problem.hidden, problem.outputs
+    teacher = generator.standard_normal((y, x)) * np.sqrt(2 / (x + y))
+    first = generator.standard_normal((h, x)) * np.sqrt(2 / (x + h))
+    second = generator.standard_normal((h, y)) * np.sqrt(2 / (h + y))
+    rows = np.concatenate([first, second], axis=1)
+    return (_few(rows) if rotate else rows), teacher
+
+
+def _few(rows: Array) -> Array:
+    """As many rows as columns, of equal Gram matrix: the hidden layer rotated."""
+    return np.linalg.cholesky(rows.T @ rows).T
