@@ -329,7 +329,7 @@ class Chip:
     @property
     def oracle(self) -> Oracle:
         """What no learner sees: for diagnostics and tests."""
-        return Oracle(tuple(self._layers))
+        return Oracle(tuple(self._layers), self._decorrelators.by_layer)
 
     def state_dict(self) -> dict[str, Any]:
         """Devices and random streams, for a checkpoint; the tensors are live."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -42,6 +42,11 @@ class Decorrelators:
 
     def __iter__(self) -> Iterator[Crossbar]:
         return iter(self._crossbars.values())
+
+    @property
+    def by_layer(self) -> Mapping[int, Crossbar]:
+        """The crossbar of each layer that has one."""
+        return self._crossbars
 
     def items(self) -> Iterator[tuple[int, Crossbar]]:
         """Streams and crossbar of each layer that has one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from analogsim.chip.crossbar import Crossbar
@@ -12,8 +14,8 @@ from device_models import Cells
 class Oracle:
     """A chip's inner state, which no learner sees."""
 
-    def __init__(self, layers: tuple[Crossbar, ...]) -> None:
-        self._layers = layers
+    def __init__(self, layers: tuple[Crossbar, ...], decorrelators: Mapping[int, Crossbar] | None = None) -> None:
+        self._layers, self._decorrelators = layers, decorrelators or {}
 
     @property
     def weights(self) -> tuple[Tensor, ...]:
@@ -22,6 +24,20 @@ class Oracle:
         As of the last read, write or `Chip.settle`.
         """
         return tuple(crossbar.array.weights for crossbar in self._layers)
+
+    @property
+    def decorrelation(self) -> tuple[Tensor | None, ...]:
+        """Per layer the R that crossbars of R stand for, drift compensation included, (C, fan_in, fan_in).
+
+        None where a layer's R is not on a crossbar. As of the last read, write or `Chip.settle`.
+        """
+        found: list[Tensor | None] = []
+        for index in range(len(self._layers)):
+            crossbar = self._decorrelators.get(index)
+            r = None if crossbar is None else crossbar.array.weights
+            factor = None if crossbar is None else crossbar.compensation.factor
+            found.append(r if r is None or factor is None else r * factor[:, None, None])
+        return tuple(found)
 
     @property
     def compensation(self) -> tuple[Tensor | None, ...]:

@@ -48,11 +48,13 @@ def true_gradient(
 
         v = R x,   a = c W v,   x' = the operations on f(a)
 
-    at the weights W that the devices hold at the time `now`: drifted, faulty, as they were written. c is the digital
-    factor that compensates drift. Converters are passed straight through, with derivative 0 where they clip; so is a
-    conduction that is not ohmic. Where several conversions add up to a pre-activation (tiles, slices, bits) the data
-    sheet knows no limit of the sum, and what single ones clip is not seen: the same convention as backpropagation's.
-    Patches behind an R are not observed: what drives the rows is clipped, but not rounded, in dL/dW.
+    at the weights W that the devices hold at the time `now`: drifted, faulty, as they were written; an R on crossbars
+    of its own likewise. c is the digital factor that compensates drift.
+
+    Converters are passed straight through, with derivative 0 where they clip; so is a conduction that is not ohmic.
+    Where several conversions add up to a pre-activation (tiles, slices, bits) the data sheet knows no limit of the sum,
+    and what single ones clip is not seen: the same convention as backpropagation's. Patches behind an R are not
+    observed: what drives the rows is clipped, but not rounded, in dL/dW.
 
     Nothing of the chip changes but its time, and no random number is drawn.
 
@@ -87,10 +89,11 @@ def _differentiated(
     for index, (layer, w, factor) in enumerate(
         zip(chip.network.layers, chip.oracle.weights, chip.oracle.compensation, strict=True)
     ):
-        r = None if periphery is None else periphery.decorrelation[index]
+        analog = periphery is not None and periphery.crossbar
+        r = None if periphery is None else (chip.oracle if analog else periphery).decorrelation[index]
         weights.append(w.detach().clone().requires_grad_())
         held = weights[-1] if factor is None else weights[-1] * factor[:, None, None]
-        a = _product(layer, held, signal, trace.inputs[index][:, 0, 0], r, limits.inputs[index])
+        a = _product(layer, held, signal, trace.inputs[index][:, 0, 0], r, limits.inputs[index], analog)
         shifts.append(torch.zeros_like(a, requires_grad=True))
         a = _gated(_with_value(a + shifts[-1], trace.pre_activations[index][:, 0, 0]), limits.outputs[index])
         signal = layer.finish(a, None if masks is None else masks[index])
@@ -106,10 +109,22 @@ def _differentiated(
 
 
 def _product(
-    layer: Layer, weights: Tensor, signal: Tensor, seen: Tensor, r: Tensor | None, limit: float | None
+    layer: Layer,
+    weights: Tensor,
+    signal: Tensor,
+    seen: Tensor,
+    r: Tensor | None,
+    limit: float | None,
+    analog: bool,
 ) -> Tensor:
-    """Pre-activations (C, B, units) with a graph, of a layer whose input is observed as `seen`."""
-    if not layer.observes_vectors and r is None:
+    """Pre-activations (C, B, units) with a graph, of a layer whose input is observed as `seen`.
+
+    Args:
+        layer, weights, signal, seen: of the layer.
+        r, analog: its R, or None, and whether that is on a crossbar.
+        limit: of its DACs, or None.
+    """
+    if not layer.observes_vectors and (r is None or analog):
         signal = _with_value(signal, seen)
     parts = []
     for block, v in layer.drives(signal, r):

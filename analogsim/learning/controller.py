@@ -226,9 +226,8 @@ class Controller:
         Nothing is learnt: the rule's state, the copy, R and the counters stay as they are, and nothing is written.
 
         Args:
-            hardware: runs the same network and has a batch; its periphery becomes the controller's.
+            hardware: runs the same network, and has a batch and the controller's periphery, that of `copy`.
         """
-        hardware.set_periphery(self._periphery)
         seen = self._observe(hardware.run)
         updates, _ = self._updates(hardware, seen.baseline, seen.estimate)
         return tuple(update.direction() for update in updates)

@@ -150,6 +150,24 @@ def test_compensation_of_drift_is_part_of_it(make):
         torch.testing.assert_close(b, a * factors[:, index, None, None], rtol=1e-9, atol=1e-12)
 
 
+def test_an_r_on_crossbars_is_taken_as_its_devices_hold_it(make):
+    """Not as the controller asked for it, which digital backpropagation takes it for."""
+    bench = make(SIZES, {"programming": {"kind": "constant", "sigma": "0.5 uS"}}, batch=20)
+    rig, asked = bench.rig, random_r(bench.rig.network, 2)
+    rig.set_periphery(asked._replace(crossbar=True))
+    held = Periphery(rig.chip.oracle.decorrelation)
+    record = frozenset({"inputs", "pre_activations", "output_error"})
+    (seen,) = rig.run((Pass(clean=True, record=record),))
+    found = rig.gradient()
+    for periphery, right in ((held, True), (asked, False)):
+        copy = bench.copy(rig.chip.oracle.weights, periphery)
+        posts = backpropagate(copy, copy.weights, seen.output_error[:, 0], Activities.of(seen))
+        assert all(
+            torch.allclose(g, post, rtol=1e-9, atol=1e-12) is right
+            for g, post in zip(found.pre_activations[:-1], posts[:-1], strict=True)
+        )
+
+
 def test_nothing_is_drawn_and_nothing_moves(make):
     """A noisy chip gives the same loss afterwards as one that was never looked at, and the gradient repeats."""
     looked, alone = (make(SIZES, {**OLD, **CONVERTERS}).rig for _ in range(2))
@@ -193,13 +211,14 @@ def test_a_rule_cannot_ask_for_it():
 
 
 def test_a_controller_follows_the_gradient_on_other_hardware(make):
-    """There with its own R, which it brings along; its own chips, batch and state are not touched."""
+    """There under its R; its own chips, batch and state are not touched."""
     home, away = (make(SIZES, seed=seed) for seed in (0, 1))
     rule = RULES["bp"](backward="transposed")
     controller = Controller(home.rig, rule, home.weights, torch.optim.SGD, 0.05, decorrelation=Decorrelation(rate=0.05))
     for _ in range(3):
         controller.step()
     steps, passes = controller.steps, home.rig.passes
+    away.rig.set_periphery(controller.copy.periphery)
     found = controller.directions_on(away.rig)
     assert (controller.steps, home.rig.passes) == (steps, passes)
     for direction, g in zip(found, away.rig.gradient().weights, strict=True):

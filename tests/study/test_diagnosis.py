@@ -40,6 +40,11 @@ LIVING = [  # all that a read may leave behind: disturbed devices, noise that re
     "train.step_time=30 ms",
     "train.optimizer={mixed_precision: {lr: 0.1, momentum: 0.5}}",
 ]
+CROSSBARS = [  # R on devices of its own, which a look must not write
+    "chip.profile=pcm",
+    "train.step_time=1 s",
+    "arms={danp: {rule: danp, samples: 2, decorrelation: {rate: 0.01, where: crossbar}}, np: {rule: np, sigma: 0.3}}",
+]
 UNITS = [
     "chip.order=pass",
     "chip.overrides={adc: {bits: 8, range: calibrated}, unit_noise: {kind: telegraph, amplitude: 0.01, flip: 8 %}}",
@@ -62,7 +67,7 @@ def bare_result(path: Path) -> dict:
     return data
 
 
-@pytest.mark.parametrize("profile", [[], LIVING, UNITS], ids=["noisy", "living", "units"])
+@pytest.mark.parametrize("profile", [[], LIVING, UNITS, CROSSBARS], ids=["noisy", "living", "units", "crossbars"])
 def test_metrics_change_nothing_else(tmp_path: Path, profile: list[str]) -> None:
     """To the byte: whether, how often and by which metrics one looks."""
     settings = {"without": [], "all": [ALL], "often": [ALL, "train.evaluate_every=1 steps"]}
@@ -137,7 +142,7 @@ def test_feedback_weights_are_compared_with_the_chips(monkeypatch: pytest.Monkey
     arm = Arm(scenario, "np", load_data(scenario), CPU)
     held = arm._rig.chip.oracle.weights[1][:, :, :-1].clone()
     held[1] *= -1
-    monkeypatch.setattr(RULES["np"], "feedback", lambda self, state: (None, held))
+    monkeypatch.setattr(RULES["np"], "feedback", lambda self, copy, state: (None, held))
     same, opposite = (chip.diagnostics for chip in arm.evaluate().chips)
     for name, first, second in (("angle", 0, 180), ("alignment", 0, 2)):
         name = f"feedback_{name}"
@@ -155,7 +160,7 @@ def test_looking_leaves_a_rule_as_it_was(name: str) -> None:
     arm = Arm(scenario, "one", load_data(scenario), CPU)
     arm.advance()
     before = _copied(arm.state_dict())
-    chips = arm._diagnosis.measure(1)
+    chips = arm._diagnosis().measure(1)
     assert all(value is not None for value in chips[0]["angle"])
     _assert_same(before, arm.state_dict())
 
