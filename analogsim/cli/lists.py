@@ -165,14 +165,14 @@ def scenario_schema() -> None:
 
 @rules.command("list")
 def list_rules(as_json: Json = False) -> None:
-    """Learning rules: access that each needs from the hardware, passes of a step, paper."""
+    """Learning rules: what each needs from the hardware, its passes of a step, memory beyond the copy, paper."""
     from analogsim.learning import RULES
 
     found = [_rule(name) for name in RULES]
-    if not as_json:
-        found = [{**rule, "paper": rule["paper"].split(" (")[0]} for rule in found]
-    _print_list(found, as_json)
-    if not as_json:
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        _print_list([{"rule": rule["name"], "what it is": _in_short(rule)} for rule in found], False)
         typer.echo("L: layers with weights. A leading d (dbp, dnp, danp) adds decorrelation of layer inputs.")
 
 
@@ -200,6 +200,19 @@ def show_rule(name: Annotated[str, typer.Argument(help="Name of a rule.")], as_j
     for key, field in fields.items():
         default = json.dumps(field.get("default"))
         typer.echo(f"  {key} (default {default}): {' '.join(field.get('description', '').split())}")
+
+
+def _in_short(rule: dict[str, Any]) -> str:
+    passes = rule["passes per step"]
+    cost = f"{passes} pass{'' if passes == 1 else 'es'} a step"
+    return "\n".join(
+        [
+            f"{rule['title']} ({rule['paper'].split(' (')[0]})",
+            f"needs {rule['needs']}; {cost}",
+            f"memory: {rule['memory']}",
+            "",
+        ]
+    )
 
 
 def _passes(rule: Rule) -> int | str:
@@ -238,7 +251,7 @@ def _print_list(entries: Sequence[dict[str, Any]], as_json: bool) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for key in entries[0]:
-        table.add_column(key, no_wrap=key == "name", overflow="fold")
+        table.add_column(key, no_wrap=key in ("name", "rule"), overflow="fold")
     for entry in entries:
         table.add_row(*(str(value) for value in entry.values()))
     Console().print(table)

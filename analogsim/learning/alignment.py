@@ -39,6 +39,7 @@ class FeedbackAlignment(Rule):
         "Lillicrap et al. (T. Lillicrap, D. Cownden, D. Tweed, C. Akerman, Random synaptic feedback weights support "
         "error backpropagation for deep learning, Nature Communications 7:13276, 2016)"
     )
+    memory: ClassVar[str] = "B: one number per weight behind the first layer"
 
     gain: float = Field(default=1.0, ge=0, allow_inf_nan=False, strict=True)
     """Factor on the standard deviation of the feedback weights."""
@@ -89,6 +90,7 @@ class DirectFeedbackAlignment(Rule):
     paper: ClassVar[str] = (
         "Nøkland (A. Nøkland, Direct feedback alignment provides learning in deep neural networks, NIPS 2016)"
     )
+    memory: ClassVar[str] = "B: one number per output and number that a hidden layer gives"
 
     gain: float = Field(default=1.0, ge=0, allow_inf_nan=False, strict=True)
     """Factor on the standard deviation of the feedback weights."""

@@ -23,6 +23,7 @@ class Backpropagation(Rule):
     name: ClassVar[str] = "bp"
     title: ClassVar[str] = "backpropagation"
     paper: ClassVar[str] = "Rumelhart et al. (D. Rumelhart, G. Hinton, R. Williams, Nature 323:533, 1986)"
+    memory: ClassVar[str] = "none"
 
     backward: Literal["transposed", "copy"] = "transposed"
     """`transposed`: noisy reads of the crossbars in the backward direction. `copy`: the controller's own record of the

@@ -101,6 +101,7 @@ class CovarianceAwareNodePerturbation(Rule):
     name: ClassVar[str] = "canp"
     title: ClassVar[str] = "covariance-aware node perturbation"
     paper: ClassVar[str] = "this project (docs/identified-feedback.md)"
+    memory: ClassVar[str] = "one number per column; full: columns^2 per layer"
 
     sigma: float = Field(default=0.0, ge=0, allow_inf_nan=False, strict=True)
     """Standard deviation of a perturbation injected on top of the chip's own noise; 0: the chip's noise is enough."""

@@ -40,6 +40,7 @@ class SyntheticGradient(Rule):
     name: ClassVar[str] = "synthetic_gradient"
     title: ClassVar[str] = "feedback weights taught by true gradients"
     paper: ClassVar[str] = f"Lansdell et al., section C.5 ({_LANSDELL})"
+    memory: ClassVar[str] = "B, as fa or dfa"
 
     form: Form = "fa"
     """`fa`: from layer to layer; `dfa`: from the output to each layer."""
@@ -120,6 +121,7 @@ class Matching(Rule):
     name: ClassVar[str] = "matching"
     title: ClassVar[str] = "feedback weights that share the weights' updates"
     paper: ClassVar[str] = f"Lansdell et al., section C.5 ({_LANSDELL})"
+    memory: ClassVar[str] = "B and the copy of a step before: two numbers per weight behind the first layer"
 
     decay: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False, strict=True)
     """Share of B that decays in a step: the learning rate times the strength of the arm's `weight_decay`."""

@@ -89,6 +89,7 @@ class IdentifiedFeedback(Rule):
     name: ClassVar[str] = "identified"
     title: ClassVar[str] = "identified feedback"
     paper: ClassVar[str] = "this project (docs/identified-feedback.md)"
+    memory: ClassVar[str] = "W^: one number per weight behind the first layer; rls: rows^2 per layer more"
 
     baseline: Baseline = "centred"
     """What a noisy pass is compared with. With one sample `centred`, `shared` and `pairs` all take two passes."""

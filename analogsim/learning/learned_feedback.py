@@ -56,6 +56,7 @@ class LearnedFeedback(Rule):
         "Lansdell et al., eqs. 2, 3 (B. Lansdell, P. Prakash, K. Kording, Learning to solve the credit assignment "
         "problem, ICLR 2020)"
     )
+    memory: ClassVar[str] = "B, as fa or dfa; ridge: sums of twice as many, and of columns^2 per layer"
 
     form: Form = "fa"
     """`fa`: from layer to layer; `dfa`: from the output to each layer."""

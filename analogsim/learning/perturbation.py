@@ -42,6 +42,7 @@ class NodePerturbation(Rule):
     name: ClassVar[str] = "np"
     title: ClassVar[str] = "node perturbation"
     paper: ClassVar[str] = f"Dalm et al., eq. 3 ({_DALM})"
+    memory: ClassVar[str] = "none"
 
     sigma: float = Field(default=0.1, gt=0, allow_inf_nan=False, strict=True)
     """Standard deviation of the injected perturbation, in units of the pre-activations."""
@@ -106,6 +107,7 @@ class ActivityNodePerturbation(Rule):
     name: ClassVar[str] = "anp"
     title: ClassVar[str] = "activity-based node perturbation"
     paper: ClassVar[str] = f"Dalm et al., eq. 6 ({_DALM})"
+    memory: ClassVar[str] = "none"
 
     sigma: float = Field(default=0.0, ge=0, allow_inf_nan=False, strict=True)
     """Standard deviation of a perturbation injected on top of the chip's own noise; 0: the chip's noise is enough."""

@@ -147,7 +147,7 @@ class Rule(BaseModel, ABC):
     """In words."""
     paper: ClassVar[str]
     """Where it comes from: a short name, then the full citation in brackets."""
-    memory: ClassVar[str] = "none"
+    memory: ClassVar[str]
     """What its state and its step hold beside activities and the controller's copy, in words."""
 
     @property

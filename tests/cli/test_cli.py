@@ -122,7 +122,7 @@ def test_the_schema_is_json_schema(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "nosuch"], "no scenario is called 'nosuch'; there are drift-after-training, "),
+        (["run", "nosuch"], "no scenario is called 'nosuch'; there are cifar-convnet, "),
         (["run", "nosuch.yaml"], "nosuch.yaml: cannot be read: No such file or directory"),
         (["run", "quickstart", "--set", "data.bacth=1"], "data.bacth: unknown key"),
         (["run", "quickstart", "--set", "arms.bp.oracle=[]"], "rule 'bp' needs"),

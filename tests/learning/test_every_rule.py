@@ -165,6 +165,7 @@ def test_it_says_what_it_is(rule):
     assert rule.name in RULES
     assert rule.title
     assert rule.paper
+    assert "memory" in vars(type(rule)), "say what it holds beyond the copy"
     assert rule.memory
     assert type(rule).__doc__
     assert all(field.description for field in type(rule).model_fields.values())
