@@ -98,9 +98,11 @@ def later_table(result: Result) -> Table:
 
 
 def stages_table(result: Result) -> Table:
-    """What each stage of an arm did: test accuracy before its first step and after its last."""
+    """What each stage of an arm did: test accuracy (or loss) before its first step and after its last."""
+    accurate = classified(result)
+    unit = ",\n%" if accurate else ",\nloss"
     left = ("stage", "chips")
-    table = _table([*left, "epochs", "before,\n%", "after,\n%", "passes\n/step"], left)
+    table = _table([*left, "epochs", f"before{unit}", f"after{unit}", "passes\n/step"], left)
     table.caption = "ex situ: trained in a computer, on a model of such chips; same: the chips of the stage before."
     for name, arm in result.arms.items():
         for index, stage in enumerate(arm.stages):
@@ -114,8 +116,8 @@ def stages_table(result: Result) -> Table:
                 title,
                 marked(stage.profile, state),
                 f"{epochs:g}" if stage.steps else "",
-                _mean(before) if stage.steps else "",
-                _mean(after),
+                _mean(before, accurate) if stage.steps else "",
+                _mean(after, accurate),
                 str(stage.passes_per_step or ""),
             )
         table.add_section()
@@ -126,10 +128,11 @@ def _rule(stage: StageResult) -> str:
     return f"d{stage.rule}" if stage.decorrelated else stage.rule
 
 
-def _mean(found: Sequence[Metrics]) -> str:
-    """Accuracy in percent with half its interval; of chips whose outputs were finite."""
-    known = [each.test_accuracy for each in found if each.test_accuracy is not None]
-    return _percent(interval(known)) if known else "not finite"
+def _mean(found: Sequence[Metrics], accurate: bool) -> str:
+    """Accuracy in percent, or the loss, with half its interval; of chips whose outputs were finite."""
+    values = [each.test_accuracy if accurate else each.test_loss for each in found]
+    known = [value for value in values if value is not None]
+    return (_percent if accurate else _plain)(interval(known)) if known else "not finite"
 
 
 def _caption(found: list[Row], what: str) -> str:

@@ -188,13 +188,13 @@ class Arm:
     def state_dict(self) -> dict[str, Any]:
         """Where the arm stands, for a checkpoint, its curves aside; the tensors are live."""
         stages = [stage.model_dump(mode="json") for stage in self._stages]
-        return {"step": self.step, "stages": stages, "stage": self._stage.state_dict()}
+        return {**self._stage.state_dict(), "step": self.step, "stages": stages}
 
     def load_state_dict(self, state: dict[str, Any], curves: Sequence[Curve]) -> None:
         """Continue where `state_dict` was taken, after these evaluations."""
         self.curves = list(curves)
         self._stages = [StageResult.model_validate(stage) for stage in state["stages"]]
-        self._stage = self._build(len(self._stages), self._first, state["stage"])
+        self._stage = self._build(len(self._stages), self._first, state)
 
     def _stage_result(self) -> StageResult:
         curves = [curve for curve in self.curves if curve.stage == len(self._stages)]

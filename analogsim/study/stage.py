@@ -90,7 +90,7 @@ class Stage:
             chip.write_decorrelation([each if index in made else None for index, each in enumerate(r)])
         self.rig.set_periphery(begin.periphery)
         if saved is not None:
-            self.step, self._written, self._pulsed = saved["step"], saved["written"], saved["pulsed"]
+            self.step, self._written, self._pulsed = saved["done"], saved["written"], saved["pulsed"]
             self.rig.load_state_dict(saved["rig"])  # the controller looks at limits
         elif chip is not begin.chip:
             self.rig.calibrate()
@@ -159,7 +159,7 @@ class Stage:
         own = {} if self.controller else {"weights": list(held.weights), "diverged": held.diverged}
         return {
             **own,
-            "step": self.step,
+            "done": self.step,
             "rig": self.rig.state_dict(),
             "controller": None if self.controller is None else self.controller.state_dict(),
             "r": list(held.periphery.decorrelation),

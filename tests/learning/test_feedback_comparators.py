@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 
-from analogsim.learning import RULES, Controller, Decorrelation
+from analogsim.learning import RULES, Controller, Decorrelation, WeightDecay
 from analogsim.network import LeakyReLU
 
 
-def trained(bench, rule, optimizer, steps, rate=0.05, decorrelation=None):
+def trained(bench, rule, optimizer, steps, decay=None):
     """The controller, and B - W of every layer but the first at the beginning and after each step."""
-    controller = Controller(bench.rig, rule, bench.weights, optimizer, rate, decorrelation)
+    controller = Controller(bench.rig, rule, bench.weights, optimizer, 0.05, decay=decay)
     apart = [distances(controller)]
     for _ in range(steps):
         controller.step()
@@ -38,12 +36,13 @@ def test_matching_without_decay_keeps_its_distance(lab, optimizer):
         torch.testing.assert_close(apart[-1][layer], first, rtol=1e-12, atol=1e-13)
 
 
-def test_matching_with_decay_shrinks_its_distance(lab):
-    """SGD with weight decay takes rate x strength of W at a step: B - W shrinks by 1 - decay at every step."""
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
+def test_matching_with_decay_shrinks_its_distance(lab, optimizer):
+    """Weight decay takes rate x strength of W at a step: B - W shrinks by 1 - decay at every step after the first."""
     bench = lab.bench([5, 6, 4, 3], lab.profile(read=1, bits=8), chips=2, batch=7)
-    optimizer = partial(torch.optim.SGD, weight_decay=0.8)
     steps, decay = 12, 0.05 * 0.8
-    controller, apart = trained(bench, RULES["matching"](decay=decay), optimizer, steps)
+    rule = RULES["matching"](decay=decay)
+    controller, apart = trained(bench, rule, optimizer, steps, WeightDecay(strength=0.8))
     for done in range(1, steps + 1):
         for layer, first in enumerate(apart[0]):
             torch.testing.assert_close(apart[done][layer], first * (1 - decay) ** (done - 1), rtol=1e-10, atol=1e-12)

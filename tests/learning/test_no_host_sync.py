@@ -188,13 +188,12 @@ RULE_SETTINGS = [
     ("canp", {"covariance": "full", "baseline": "pairs"}),
     ("identified", {"samples": 3}),
     ("identified", {"estimator": "rls", "output": "covariance"}),
-    *(("fa", {"start": start}) for start in ("random", "copy")),
+    ("fa", {}),
     ("dfa", {}),
-    *(
-        ("learned_feedback", {"form": form, "solver": solver, "baseline": baseline, "samples": 3})
-        for form, solver, baseline in itertools.product(("fa", "dfa"), ("sgd", "ridge"), ("shared", "pairs"))
-    ),
-    *(("synthetic_gradient", {"backward": backward}) for backward in ("transposed", "copy")),
+    ("learned_feedback", {"samples": 3}),
+    ("learned_feedback", {"solver": "ridge", "baseline": "pairs"}),
+    ("learned_feedback", {"form": "dfa"}),
+    ("synthetic_gradient", {"backward": "copy"}),
     ("matching", {"decay": 0.1}),
 ]
 

@@ -22,9 +22,7 @@ SETTINGS = {
     "dfa": [{}],
     "learned_feedback": [
         {"form": f, "solver": s, "baseline": b, "samples": k, "sigma": 0.2, "warm_up": 1}
-        for f, (s, b, k) in itertools.product(
-            ("fa", "dfa"), (("sgd", "clean", 1), ("sgd", "pairs", 3), ("ridge", "shared", 3))
-        )
+        for f, s, b, k in (("fa", "sgd", "clean", 1), ("dfa", "sgd", "pairs", 3), ("fa", "ridge", "shared", 3))
     ],
     "synthetic_gradient": [{"backward": b, "form": f} for b, f in (("transposed", "fa"), ("copy", "dfa"))],
     "matching": [{"decay": 0.01}],

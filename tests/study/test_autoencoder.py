@@ -12,7 +12,7 @@ from analogsim.port import Injection, Pass
 from analogsim.report.axis import accuracy_against
 from analogsim.report.curves import learning_curves
 from analogsim.report.summary import classified, rows, standings
-from analogsim.report.table import final_table, standings_table
+from analogsim.report.table import final_table, stages_table, standings_table
 from analogsim.results import Metrics, Result, read_curves, read_result
 from analogsim.study.arm import Arm, _best
 from analogsim.study.run import load_data, run
@@ -108,6 +108,15 @@ def test_tables_and_figures_show_losses(folder: Path, result: Result, tmp_path: 
         text = file.read_text()
         assert "test loss of the noisy chip" in text
         assert "accuracy" not in text
+
+
+def test_stages_show_losses(tmp_path: Path) -> None:
+    stages = "arms={two: [{rule: bp, backward: copy, chip: {profile: ideal}, epochs: 1}, {rule: none}]}"
+    result = read_result(run(_tiny(stages, "chip.population=1"), tmp_path, CPU).path / "result.json")
+    table = stages_table(result)
+    assert [str(column.header) for column in table.columns][3:5] == ["before,\nloss", "after,\nloss"]
+    final = result.arms["two"].chips[0].final.test_loss
+    assert f"{final:.4g}" in list(table.columns[4].cells)
 
 
 def test_the_best_evaluation() -> None:

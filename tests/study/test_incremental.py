@@ -51,3 +51,21 @@ def test_pairs_that_only_step_up_learn_with_refreshes(tmp_path: Path) -> None:
     chips = read_result(run(scenario, tmp_path, CPU).path / "result.json").arms["bp"].chips
     assert all((chip.final.test_accuracy or 0) > 0.5 for chip in chips)
     assert all(chip.counts.pulses > 1_000 for chip in chips)
+
+
+def test_weights_that_pulses_move_are_perturbed_by_a_path_only(tmp_path: Path) -> None:
+    """Without one the scenario is refused before a folder is made; absolute writes and the path go on."""
+    grants = "chip.grants=[activities, loss, injection, weight_injection]"
+    settings = [*SHORT, grants, "train.epochs=1", "train.evaluate_every=1 epoch"]
+    pulsed, written = (
+        f"arms={{spsa: {{rule: spsa, optimizer: {{{way}: {{lr: 0.01}}}}}}}}" for way in ("in_memory", "sgd")
+    )
+    path = "chip.overrides={weight_perturbation: {path: true}}"
+    with pytest.raises(
+        ScenarioError, match=r"arms\.spsa: spsa perturbs weights by writes, and nobody knows what to wri"
+    ):
+        run(load_scenario("in-memory", [*settings, pulsed]), tmp_path, CPU)
+    assert list(tmp_path.iterdir()) == []
+    for setting in ([pulsed, path], [written, "network.layers=[10]", "data.batch=500"]):
+        folder = run(load_scenario("in-memory", [*settings, *setting]), tmp_path, CPU).path
+        assert read_result(folder / "result.json").arms["spsa"].chips[0].counts.device_writes > 0

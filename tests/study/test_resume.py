@@ -283,7 +283,7 @@ def test_every_optimiser_goes_on_to_the_bit(optimizer: str, precision: str) -> N
     arm, again = (Arm(scenario, "danp", data, CPU) for _ in range(2))
     for _ in range(2):
         arm.advance()
-    arm.state_dict()["stage"]["controller"]["diverged"][1] = True  # live: freeze a chip that would go on learning
+    arm.state_dict()["controller"]["diverged"][1] = True  # live: freeze a chip that would go on learning
     again.load_state_dict(arm.state_dict(), [])
     for _ in range(6):
         arm.advance()

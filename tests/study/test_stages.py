@@ -146,6 +146,24 @@ def test_decorrelation_is_kept_and_goes_on(tmp_path: Path) -> None:
     assert not any(torch.equal(a, b) for a, b in zip(second, last, strict=True))
 
 
+def test_the_decorrelation_of_layers_that_a_stage_leaves_alone_is_kept() -> None:
+    scenario = _tiny(
+        "x: [{rule: dbp, epochs: 1, chip: {profile: ideal}}, {rule: danp, epochs: 1, decorrelation: {layers: [-1]}}]"
+    )
+    arm = Arm(scenario, "x", load_data(scenario), CPU)
+    while not arm.stage_done:
+        arm.advance()
+    arm.evaluate()
+    before = arm._stage.hand_over().periphery.decorrelation
+    arm.next_stage()
+    while not arm.done:
+        arm.advance()
+    after = arm._stage.hand_over().periphery.decorrelation
+    assert [torch.equal(a, b) for a, b in zip(before, after, strict=True) if a is not None] == [True, False]
+    used = arm._rig._periphery
+    assert used is not None and used.decorrelation[0] is after[0]
+
+
 def test_a_stage_begins_where_an_ordinary_arm_with_its_weights_would(tmp_path: Path) -> None:
     """Optimiser and rule begin anew: the second stage equals a controller made by hand from the handed weights."""
     scenario = _tiny("x: [{rule: bp, epochs: 1, chip: {profile: ideal}}, {rule: anp, epochs: 1}]")
