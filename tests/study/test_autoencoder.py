@@ -21,8 +21,8 @@ from analogsim.study.schema import Scenario
 
 CPU = torch.device("cpu")
 DATA = "data={set: digits, target: input, loss: squared, corruption: {mask: 0.3}, batch: 100}"
-ARMS = """arms={fast: {rule: fa, family: fa, oracle: [output_error], optimizer: {adam: {lr: 1.0e-3}}},
-slow: {rule: fa, family: fa, oracle: [output_error], optimizer: {adam: {lr: 1.0e-6}}},
+ARMS = """arms={slow: {rule: fa, family: fa, oracle: [output_error], optimizer: {adam: {lr: 1.0e-6}}},
+fast: {rule: fa, family: fa, oracle: [output_error], optimizer: {adam: {lr: 1.0e-3}}},
 anp: {rule: anp, optimizer: {adam: {lr: 1.0e-5}}}}"""
 
 
