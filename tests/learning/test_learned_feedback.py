@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from analogsim.learning import RULES, Controller, Copy
-from analogsim.learning.feedback import at_activations, descend, signal
+from analogsim.learning.feedback import at_activations, at_pre_activations, descend, signal
 from analogsim.learning.rule import Activities
 from analogsim.network import Dense, Identity, LeakyReLU, Network, Operation, Sigmoid, Stack
 from analogsim.port import Limits, Periphery
@@ -131,6 +131,21 @@ NETWORKS = {
     "masked and halved": dense((Mask(), Halve())),
     "convolutional": convolutional(),
 }
+
+
+@pytest.mark.parametrize("network", list(NETWORKS))
+def test_the_way_back_through_a_layer_is_the_adjoint_of_the_way_there(network):
+    """Through chains of operations, against autograd of what the layer computes; 0 where an ADC clipped."""
+    copy, seen = by_hand(NETWORKS[network])
+    for index, layer in enumerate(copy.network.layers[:-1]):
+        a, outgoing = seen.pre_activations[index], random(2, 7, layer.results, seed=70 + index)
+        shift = torch.zeros_like(a).requires_grad_()
+        free = a.clone().requires_grad_()
+        given = layer.finish(free, seen.masks[index], shift)
+        at_f, at_a = torch.autograd.grad(given, (shift, free), outgoing)
+        torch.testing.assert_close(at_activations(copy, index, outgoing, seen), at_f)
+        at_a = torch.where(a.abs() < 1.5 * (1 - 1e-6), at_a, 0.0)
+        torch.testing.assert_close(at_pre_activations(copy, index, outgoing, seen), at_a)
 
 
 @pytest.mark.parametrize("network", list(NETWORKS))
