@@ -154,7 +154,7 @@ def test_a_rule_without_access_is_refused_and_nothing_is_written(tmp_path: Path)
     message = str(caught.value)
     assert "arms.bp: rule 'bp' needs activities, loss, output_error, transposed_read" in message
     assert "this chip grants activities, loss, injection" in message
-    assert "Rules that would work: np, anp" in message
+    assert "Rules that would work: reinforce, np, inp, anp, canp, identified" in message
     assert "network.layers: the last layer must have the 10 outputs of digits (got 9)" in message
     assert not (tmp_path / "runs").exists()
 
