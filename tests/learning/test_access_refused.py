@@ -14,6 +14,14 @@ from analogsim.port import DEFAULT_GRANTS, Access, AccessError, Injection, Limit
 BASELINES = ("clean", "shared", "pairs", "centred")
 SETTINGS = [
     *(("bp", {"backward": backward}) for backward in ("transposed", "copy")),
+    ("fa", {}),
+    ("dfa", {}),
+    *(
+        ("learned_feedback", {"baseline": baseline, "form": form})
+        for baseline, form in (("clean", "fa"), ("pairs", "dfa"))
+    ),
+    *(("synthetic_gradient", {"backward": backward}) for backward in ("transposed", "copy")),
+    ("matching", {}),
     *(("np", {"baseline": baseline, "samples": k}) for baseline, k in itertools.product(BASELINES, (1, 4))),
     *(("anp", {"baseline": baseline, "sigma": s}) for baseline, s in itertools.product(BASELINES, (0.0, 0.1))),
     *(("inp", {"baseline": baseline, "samples": k}) for baseline, k in itertools.product(BASELINES, (1, 4))),
@@ -95,6 +103,11 @@ def test_what_it_requires_is_enough(name, settings):
 def test_needs_are_what_the_papers_say():
     assert RULES["bp"]().requires & ~DEFAULT_GRANTS == Access.OUTPUT_ERROR | Access.TRANSPOSED_READ
     assert RULES["bp"](backward="copy").requires & ~DEFAULT_GRANTS == Access.OUTPUT_ERROR
+    for name in ("fa", "dfa", "learned_feedback", "matching"):
+        assert RULES[name]().requires & ~DEFAULT_GRANTS == Access.OUTPUT_ERROR
+    assert Access.INJECTION in RULES["learned_feedback"]().requires
+    assert Access.TRANSPOSED_READ in RULES["synthetic_gradient"]().requires
+    assert RULES["synthetic_gradient"](backward="copy").requires & ~DEFAULT_GRANTS == Access.OUTPUT_ERROR
     assert RULES["anp"]().requires == Access.ACTIVITIES | Access.LOSS
     assert RULES["anp"](sigma=0.1).requires == DEFAULT_GRANTS
     assert RULES["np"]().requires == DEFAULT_GRANTS
