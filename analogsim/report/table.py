@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -85,8 +86,17 @@ def _searched(result: Result) -> str:
     )
 
 
+class _Table(Table):
+    """A table that is never drawn narrower than its columns' least widths: a narrower terminal cuts its right end."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        gaps = 2 * len(self.columns) if self.collapse_padding else 3 * len(self.columns) - 1
+        least = sum(column.min_width or 0 for column in self.columns) + gaps
+        return super().__rich_console__(console, options.update(max_width=max(least, options.max_width)))
+
+
 def _table(columns: Sequence[str], left: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, caption_justify="left", pad_edge=False)
+    table = _Table(box=box.SIMPLE_HEAD, caption_justify="left", pad_edge=False)
     for name in columns:
         names = name in left
         table.add_column(name, justify="left" if names else "right", no_wrap=not names, overflow="fold")

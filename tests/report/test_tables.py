@@ -76,6 +76,17 @@ def test_names_fold_and_lose_nothing(result: Result) -> None:
     assert "readnoisesigma1%" in first
 
 
+def test_no_number_shrinks_where_even_folded_names_do_not_fit(result: Result) -> None:
+    """The terminal then cuts the last columns off; those before them are as they were."""
+    console = Console(width=60)
+    with console.capture() as capture:
+        console.print(final_table(result))
+    lines = capture.get().splitlines()
+    [wide] = [line.split() for line in lines if "19.00 ±" in line]
+    assert wide[1:8] == ["19.00", "±", "20.36", "19.00", "0.500", "10", "20000"]
+    assert len(wide[0]) == 6, "of a name, at the least"
+
+
 def test_a_table_that_fits_keeps_its_gaps(made) -> None:
     console = Console(width=80)
     with console.capture() as capture:
