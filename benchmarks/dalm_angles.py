@@ -39,6 +39,8 @@ from analogsim.tasks import LOSSES, DataSet, Task
 from device_models import load_profile
 
 DOCS = Path(__file__).parents[1] / "docs"
+TITLES = {"np": "NP", "anp": "ANP", "inp": "INP"}
+"""The rules that are compared."""
 SLOPE = 0.2
 """Of the leaky ReLU: that of the authors' released code."""
 
@@ -165,18 +167,13 @@ def _means_of_shares(scale: Tensor) -> Tensor:
     return found
 
 
-def rules() -> tuple[str, ...]:
-    """The rules that are compared."""
-    return tuple(name for name in TITLES if name in RULES)
-
-
 def measure(
     nets: int, setting: Setting, counts: Sequence[int], variances: Sequence[float], chunk: int = 1
 ) -> Iterator[dict]:
     """Rows of the table: angle by rule, net, variance of the noise, number of iterations and layer."""
     for seed in range(nets):
         bench = Bench.of(setting, seed)
-        for variance, name in itertools.product(variances, rules()):
+        for variance, name in itertools.product(variances, TITLES):
             found = bench.angles(name, variance, counts, chunk)
             for count, by_layer in zip(counts, found, strict=True):
                 for k, value in enumerate(by_layer):
@@ -201,12 +198,12 @@ COUNTS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
 MANY = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 VARIANCES = tuple(10.0**k for k in (-10, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0))
 PAPER_VARIANCE = 1e-6
-SWEPT, SWEPT_COUNT = 2, 4
-"""Nets and noise iterations of the sweep of variances; a number that is not among `COUNTS`."""
+SWEPT, SWEPT_COUNT, SWEPT_SMALL = 2, 4, 800
+"""Nets and noise iterations of the sweeps of variances: numbers that are not among `COUNTS` and `MANY`."""
 
 
 def table(nets: int) -> Iterator[dict]:
-    """All rows: the paper's network, where angles end on a small one, and the sweep of variances in both formats."""
+    """All rows: the paper's network, where angles end on a small one, and sweeps of variances on both."""
     yield from measure(nets, Setting(), COUNTS, [PAPER_VARIANCE])
     yield from measure(SWEPT + 1, SMALL, MANY, [PAPER_VARIANCE], 200)
     for seed in range(SWEPT + 1):
@@ -214,6 +211,7 @@ def table(nets: int) -> Iterator[dict]:
             yield _row("anp-end", SMALL, PAPER_VARIANCE, seed, 0, k + 1, value)
     for dtype in (torch.float64, torch.float32):
         yield from measure(SWEPT, Setting(dtype=dtype), (SWEPT_COUNT,), VARIANCES)
+    yield from measure(SWEPT, SMALL, (SWEPT_SMALL,), VARIANCES[2:], 200)
 
 
 def means(rows: Sequence[dict], **chosen: str) -> dict[str, dict[float, tuple[float, float]]]:
@@ -230,16 +228,13 @@ def means(rows: Sequence[dict], **chosen: str) -> dict[str, dict[float, tuple[fl
     return found
 
 
-TITLES = {"np": "NP", "anp": "ANP", "inp": "INP"}
-
-
 def draw(rows: Sequence[dict], file: Path) -> None:
-    """The paper's three figures, and where the angles end, one row each."""
+    """The paper's three figures (the last for few and for many iterations), and where the angles end, one row each."""
     big, small = ("-".join(map(str, setting.sizes)) for setting in (Setting(), SMALL))
     variance, double = f"{PAPER_VARIANCE:g}", "float64"
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11.5, 12.5), layout="constrained")
-        panels = figure.subplots(4, 4)
+        figure = Figure(figsize=(11.5, 15), layout="constrained")
+        panels = figure.subplots(5, 4)
         for k in range(4):
             layer, name = str(k + 1), f"layer {k + 1}" if k < 3 else "output layer"
             here = means(rows, sizes=big, variance=variance, layer=layer, precision=double)
@@ -249,36 +244,43 @@ def draw(rows: Sequence[dict], file: Path) -> None:
             _lines(panels[1, k], {r: {n * passes.get(r, 1): v for n, v in line.items()} for r, line in here.items()})
             for precision, style in ((double, "-"), ("float32", ":")):
                 swept = means(rows, sizes=big, layer=layer, precision=precision, iterations=str(SWEPT_COUNT))
-                _lines(panels[2, k], swept, style)
-            here = means(rows, sizes=small, layer=layer)
+                _lines(panels[2, k], swept, style, band=False)
+            swept = means(rows, sizes=small, layer=layer, iterations=str(SWEPT_SMALL))
+            _lines(panels[3, k], swept, band=False)
+            here = means(rows, sizes=small, layer=layer, variance=variance)
+            here = {rule: {n: v for n, v in line.items() if n != SWEPT_SMALL} for rule, line in here.items()}
             ends = here.pop("anp-end")
-            _lines(panels[3, k], here)
-            panels[3, k].axhline(ends[0.0][0], color="0.3", linestyle="--", linewidth=1.2, label="ANP's bias angle")
+            _lines(panels[4, k], here)
+            panels[4, k].axhline(ends[0.0][0], color="0.3", linestyle="--", linewidth=1.2, label="ANP's bias angle")
             panels[0, k].set_title(name, loc="left", fontsize=10)
             panels[0, k].set_xlabel("noise iterations")
             panels[1, k].set_xlabel("noisy forward passes")
-            panels[2, k].set_xlabel("variance of the noise")
-            panels[3, k].set_xlabel(f"noise iterations, {small}")
-            panels[2, k].set_xscale("log")
-            panels[3, k].set_xscale("log")
-        for row in panels:
-            row[0].set_ylabel("angle to BP's update, degrees")
+            panels[2, k].set_xlabel(f"variance of the noise, {SWEPT_COUNT} iterations")
+            panels[3, k].set_xlabel(f"variance of the noise, {SWEPT_SMALL} iterations")
+            panels[4, k].set_xlabel("noise iterations")
+            for panel in panels[2:, k]:
+                panel.set_xscale("log")
+        for index, row in enumerate(panels):
+            row[0].set_ylabel(f"{big if index < 3 else small}\nangle to BP's update, degrees")
         panels[0, 3].legend()
         panels[2, 3].plot([], [], "-", color="0.3", label="float64")
         panels[2, 3].plot([], [], ":", color="0.3", label="float32")
         panels[2, 3].legend(*_last(panels[2, 3], 2))
-        panels[3, 3].legend(*_last(panels[3, 3], 1))
+        panels[4, 3].legend(*_last(panels[4, 3], 1))
         save(figure, [file])
 
 
-def _lines(panel: Axes, lines: dict[str, dict[float, tuple[float, float]]], style: str = "-") -> None:
+def _lines(
+    panel: Axes, lines: dict[str, dict[float, tuple[float, float]]], style: str = "-", band: bool = True
+) -> None:
     for index, (rule, title) in enumerate(TITLES.items()):
         points = sorted(lines.get(rule, {}).items())
         if points:
             x, mean, half = ([p[0] for p in points], [p[1][0] for p in points], [p[1][1] for p in points])
             panel.plot(x, mean, style, color=COLOURS[index], linewidth=1.6, label=title)
-            low, high = ([m + s * h for m, h in zip(mean, half, strict=True)] for s in (-1, 1))
-            panel.fill_between(x, low, high, color=COLOURS[index], alpha=0.2, linewidth=0)
+            if band:
+                low, high = ([m + s * h for m, h in zip(mean, half, strict=True)] for s in (-1, 1))
+                panel.fill_between(x, low, high, color=COLOURS[index], alpha=0.2, linewidth=0)
 
 
 def _last(panel: Axes, count: int) -> tuple[list, list]:

@@ -46,7 +46,7 @@ class Found:
 
 def write(jobs: Sequence[Job], path: Path) -> str:
     """Write the tables of all jobs that are done; what was written, in words."""
-    done = [job for job in jobs if job.file.exists()]
+    done = [job for job in jobs if job.possible and job.done]
     groups: dict[tuple[str, str], list[Job]] = {}
     for job in done:
         groups.setdefault((job.data, job.profile), []).append(job)

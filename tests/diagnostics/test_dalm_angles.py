@@ -13,7 +13,6 @@ import pytest
 import torch
 from scipy import stats
 
-from analogsim.learning import RULES
 from analogsim.port import Injection, Pass
 
 ROOT = Path(__file__).parents[2]
@@ -40,8 +39,7 @@ def by_net(rows, rule, count, layer):
 
 def assert_order(rows, counts):
     """INP < ANP < NP in hidden layers 2 and 3, paired over nets: one-sided t tests at 1 % each; NP = ANP in layer 1."""
-    order = [name for name in ("inp", "anp", "np") if name in RULES]
-    for (low, high), count, layer in itertools.product(itertools.pairwise(order), counts, (2, 3)):
+    for (low, high), count, layer in itertools.product((("inp", "anp"), ("anp", "np")), counts, (2, 3)):
         gap = by_net(rows, high, count, layer) - by_net(rows, low, count, layer)
         assert len(gap) >= 5
         assert stats.ttest_1samp(gap, 0, alternative="greater").pvalue < 0.01, (low, high, count, layer)
@@ -63,11 +61,11 @@ def test_order_at_full_size(dalm):
 
 @pytest.mark.slow
 def test_variance_of_the_noise_at_full_size(dalm):
-    """Layer 2, paired with the same noise: flat from 1e-6 to 1e-4; from 1e-3 on it begins to matter."""
+    """Layer 2 with the same noise: flat from 1e-6 to 1e-4."""
     bench = dalm.Bench.of(dalm.Setting(), 0)
-    angles = {variance: bench.angles("np", variance, [5])[0][1] for variance in (1e-6, 1e-4, 1e-1, 1.0)}
-    assert abs(angles[1e-4] - angles[1e-6]) < 0.1
-    assert angles[1e-6] < angles[1e-1] < angles[1.0]
+    for name in dalm.TITLES:
+        low, high = (bench.angles(name, variance, [3])[0][1] for variance in (1e-6, 1e-4))
+        assert abs(high - low) < 0.1
 
 
 def test_ends_of_anp_are_what_its_samples_tend_to(dalm):
@@ -146,14 +144,29 @@ def test_the_published_table_shows_the_order_at_full_size(dalm, table):
         row for row in table if row["sizes"] == sizes and row["variance"] == "1e-06" and row["precision"] == "float64"
     ]
     assert_order(rows, (10, 30))
-    assert {row["rule"] for row in rows} == set(dalm.rules()) == {"np", "anp", "inp"} & RULES.keys()
+    assert {row["rule"] for row in rows} == set(dalm.TITLES)
 
 
-def test_the_published_table_is_flat_where_the_paper_says_so(dalm, table):
-    """Double precision, layer 2, by net and rule: 1e-6 and 1e-4 within 0.1 degrees; 1e-1 and 1 farther and farther."""
-    swept = [r for r in table if r["iterations"] == str(dalm.SWEPT_COUNT) and r["layer"] == "2"]
-    wide = [r for r in swept if r["precision"] == "float64" and r["sizes"] != "-".join(map(str, dalm.SMALL.sizes))]
-    at = {(r["rule"], r["net"], float(r["variance"])): float(r["degrees"]) for r in wide}
-    for rule, net in itertools.product(("np", "anp", "inp"), map(str, range(dalm.SWEPT))):
-        assert abs(at[rule, net, 1e-4] - at[rule, net, 1e-6]) < 0.1
-        assert at[rule, net, 1e-6] < at[rule, net, 1e-1] < at[rule, net, 1.0]
+def swept(table, sizes, count, precision="float64"):
+    """Angles of layer 2 by rule, net and variance."""
+    wanted = ("-".join(map(str, sizes)), str(count), precision, "2")
+    rows = [r for r in table if (r["sizes"], r["iterations"], r["precision"], r["layer"]) == wanted]
+    return {(r["rule"], r["net"], float(r["variance"])): float(r["degrees"]) for r in rows}
+
+
+@pytest.mark.parametrize("size", ["full", "small"])
+def test_the_published_table_is_flat_where_the_paper_says_so(dalm, table, size):
+    """Layer 2, the same noise, by net and rule: 1e-6 and 1e-4 within 0.1 degrees at full size, 0.5 on a small net.
+
+    There, with many iterations, angles are small enough to show what curvature adds: from 1e-3 on they rise.
+    """
+    setting, count, near = {
+        "full": (dalm.Setting(), dalm.SWEPT_COUNT, 0.1),
+        "small": (dalm.SMALL, dalm.SWEPT_SMALL, 0.5),
+    }[size]
+    at = swept(table, setting.sizes, count)
+    for each in itertools.product(dalm.TITLES, map(str, range(dalm.SWEPT))):
+        assert abs(at[(*each, 1e-4)] - at[(*each, 1e-6)]) < near
+        if size == "small":
+            assert at[(*each, 1e-3)] < at[(*each, 1e-2)] < at[(*each, 1e-1)] < at[(*each, 1.0)]
+            assert at[(*each, 1e-1)] > at[(*each, 1e-6)] + 1

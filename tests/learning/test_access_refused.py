@@ -31,6 +31,7 @@ SETTINGS = [
         ("reinforce", {"baseline": baseline, "backward": backward})
         for baseline, backward in itertools.product(BASELINES, ("copy", "transposed"))
     ),
+    *((name, {}) for name in ("fa", "dfa", "learned_feedback", "synthetic_gradient", "matching")),
     *(("canp", {"baseline": baseline, "sigma": s}) for baseline, s in (("clean", 0.0), ("centred", 0.1))),
     *(("identified", {"baseline": baseline, "sigma": s}) for baseline, s in (("clean", 0.0), ("centred", 0.1))),
 ]

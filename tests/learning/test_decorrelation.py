@@ -77,7 +77,8 @@ def test_controller_updates_r_from_what_drove_the_rows(lab, name, samples):
     The second step's inputs have gone through the first step's R.
     """
     bench = lab.bench([5, 4, 3], lab.profile(read=1), chips=2, batch=6)
-    rule = RULES[name](samples=samples) if "samples" in RULES[name].model_fields else RULES[name]()
+    kind = RULES[name]
+    rule = kind(samples=samples) if "samples" in kind.model_fields else kind()
     seen = []
 
     class Watched:

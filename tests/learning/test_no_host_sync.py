@@ -177,12 +177,15 @@ RULE_SETTINGS = [
     *(("bp", {"backward": backward}) for backward in ("transposed", "copy")),
     *(
         (name, {"baseline": baseline, "samples": samples})
-        for name, baseline, samples in itertools.product(("np", "anp", "inp", "wp", "reinforce"), BASELINES, (1, 3))
+        for name, baseline, samples in itertools.product(("np", "anp"), BASELINES, (1, 3))
+    ),
+    *(
+        (name, {"baseline": baseline, "samples": samples})
+        for name, (baseline, samples) in itertools.product(("inp", "wp", "reinforce"), (("shared", 1), ("centred", 3)))
     ),
     ("anp", {"baseline": "centred", "samples": 3, "sigma": 0.1}),
     ("np", {"baseline": "two_sided", "samples": 3}),
-    ("spsa", {"samples": 1}),
-    ("spsa", {"samples": 3}),
+    ("spsa", {"samples": 2}),
     ("reinforce", {"baseline": "centred", "samples": 3, "backward": "transposed", "perturb": "all"}),
     ("canp", {"samples": 3}),
     ("canp", {"covariance": "full", "baseline": "pairs"}),

@@ -74,7 +74,7 @@ def test_packaged_scenarios_resolve_and_survive_a_round_trip(name: str, quick: b
         ("train.optimizer", {"sgd": {"lr": 1, "momentun": 1}}, "train.optimizer: sgd does not take momentun"),
         ("train.optimizer", {"adam": {"lr": 1, "betas": [2, 1]}}, "train.optimizer: adam: Invalid beta"),
         ("arms", {}, "arms: "),
-        ("arms.anp.rule", "magic", "arms.anp: not a known choice (got 'magic'); choose one of 'bp', '"),
+        ("arms.anp.rule", "magic", "arms.anp: not a known choice (got 'magic'); choose one of 'bp', "),
         ("arms.anp.sigma", -1, "arms.anp.sigma: must be greater than or equal to 0 (got -1)"),
         ("arms.anp.sgima", 1, "arms.anp.sgima: unknown key"),
         ("arms.anp.decorrelation", {"rate": -1}, "arms.anp.decorrelation.rate: must be greater than 0 (got -1)"),
