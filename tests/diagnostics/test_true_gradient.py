@@ -190,6 +190,23 @@ def test_looking_ahead_of_a_read_lets_noise_wander_as_that_read_would(make):
     assert torch.equal(one, other)
 
 
+def test_a_repeated_batch_has_forgotten_its_noise(make):
+    """Two-level noise that hardly ever flips: the same in the next pass, as likely another in a repeated batch."""
+    telegraph = {"unit_noise": {"kind": "telegraph", "amplitude": 0.1, "flip": "0.1 %"}}
+    rig = make([5, 200, 3], telegraph, batch=50).rig
+
+    def signs():
+        clean, noisy = rig.run((Pass(clean=True), Pass()))
+        return noisy.pre_activations[0] > clean.pre_activations[0]
+
+    first, second = signs(), signs()
+    rig.repeat_batch()
+    third = signs()
+    assert (first == second).double().mean() > 0.99
+    agreement, n = float((second == third).double().mean()), first.numel()
+    assert abs(agreement - 0.5) < 5 * 0.5 / n**0.5
+
+
 def test_nothing_passes_through_a_step(make):
     network = Network((Dense(5, 7, Binary()), Dense(7, 3, Identity())))
     found = make(network).rig.gradient()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from analogsim.diagnostics import METRICS
+from analogsim.diagnostics import METRICS, participation_ratio, true_gradient
 from analogsim.errors import ScenarioError
 from analogsim.learning import RULES
 from analogsim.results import read_curves, read_result
@@ -94,15 +94,18 @@ def test_one_metric_says_the_same_as_among_others() -> None:
     angle, variance, both = (Arm(each, "np", load_data(each), CPU).evaluate().chips[0] for each in scenarios)
     assert both.diagnostics["angle"] == angle.diagnostics["angle"]
     assert both.diagnostics["update_variance"] == variance.diagnostics["update_variance"]
-    alone, after = (
-        load_scenario("quickstart", [*BASE, f"train.metrics={names}"])
-        for names in ("[participation_ratio]", "[angle, participation_ratio]")
-    )
-    decorrelated = [Arm(each, "danp", load_data(each), CPU) for each in (alone, after)]
-    for arm in decorrelated:
+
+
+def test_the_controllers_r_is_looked_through() -> None:
+    scenario = load_scenario("quickstart", [*BASE, "train.metrics=[participation_ratio]", "chip.precision=float64"])
+    arm = Arm(scenario, "danp", load_data(scenario), CPU)
+    for _ in range(5):
         arm.advance()
-    first, second = (arm.evaluate().chips[0].diagnostics["participation_ratio"] for arm in decorrelated)
-    assert first == second, "R is there from the first"
+    found = [chip.diagnostics["participation_ratio"][0] for chip in arm.evaluate().chips]
+    x, targets = (each.expand(2, -1, -1) for each in arm._task.first_samples(20))
+    for periphery, right in ((arm._controller.copy.periphery, True), (None, False)):
+        outputs = true_gradient(arm._rig.chip, x, targets, arm._task.loss, periphery, now=arm._rig.clock.now).outputs
+        assert (participation_ratio(outputs[0]).tolist() == pytest.approx(found, rel=1e-9)) is right
 
 
 def test_values_on_an_ideal_chip() -> None:
