@@ -40,7 +40,7 @@ RULES: dict[str, dict[str, dict[str, Any]]] = {
         f"np_{sigma:g}".replace(".", "_"): {"rule": "np", "sigma": sigma, "baseline": "two_sided"} for sigma in SIGMAS
     },
     "ANP": {"anp": {"rule": "anp"}},
-    "covariance-aware ANP": {"canp": {"rule": "canp"}},
+    "covariance-aware ANP": {"canp": {"rule": "canp"}, "canp_full": {"rule": "canp", "covariance": "full"}},
     "DANP": {"danp": {"rule": "anp", "decorrelation": "R"}},
     "identified": {"identified": {"rule": "identified"}},
     "identified, decorrelated": {"didentified": {"rule": "identified", "decorrelation": "R"}},

@@ -192,8 +192,10 @@ class Array:
             )
         target = self.target
         self.write(target + change, now)
-        yield
-        self.write(target, now)
+        try:
+            yield
+        finally:
+            self.write(target, now)
 
     @property
     def weight_per_step(self) -> Tensor | None:

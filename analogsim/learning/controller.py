@@ -215,6 +215,8 @@ class Controller:
         for direction in directions:
             healthy = healthy & direction.isfinite().all(dim=2).all(dim=1)
         self.diverged = self.diverged | ~healthy
+        if not self._rule.teaches(self.steps - self._delay.steps):
+            return
         before = self._move(directions)
         rate = torch.where(self.diverged, 0.0, self._rates)[:, None, None]
         self._hardware.write(self._writing.writes(updates, rate, before, self._weights))

@@ -90,8 +90,9 @@ class CovarianceAwareNodePerturbation(Rule):
     """g_l = Cov(da_l)^-1 E[dL da_l], layer by layer, from what activities did.
 
     To first order dL = g_l . da_l + what later layers add on their own, so E[dL da_l] = Cov(da_l) g_l with the layer's
-    own covariance: unbiased where ANP's N / ||da||^2 takes every unit's noise to be alike. The inverse is never taken
-    across layers: as dL = g_L . da_L exactly, all credit would go to the outputs.
+    own covariance: with `full`, unbiased where ANP's N / ||da||^2 takes every unit's noise to be alike. `diagonal`
+    leaves out how noise that came from the layers before correlates the units, and is biased as well. The inverse is
+    never taken across layers: as dL = g_L . da_L exactly, all credit would go to the outputs.
 
     Cov is a running mean over batch elements and steps, and for a convolution over positions. A sample's own covariance
     differs from it (x^2, gates): an approximation. Units that do not move get no update; the first step, which has no
@@ -114,7 +115,7 @@ class CovarianceAwareNodePerturbation(Rule):
     each step."""
     decay: float = Field(default=0.99, ge=0, lt=1, allow_inf_nan=False, strict=True)
     """Factor on older covariances in each step."""
-    shrinkage: float = Field(default=0.1, ge=0, le=1, allow_inf_nan=False, strict=True)
+    shrinkage: float = Field(default=0.1, gt=0, le=1, allow_inf_nan=False, strict=True)
     """Share of the layer's mean variance in the covariance."""
 
     @property
@@ -124,6 +125,9 @@ class CovarianceAwareNodePerturbation(Rule):
     def plan(self, network: Network) -> Plan:
         inject = Injection(self.sigma) if self.sigma > 0 else None
         return perturbation_plan(self.baseline, self.samples, inject, frozenset({"inputs", "pre_activations"}))
+
+    def teaches(self, step: int) -> bool:
+        return step > 0  # the first step has no covariance yet
 
     def init(self, copy: Copy, generators: Sequence[torch.Generator]) -> Covariances:
         first, full = copy.weights[0], self.covariance == "full"

@@ -32,23 +32,26 @@ class Delay:
 
     Args:
         steps: d, from a step to the arrival of its losses.
+
+    Attributes:
+        steps: d.
     """
 
     def __init__(self, steps: int) -> None:
         if steps < 0:
             raise ValueError(f"losses cannot arrive before they are sent: delay must not be negative (got {steps})")
-        self._steps = steps
+        self.steps = steps
         self._waiting: list[Seen] = []
         self._saved: list[Any] = []
 
     def exchange(self, seen: Seen) -> Seen | None:
         """Take what this step has seen; give that of d steps ago, or None where there were fewer."""
-        if not self._steps:
+        if not self.steps:
             return seen
         self._waiting += [restored(seen, saved) for saved in self._saved]  # all steps see the same kinds of things
         self._saved = []
         self._waiting.append(_cloned(seen))
-        return self._waiting.pop(0) if len(self._waiting) > self._steps else None
+        return self._waiting.pop(0) if len(self._waiting) > self.steps else None
 
     def state_dict(self) -> dict[str, Any]:
         """What waits, for a checkpoint; the tensors are live."""

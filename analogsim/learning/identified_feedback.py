@@ -19,7 +19,7 @@ from analogsim.learning.identification import Reading, nlms, rails_of, rls
 from analogsim.learning.output_gradient import least_squares_gradient, scaled_gradient, shape_of
 from analogsim.learning.rule import Activities, Copy, Counters, Rule, backpropagate, layer_updates
 from analogsim.network import Network
-from analogsim.port import Access, Injection, LayerUpdate, Observation, Plan
+from analogsim.port import Access, Injection, LayerUpdate, Observation, Plan, Record
 
 
 class Sightings(NamedTuple):
@@ -84,6 +84,8 @@ class IdentifiedFeedback(Rule):
     (normalised LMS), or recursive least squares; the next step uses it. Where the converter clipped, a is a bound.
 
     W^ costs one number per weight and chip of all layers but the first, least squares a matrix of rows x rows more.
+    Clipping is known where one conversion makes a reading: with several (tiles, slices, bits, phases) the data sheet
+    gives no limit of their sum, and clipped readings then count as values.
     """
 
     name: ClassVar[str] = "identified"
@@ -127,7 +129,10 @@ class IdentifiedFeedback(Rule):
 
     def plan(self, network: Network) -> Plan:
         inject = Injection(self.sigma, layers=(network.depth - 1,)) if self.sigma > 0 else None
-        return perturbation_plan(self.baseline, self.samples, inject, frozenset({"inputs", "pre_activations"}))
+        record: set[Record] = {"inputs", "pre_activations"}
+        if inject is not None:
+            record.add("injected")
+        return perturbation_plan(self.baseline, self.samples, inject, frozenset(record))
 
     def init(self, copy: Copy, generators: Sequence[torch.Generator]) -> IdentifiedState:
         first, later = copy.weights[0], copy.weights[1:]
@@ -162,6 +167,7 @@ class IdentifiedFeedback(Rule):
             [outputs[1]],
             None if reference is None or outputs[0] is None else (reference.loss, [outputs[0]]),
         )
+        probes = [_unperturbed(each) for each in probes]  # the crossbar's own readings
         activities = mean_over_passes(probes, "pre_activations")
         masks = (None,) * len(activities) if probe.masks is None else probe.masks
         layers = zip(*(_given(each.pre_activations) for each in probes), strict=True)
@@ -233,6 +239,14 @@ class IdentifiedFeedback(Rule):
 
 
 _ANY = Network.mlp([1, 1])  # access does not depend on the network
+
+
+def _unperturbed(seen: Observation) -> Observation:
+    """With the pre-activations as they were before a perturbation was added to them."""
+    if seen.injected is None:
+        return seen
+    pairs = zip(_given(seen.pre_activations), seen.injected, strict=True)
+    return seen._replace(pre_activations=tuple(a - eps for a, eps in pairs))
 
 
 def _given(recorded: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:

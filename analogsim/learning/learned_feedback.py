@@ -27,13 +27,11 @@ class LearnedState(NamedTuple):
     Attributes:
         feedback: weights as `draw_feedback` makes them.
         ridge: sums of the regression, empty with `sgd`.
-        steps: done, (C,), int64.
         counters: batch elements.
     """
 
     feedback: tuple[Tensor, ...]
     ridge: Ridge
-    steps: Tensor
     counters: Counters
 
 
@@ -101,11 +99,14 @@ class LearnedFeedback(Rule):
         counters = Counters.zero(copy.weights[0].shape[0], copy.weights[0].device)
         ridge = Ridge.zero(copy, self.form) if self.solver == "ridge" else Ridge((), ())
         drawn = draw_feedback(copy, self.form, self.gain, generators)
-        return LearnedState(drawn, ridge, torch.zeros_like(counters.vectors), counters)
+        return LearnedState(drawn, ridge, counters)
 
     def feedback(self, copy: Copy, state: LearnedState) -> tuple[Tensor | None, ...] | None:
         """Per layer B in the shape of the weights (C, columns, fan_in), where it has that; for diagnostics."""
         return by_layer(self.form, state.feedback)
+
+    def teaches(self, step: int) -> bool:
+        return step >= self.warm_up
 
     def estimate(self, baseline: Observation | None, probes: Sequence[Observation], network: Network) -> Lesson:
         return Lesson.of(baseline, probes, self.sigma)
@@ -131,7 +132,6 @@ class LearnedFeedback(Rule):
                 for index, (each, target) in enumerate(zip(signals, targets, strict=True))
             ]
             feedback = descend(copy, self.form, state.feedback, vectors, seen, residuals, self.rate)
-        learns = (state.steps >= self.warm_up).to(error.dtype)[:, None, None]
         silent = torch.zeros_like(error[..., 0], dtype=torch.bool)
-        state = LearnedState(feedback, ridge, state.steps + 1, state.counters.counted(silent))
-        return layer_updates(copy, [learns * g for g in vectors], seen.inputs), state
+        state = LearnedState(feedback, ridge, state.counters.counted(silent))
+        return layer_updates(copy, vectors, seen.inputs), state

@@ -35,8 +35,8 @@ RULES: dict[str, type[Rule]] = {
     )
 }
 
-DECORRELATED = {f"d{name}": name for name in RULES}
-"""Aliases: a rule with decorrelation."""
+DECORRELATED = {f"d{name}": name for name in RULES if f"d{name}" not in RULES}
+"""Aliases: a rule with decorrelation. `dfa` is a rule of its own."""
 
 
 def working_rules(grants: Access) -> list[str]:

@@ -184,6 +184,13 @@ class Rule(BaseModel, ABC):
         """
         return None
 
+    def teaches(self, step: int) -> bool:
+        """Whether the updates of a step, counted from 0, are to move the weights.
+
+        In a step that only looks, neither the optimiser nor a companion moves them, and nothing is written.
+        """
+        return True
+
     @property
     def needs_derivatives(self) -> bool:
         """Whether it sends derivatives backwards through activation functions."""

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from analogsim.errors import RunError
+from analogsim.study.check import check
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
-from analogsim.study.run import Nobody, Watcher, check, choose_device, go_on, load_data
+from analogsim.study.run import Nobody, Watcher, choose_device, go_on, load_data
 
 
 def resume(path: Path, device: torch.device | None = None, watcher: Watcher | None = None) -> RunFolder:

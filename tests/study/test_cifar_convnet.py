@@ -10,7 +10,8 @@ import torch
 
 from analogsim.network import Conv2d, Identity, LeakyReLU
 from analogsim.study.arm import Arm
-from analogsim.study.run import check, load_data
+from analogsim.study.check import check
+from analogsim.study.run import load_data
 from analogsim.study.scenario import load_scenario
 
 RECORDS = 10  # in each of the six files

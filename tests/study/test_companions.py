@@ -10,7 +10,8 @@ import torch
 from analogsim.errors import ScenarioError
 from analogsim.randomness import Purpose, Streams
 from analogsim.study.arm import Arm
-from analogsim.study.run import check, load_data, run
+from analogsim.study.check import check
+from analogsim.study.run import load_data, run
 from analogsim.study.scenario import load_scenario, resolve, to_data
 from device_models._yaml import dump_yaml, load_yaml
 

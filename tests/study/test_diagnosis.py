@@ -15,7 +15,8 @@ from analogsim.errors import ScenarioError
 from analogsim.learning import RULES
 from analogsim.results import read_curves, read_result
 from analogsim.study.arm import Arm
-from analogsim.study.run import check, load_data, run
+from analogsim.study.check import check
+from analogsim.study.run import load_data, run
 from analogsim.study.scenario import load_scenario
 
 CPU = torch.device("cpu")
