@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -72,7 +73,7 @@ def show(folder: Path, as_json: bool) -> None:
         if not all(figure.exists() for figure in figures):
             accuracy_over_time(result, figures)
     if as_json:
-        typer.echo(json.dumps(_summary(result, folder), indent=1))
+        typer.echo(json.dumps(_summary(result, folder), indent=1, allow_nan=False))
         return
     console = Console()
     families = any(arm.family for arm in result.arms.values())
@@ -90,4 +91,13 @@ def _summary(result: Result, folder: Path) -> dict[str, object]:
 
     from analogsim.report.summary import rows
 
-    return {"name": result.name, "folder": str(folder), "rows": [asdict(row) for row in rows(result)]}
+    return {"name": result.name, "folder": str(folder), "rows": [_finite(asdict(row)) for row in rows(result)]}
+
+
+def _finite(value: Any) -> Any:
+    """The same with None in place of numbers that are not finite, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

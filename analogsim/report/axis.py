@@ -4,33 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analogsim.report.style import COLOURS, STYLE, save
-from analogsim.report.summary import Standing, axis_label, classified, standings
+from analogsim.report.summary import Standing, all_points, axis_label, classified, standings
 from analogsim.results import Result, marked
 
 _TICKS = (1, 2, 5, 10, 20, 50, 80, 90, 95, 97, 98, 99, 99.5)
 
 
 def only_axis(result: Result) -> str | None:
-    """The axis of a result whose chips lie on exactly one with several places; None otherwise."""
+    """The axis of a result whose chips lie on exactly one with several places; None otherwise.
+
+    None also where an axis of one place, of some arms alone, makes two points of one place.
+    """
     places: dict[str, set[str]] = {}
     for arm in result.arms.values():
         for chip in arm.chips:
             for axis, place in chip.coordinates.items():
                 places.setdefault(axis, set()).add(str(place))
     axes = [axis for axis, values in places.items() if axis != "chip" and len(values) > 1]
-    return axes[0] if len(axes) == 1 else None
+    if len(axes) != 1:
+        return None
+    ticks = [_tick(point, axes[0]) for point in all_points(result)]
+    return axes[0] if len(set(ticks)) == len(ticks) else None
 
 
 def accuracy_against(result: Result, axis: str, files: Sequence[Path]) -> None:
     """Draw final test accuracy against the places of an axis, evenly spaced in the scenario's order.
 
-    Where there is no accuracy, the loss.
+    Where there is no accuracy, the loss. Arms without the axis stand at a tick of their own, `-`.
 
     Args:
         result: of a run.
@@ -66,13 +73,17 @@ def accuracy_against(result: Result, axis: str, files: Sequence[Path]) -> None:
             panel.yaxis.set_major_locator(FixedLocator([tick / 100 for tick in _TICKS]))
             panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
             panel.yaxis.set_minor_locator(NullLocator())
-        panel.set_xticks(range(len(table)), [str(point[axis]) for point, _ in table])
+        panel.set_xticks(range(len(table)), [_tick(point, axis) for point, _ in table])
         panel.set_xlabel(axis_label(axis))
         panel.set_ylabel(f"test {'accuracy of the noisy chip, %' if accurate else 'loss of the noisy chip'}")
         best = ", best setting of each rule" if any(arm.family for arm in result.arms.values()) else ""
         panel.set_title(f"{result.name}: mean over chips{best}; band: 95 % interval", fontsize=10, loc="left")
         panel.legend(loc="best", fontsize=9)
         save(figure, files)
+
+
+def _tick(point: dict[str, Any], axis: str) -> str:
+    return str(point.get(axis, "-"))
 
 
 def _inside(accuracy: float) -> float:

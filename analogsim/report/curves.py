@@ -38,9 +38,9 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
         what = "accuracy of the noisy chip, %" if classified(result) else "loss of the noisy chip"
         figure.supylabel(f"test {what}", fontsize=10)
         figure.suptitle(f"{result.name}: mean over chips, band: 95 % interval of the mean", fontsize=11)
-        handles, names = panels.flat[0].get_legend_handles_labels()
+        shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
         place = "lower right" if classified(result) else "upper right"
-        panels.flat[len(labels) - 1].legend(handles, names, loc=place)
+        panels.flat[len(labels) - 1].legend(list(shown.values()), list(shown), loc=place)
         files = [folder / f"learning_curves.{kind}" for kind in ("png", "svg")]
         save(figure, files)
     return files
@@ -48,7 +48,8 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
 
 def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> None:
     shown, accurate = _shown(result, label), classified(result)
-    for index, (name, title) in enumerate(shown.items()):
+    titles = list(dict.fromkeys(_title(result, name) for name in result.arms))
+    for name, title in shown.items():
         arm = result.arms[name]
         places = [_point(chip.coordinates) for chip in arm.chips]
         chips = [at for at, place in enumerate(places) if point_label(place) == label]
@@ -66,7 +67,7 @@ def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> N
             means.append(mean)
             lower.append(mean - (half or 0))
             upper.append(mean + (half or 0))
-        colour = COLOURS[index % len(COLOURS)]
+        colour = COLOURS[titles.index(title) % len(COLOURS)]
         style, title = ("--" if arm.marks else "-"), marked(title, arm.marks)
         panel.plot(epochs, means, style, color=colour, label=title, linewidth=1.6)
         panel.fill_between(epochs, lower, upper, color=colour, alpha=0.2, linewidth=0)
@@ -76,8 +77,13 @@ def _shown(result: Result, label: str) -> dict[str, str]:
     """Arms to draw in a panel, with their titles: all, or of each family the best there."""
     if not any(arm.family for arm in result.arms.values()):
         return {name: name for name in result.arms}
-    best = next(found for point, found in standings(result) if point_label(point) == label)
+    best = [standing for point, found in standings(result) if point_label(point) == label for standing in found]
     return {standing.arm: standing.family for standing in best}
+
+
+def _title(result: Result, name: str) -> str:
+    """What stands for an arm in all panels, in one colour: its family, or itself where it is in none."""
+    return result.arms[name].family or name
 
 
 def _point(coordinates: dict[str, Any]) -> dict[str, Any]:

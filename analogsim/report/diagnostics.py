@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from analogsim.report.style import COLOURS, STYLE, save
 from analogsim.report.summary import point_label, points
-from analogsim.results import ArmResult, Curve, Result, interval
+from analogsim.results import ArmResult, Curve, Result, interval, marked
 
 LABELS = {
     "angle": "angle of an update to the true gradient, degrees",
@@ -92,6 +92,6 @@ def _draw(
     if not x:
         return
     mean, low, high = zip(*lines, strict=True)
-    style, title = ("--", f"{title} (oracle)") if arm.oracle else ("-", title)
+    style, title = ("--" if arm.marks else "-"), marked(title, arm.marks)
     panel.plot(x, mean, style, color=colour, label=title, linewidth=1.6)
     panel.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)

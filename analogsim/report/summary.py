@@ -63,7 +63,9 @@ class Standing:
         lr: its learning rate.
         final: mean and half width of the 95 % interval of its final accuracy.
         behind: mean and half width of the 95 % interval of the leader's accuracy minus its own, paired by chip; None
-            for the leader, the best of those without a mark, and for those with one.
+            for the leader, for those with a mark, and where the loss of a chip of a pair is not finite.
+        leads: whether it is the leader: the best of those without a mark, unless all of them have a loss that is not
+            finite.
     """
 
     family: str
@@ -72,17 +74,18 @@ class Standing:
     lr: float
     final: tuple[float, float | None]
     behind: tuple[float, float | None] | None
+    leads: bool
 
 
 def standings(result: Result) -> list[tuple[dict[str, Any], list[Standing]]]:
-    """For each point of the axes the best arm of each family, in the scenario's order.
+    """For each point of any arm's axes the best arm of each family that has chips there, in the scenario's order.
 
     The best setting of a family is chosen by the very accuracies that are shown, which favours families with many
     settings.
     """
     table: list[tuple[dict[str, Any], list[Standing]]] = []
     score = _accuracy if classified(result) else _negative_loss
-    for point, _ in points(next(iter(result.arms.values()))):
+    for point in all_points(result):
         best: dict[str, tuple[str, list[ChipResult]]] = {}
         for name, arm in result.arms.items():
             chips = next((chips for place, chips in points(arm) if place == point), None)
@@ -90,7 +93,9 @@ def standings(result: Result) -> list[tuple[dict[str, Any], list[Standing]]]:
             if chips and (family not in best or score(chips) > score(best[family][1])):
                 best[family] = (name, chips)
         honest = [chips for name, chips in best.values() if not result.arms[name].marks]
-        leader = max(honest, key=score) if honest else None
+        leader = max(honest, key=score, default=None)
+        if leader is not None and not math.isfinite(score(leader)):
+            leader = None
         table.append((point, [_standing(result, family, *found, leader) for family, found in best.items()]))
     return table
 
@@ -103,9 +108,10 @@ def _standing(
     if leader is not None and leader is not chips and not marks and len(leader) == len(chips):
         pairs = zip(leader, chips, strict=True)
         score = _accuracy if accurate else _negative_loss
-        behind = interval([score([a]) - score([b]) for a, b in pairs])
+        differences = [score([a]) - score([b]) for a, b in pairs]
+        behind = interval(differences) if all(map(math.isfinite, differences)) else None
     final = _mean([c.final.test_accuracy if accurate else c.final.test_loss for c in chips])
-    return Standing(family, name, marks, chips[0].lr, final, behind)
+    return Standing(family, name, marks, chips[0].lr, final, behind, leads=leader is chips)
 
 
 def _accuracy(chips: Sequence[ChipResult]) -> float:
@@ -124,6 +130,14 @@ def points(arm: ArmResult) -> list[tuple[dict[str, Any], list[ChipResult]]]:
         point = {axis: place for axis, place in chip.coordinates.items() if axis != "chip"}
         groups.setdefault(repr(point), (point, []))[1].append(chip)
     return list(groups.values())
+
+
+def all_points(result: Result) -> list[dict[str, Any]]:
+    """The points of all arms, each once, in the order in which the arms have them."""
+    found: list[dict[str, Any]] = []
+    for arm in result.arms.values():
+        found += [point for point, _ in points(arm) if point not in found]
+    return found
 
 
 def axis_label(axis: str) -> str:

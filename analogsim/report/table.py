@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
 from analogsim.report.later import duration, stages
-from analogsim.report.summary import Row, classified, point_label, rows, standings
+from analogsim.report.summary import Row, Standing, classified, point_label, rows, standings
 from analogsim.results import Metrics, Result, StageResult, interval, marked
+
+_WIDTH = 80
 
 
 def final_table(result: Result) -> Table:
@@ -38,7 +42,7 @@ def final_table(result: Result) -> Table:
         for index in indices:
             table.add_row(*(cells[index] for cells in shown.values()))
         table.add_section()
-    return table
+    return _fitted(table)
 
 
 def standings_table(result: Result) -> Table:
@@ -56,11 +60,20 @@ def standings_table(result: Result) -> Table:
     for point, found in standings(result):
         _heading(table, point_label(point))
         for standing in found:
-            behind = "" if standing.marks else "leads" if standing.behind is None else shown(standing.behind)
             final, title = shown(standing.final), marked(standing.family, standing.marks)
-            table.add_row(title, standing.arm, f"{standing.lr:g}", final, behind)
+            table.add_row(title, standing.arm, f"{standing.lr:g}", final, _behind(standing, accurate))
         table.add_section()
-    return table
+    return _fitted(table)
+
+
+def _behind(standing: Standing, accurate: bool) -> str:
+    if standing.marks:
+        return ""
+    if standing.leads:
+        return "leads"
+    if standing.behind is not None:
+        return (_percent if accurate else _plain)(standing.behind)
+    return "diverged" if math.isnan(standing.final[0]) else ""
 
 
 def _searched(result: Result) -> str:
@@ -75,14 +88,27 @@ def _searched(result: Result) -> str:
 def _table(columns: Sequence[str], left: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, caption_justify="left", pad_edge=False)
     for name in columns:
-        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+        names = name in left
+        table.add_column(name, justify="left" if names else "right", no_wrap=not names, overflow="fold")
+    return table
+
+
+def _fitted(table: Table) -> Table:
+    """The table such that in a narrow terminal names fold and numbers stay whole; too wide a one has narrower gaps."""
+    longest = [
+        max(cell_len(line) for text in (column.header, *column.cells) for line in str(text).split("\n"))
+        for column in table.columns
+    ]
+    for column, width in zip(table.columns, longest, strict=True):
+        column.min_width = width if column.no_wrap else min(width, 6)
+    table.collapse_padding = sum(longest) + 3 * len(longest) - 1 > _WIDTH
     return table
 
 
 def _heading(table: Table, label: str) -> None:
     """A row that names the point of the axes to which the next ones belong."""
     if label:
-        table.add_row(Text(label, style="bold", no_wrap=True), *[""] * (len(table.columns) - 1))
+        table.add_row(Text(label, style="bold"), *[""] * (len(table.columns) - 1))
 
 
 def later_table(result: Result) -> Table:
@@ -94,7 +120,7 @@ def later_table(result: Result) -> Table:
             title = marked(name, arm.marks)
             table.add_row("" if index else title, duration(seconds), done, _percent(accuracy))
         table.add_section()
-    return table
+    return _fitted(table)
 
 
 def stages_table(result: Result) -> Table:
@@ -121,7 +147,7 @@ def stages_table(result: Result) -> Table:
                 str(stage.passes_per_step or ""),
             )
         table.add_section()
-    return table
+    return _fitted(table)
 
 
 def _rule(stage: StageResult) -> str:
