@@ -155,8 +155,13 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether its file holds the result of what it would run."""
-        return self.file.exists() and json.loads(self.file.read_text())["scenario"] == _plain(self.resolved())
+        """Whether its file holds the result of what it would run; settings that came later have their defaults."""
+        from analogsim.study.scenario import resolve, to_data
+
+        if not self.file.exists():
+            return False
+        held = json.loads(self.file.read_text())["scenario"]
+        return _plain(to_data(resolve(held, str(self.file)))) == _plain(self.resolved())
 
 
 def jobs(names: Sequence[str] = ()) -> Iterator[Job]:

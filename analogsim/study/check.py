@@ -57,6 +57,7 @@ def check(scenario: Scenario, data: DataSet) -> None:
         for index, plan in enumerate(plans):
             where = f"arms.{name}.stages.{index}" if len(plans) > 1 else f"arms.{name}"
             found += _stage_faults(scenario, plan, where, network, index == last_learning(plans))
+            found += _late_losses(plan, where, plan.epochs * (len(data.train_inputs) // scenario.data.batch))
         try:
             lay_out(scenario, arm)
         except AnalogsimError as error:
@@ -131,6 +132,16 @@ def _unfit(scenario: Scenario, network: Network, data: DataSet) -> Iterator[str]
         )
 
 
+def _late_losses(plan: StagePlan, where: str, steps: int) -> Iterator[str]:
+    """Losses that arrive after the last of `steps` steps."""
+    channel = plan.arm.loss_channel
+    if plan.learns and channel is not None and 0 < steps <= channel.delay:
+        yield (
+            f"{where}.loss_channel.delay: must be below the {steps} steps of training, or no loss arrives "
+            f"(got {channel.delay})"
+        )
+
+
 def _unmatched(arm: ArmBase, where: str, rate: float | Each[float] | None) -> Iterator[str]:
     """B of `matching` has to decay as the weights do; `rate`: of learning, None where it is searched."""
     strength = 0.0 if arm.weight_decay is None else arm.weight_decay.strength
@@ -149,17 +160,17 @@ def _unmatched(arm: ArmBase, where: str, rate: float | Each[float] | None) -> It
 
 
 def _moved_r(plans: Sequence[StagePlan], where: str) -> Iterator[str]:
-    """R that would change its place from one stage to the next."""
+    """R that would leave its crossbars, and their noise, from one stage to the next."""
     place = None
     for index, plan in enumerate(plans):
         if plan.learns and plan.arm.decorrelation is not None:
             here = plan.arm.decorrelation.where
-            if place is not None and here != place:
+            if place == "crossbar" and here != place:
                 yield (
                     f"{where}.stages.{index}.decorrelation.where: must be {place}, as in the stages before, whose R "
                     f"goes on (got {here})"
                 )
-            place = place or here
+            place = here
 
 
 def _companion_faults(arm: ArmBase, where: str, depth: int, rate: float) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from analogsim.port import DEFAULT_GRANTS, Access
 from analogsim.study.section import PositiveInt, Section, one_of
@@ -38,6 +38,19 @@ class LayerSection(Section):
     """Settings laid over the profile given here, or else over the chip's with its overrides."""
 
 
+def distinct(values: Any) -> Any:
+    """The values, if no two are equal.
+
+    Raises:
+        ValueError: naming the first that comes again.
+    """
+    listed = list(values or ())
+    again = next((each for index, each in enumerate(listed) if each in listed[:index]), None)
+    if again is not None:
+        raise ValueError(f"must all be different (got {again} twice)")
+    return values
+
+
 class ChipSection(Section):
     """A population of chips."""
 
@@ -49,7 +62,9 @@ class ChipSection(Section):
     """What differs in single layers, by their numbers: from 0, or from -1 for the last backwards."""
     population: PositiveInt = 8
     """Chips for each point of the population's axes."""
-    only: tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = Field(default=None, min_length=1)
+    only: Annotated[
+        tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None, Field(min_length=1), AfterValidator(distinct)
+    ] = None
     """Numbers of the chips to run, of each point; all unless given. A chip meets the same random numbers either way."""
     tile: PositiveInt = 256
     """Rows of a tile. A layer with more is read in row-blocks, each with ADCs of its own."""

@@ -40,6 +40,8 @@ class LossChannelSettings(Section):
         if (self.bits is None) != (self.range is None):
             missing = "range" if self.range is None else "bits"
             raise ValueError(f"bits and range belong together: give {missing}, too, or neither")
+        if self.mispaired and not self.delay:
+            raise ValueError("mispaired: there is no delay to mistake; give delay, too")
         return self
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Mapping as MappingABC
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
+    AfterValidator,
     Discriminator,
     Field,
     Tag,
@@ -19,13 +20,13 @@ from typing_extensions import Self
 
 from analogsim.diagnostics import METRICS
 from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightDecay, WeightNormalisation
-from analogsim.study.chip_section import AccessName, ChipSection, StageChip
+from analogsim.study.chip_section import AccessName, ChipSection, StageChip, distinct
 from analogsim.study.loss_channel import LossChannelSettings
 from analogsim.study.network_section import NetworkSection
 from analogsim.study.optimizer import Optimizer
 from analogsim.study.section import PositiveFloat, PositiveInt, Section, one_of
 from analogsim.tasks import DATA_SETS, LOSSES, Corruption, GaussianNoise, Masking
-from device_models.units import PerChip, Time
+from device_models.units import Each, PerChip, Time
 
 if TYPE_CHECKING:
     DataName = LossName = MetricName = str
@@ -91,7 +92,7 @@ class Tune(Section):
     smaller of equals.
     """
 
-    lr: tuple[PositiveFloat, ...] = Field(min_length=2)
+    lr: Annotated[tuple[PositiveFloat, ...], Field(min_length=2), AfterValidator(distinct)]
     """The grid."""
     validation: PositiveInt
     """Training samples that are held out to choose by, the last of the set; the final training has them again."""
@@ -317,6 +318,13 @@ class Scenario(Section):
     """What is compared; each trains the same chips from the same initial weights. A list is an arm of stages."""
     quick: dict[str, Any] = Field(default_factory=dict)
     """Settings by dotted path that `--quick` puts in place, for a short look."""
+
+    @field_validator("seed")
+    @classmethod
+    def _different_seeds(cls, seed: Any) -> Any:
+        if isinstance(seed, Each):
+            distinct(seed.values)
+        return seed
 
     @field_validator("arms", mode="before")
     @classmethod

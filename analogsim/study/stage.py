@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ from analogsim.study.scenario import Population
 from analogsim.study.schema import Scenario
 from analogsim.study.stages import StagePlan
 from analogsim.tasks import Task
+
+_MODEL = 1 << 20  # chips of a stage in a computer are numbered from here: a model knows no chip's own faults
 
 
 class Handover(NamedTuple):
@@ -44,8 +47,9 @@ class Handover(NamedTuple):
 class Stage:
     """One stage of an arm, at its beginning.
 
-    Unless it goes on with the chips of the stage before, its chips are new: of the same numbers and seeds in every
-    stage and arm, so that those of an arm's last stage are the same fabricated instances. The copy is programmed onto
+    Unless it goes on with the chips of the stage before, its chips are new: of the same numbers and seeds in every arm,
+    so that those of an arm's last stage are the same fabricated instances. Chips of a stage in a computer are others: a
+    model shares the law of variation and faults with the chips, not the draws. The copy is programmed onto
     them, which fixes their range, at 0 s of a clock of their own.
 
     Args:
@@ -79,7 +83,10 @@ class Stage:
         self.step = 0
         chip, clock = begin.chip, begin.clock
         if chip is None or clock is None or not plan.goes_on or saved is not None:
-            chip, clock = build_chip(plan.chip, network, population, begin.diverged.device), Clock()
+            own = (
+                replace(population, ids=[_MODEL + number for number in population.ids]) if plan.ex_situ else population
+            )
+            chip, clock = build_chip(plan.chip, network, own, begin.diverged.device), Clock()
             chip.program(begin.weights)
         self._written, self._pulsed = chip.device_writes.clone(), chip.pulses.clone()
         self.rig = Rig(chip, task, plan.grants, clock, plan.arm.loss_channel)
@@ -90,7 +97,7 @@ class Stage:
             chip.write_decorrelation([each if index in made else None for index, each in enumerate(r)])
         self.rig.set_periphery(begin.periphery)
         if saved is not None:
-            self.step, self._written, self._pulsed = saved["done"], saved["written"], saved["pulsed"]
+            self.step, self._written, self._pulsed = saved["done"], *_held(saved, begin.diverged.device)
             self.rig.load_state_dict(saved["rig"])  # the controller looks at limits
         elif chip is not begin.chip:
             self.rig.calibrate()
@@ -211,6 +218,11 @@ class Stage:
             passes_per_step=0 if controller is None else controller.passes_per_step,
             chips=chips,
         )
+
+
+def _held(saved: dict[str, Any], device: torch.device) -> Iterator[Tensor]:
+    """What had been written and pulsed when the stage began, (C,) each."""
+    return (saved[name].to(device, copy=True) for name in ("written", "pulsed"))
 
 
 def build_chip(section: ChipSection, network: Network, population: Population, device: torch.device) -> Chip:

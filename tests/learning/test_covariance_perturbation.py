@@ -72,7 +72,7 @@ def test_its_mean_is_the_gradient_in_a_linear_net_with_the_exact_covariance(lab,
     """n = 2000 chips, squared loss: the quadratic part of L is odd in the estimate. ANP's mean is another."""
     bench, _, covariances = linear_net(lab, 2000)
     true, _ = bench.gradients()
-    rule = RULES["canp"](sigma=SIGMA, samples=samples, covariance="full", shrinkage=0.0)
+    rule = RULES["canp"](sigma=SIGMA, samples=samples, covariance="full", shrinkage=1e-12)
     copy, state = with_covariances(rule, bench, covariances)
     baseline, estimate = bench.observe(rule)
     updates, _ = rule.update(baseline, estimate, None, copy, state)
@@ -98,7 +98,7 @@ def test_across_layers_all_credit_goes_to_the_output(lab):
     across = unmixed(p, joint, 0.0)
     torch.testing.assert_close(across[..., 5:], g)
     assert across[..., :5].abs().max() < 1e-10
-    rule = RULES["canp"](sigma=SIGMA, samples=3, covariance="full", shrinkage=0.0)
+    rule = RULES["canp"](sigma=SIGMA, samples=3, covariance="full", shrinkage=1e-12)
     _, estimate = bench.observe(rule)
     true, _ = bench.gradients()
     found = torch.cat([q / estimate.contrasts.free for q in estimate.contrasts.products], dim=2)

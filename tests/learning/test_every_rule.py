@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 import torch
 
-from analogsim.learning import RULES, Controller
+from analogsim.learning import DECORRELATED, RULES, Controller, WeightDecay, WeightNormalisation
 from analogsim.learning.rule import Copy
 from analogsim.network import LeakyReLU
 from analogsim.port import Access, AccessError, Observation, Periphery
@@ -27,7 +27,21 @@ def _baselines(kind):
     return [{"baseline": name} for name in dict.fromkeys(literals) if isinstance(name, str)]
 
 
+FURTHER = {
+    "identified": [{"estimator": "rls"}, {"output": "covariance"}, {"output": "power"}, {"sigma": 0.1}],
+    "canp": [{"covariance": "full"}],
+    "learned_feedback": [{"form": "dfa"}, {"solver": "ridge"}],
+    "synthetic_gradient": [{"form": "dfa", "backward": "copy"}],
+    "reinforce": [{"backward": "transposed", "perturb": "all"}],
+    "fa": [{"start": "copy"}],
+}
+"""Settings beyond baselines and samples that lead through other code."""
+
+
 def _variants():
+    for name, others in FURTHER.items():
+        for settings in others:
+            yield pytest.param(RULES[name](**settings), id=" ".join([name, *map(str, settings.values())]))
     for name, kind in RULES.items():
         samples = [{"samples": 1}, {"samples": 3}] if "samples" in kind.model_fields else [{}]
         for baseline, count in itertools.product(_baselines(kind), samples):
@@ -115,8 +129,7 @@ def test_an_update_is_the_mean_over_the_batch(lab, rule):
     baseline = None if plan.baseline is None else rig.run((plan.baseline,))[0].clone()
     probes = [each.clone() for each in rig.run(plan.probes, plan.samples)] if plan.probes else []
 
-    def directions(batch):
-        state = rule.init(copy, generators((0, 1)))
+    def directions(batch, state):
         part = None if baseline is None else slots(baseline, batch)
         estimate = rule.estimate(part, [slots(each, batch) for each in probes], network)
         vector = rule.output_vector(part, estimate, copy, state)
@@ -127,11 +140,13 @@ def test_an_update_is_the_mean_over_the_batch(lab, rule):
                 v = deltas[0] @ made.weights[index][:, :, : network.layers[index].fan_in]
                 a = part.pre_activations[index - 1][:, 0]
                 deltas.insert(0, v * network.layers[index - 1].activation.derivative(a))
-        updates, _ = rule.update(part, estimate, None if deltas is None else tuple(deltas), copy, state)
-        return [each.direction().clone() for each in updates]
+        updates, after = rule.update(part, estimate, None if deltas is None else tuple(deltas), copy, state)
+        return [each.direction().clone() for each in updates], after
 
-    whole, first, second = (directions(part) for part in (slice(None), slice(0, 3), slice(3, None)))
+    _, state = directions(slice(None), rule.init(copy, generators((0, 1))))  # some rules only look in their first step
+    whole, first, second = (directions(part, state)[0] for part in (slice(None), slice(0, 3), slice(3, None)))
     for a, b, c in zip(whole, first, second, strict=True):
+        assert a.any()
         torch.testing.assert_close(a, (b + c) / 2, rtol=1e-9, atol=1e-12)
 
 
@@ -169,3 +184,41 @@ def test_it_says_what_it_is(rule):
     assert rule.memory
     assert type(rule).__doc__
     assert all(field.description for field in type(rule).model_fields.values())
+
+
+def test_an_alias_stands_for_no_other_rule():
+    assert not DECORRELATED.keys() & RULES.keys()
+    assert DECORRELATED["danp"] == "anp"
+
+
+@pytest.mark.parametrize("rule", [RULES["learned_feedback"](warm_up=2), RULES["canp"]()], ids=["warm_up", "canp"])
+def test_steps_that_only_look_move_nothing(lab, rule):
+    """No optimiser, companion or write moves weights in them, and Adam begins after them with a step of its rate."""
+    waits = 2 if rule.name == "learned_feedback" else 1
+    made = bench(lab, profile=lab.profile(read=1))
+    controller = Controller(
+        made.rig,
+        rule,
+        made.weights,
+        functools.partial(torch.optim.Adam, eps=1e-16),
+        0.01,
+        normalisation=WeightNormalisation(),
+        decay=WeightDecay(strength=0.5),
+    )
+    for _ in range(waits):
+        controller.step()
+        assert all(torch.equal(a, b) for a, b in zip(controller.copy.weights, made.weights, strict=True))
+        assert not made.chip.device_writes.any()
+    controller = Controller(
+        made.rig,
+        rule,
+        made.weights,
+        functools.partial(torch.optim.Adam, eps=1e-16),
+        0.01,
+        generators=generators((0, 1)),
+    )
+    for _ in range(waits + 1):
+        controller.step()
+    moved = torch.cat([(a - b).abs().flatten() for a, b in zip(controller.copy.weights, made.weights, strict=True)])
+    assert moved[moved > 0].numel()
+    torch.testing.assert_close(moved.max(), torch.tensor(0.01).to(moved), rtol=1e-6, atol=0)

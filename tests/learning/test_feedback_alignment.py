@@ -8,9 +8,10 @@ import pytest
 import torch
 from scipy import stats
 
-from analogsim.learning import RULES, Copy
+from analogsim.learning import DECORRELATED, RULES, Copy
 from analogsim.network import LeakyReLU, Network, Stack
 from analogsim.port import Periphery
+from analogsim.study.scenario import load_scenario
 
 
 def generators(chips):
@@ -156,3 +157,18 @@ def test_what_diagnostics_compare_with_the_weights(lab):
         assert [b.shape for b in others] == [(2, layer.columns, layer.fan_in) for layer in layers]
     rule = RULES["learned_feedback"](form="dfa")
     assert rule.feedback(copy, rule.init(copy, generators(2))) is None
+
+
+def test_direct_feedback_is_no_alias():
+    """A leading d stands for decorrelation, but not here."""
+    assert "dfa" not in DECORRELATED
+    assert DECORRELATED["ddfa"] == "dfa"
+    scenario = load_scenario("feedback-weights")
+    assert {name: arm.rule for name, arm in scenario.arms.items()} == {
+        "bp": "bp",
+        "fa": "fa",
+        "dfa": "dfa",
+        "learned": "learned_feedback",
+        "learned-dfa": "learned_feedback",
+    }
+    assert all(arm.decorrelation is None for arm in scenario.arms.values())

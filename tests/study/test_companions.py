@@ -86,7 +86,7 @@ def test_a_chip_is_the_same_alone_and_in_a_population() -> None:
         arm = Arm(scenario, "a", load_data(scenario), CPU)
         for _ in range(6):
             arm.advance()
-        arms.append(arm.state_dict()["stage"]["controller"])
+        arms.append(arm.state_dict()["controller"])
     for a, b in zip(arms[0]["weights"], arms[1]["weights"], strict=True):
         torch.testing.assert_close(a[2:], b, rtol=1e-6, atol=1e-9)
     (_, a), (_, b) = (each["decorrelation"]["r"] for each in arms)
@@ -103,7 +103,7 @@ def test_companions_touch_no_other_random_numbers(companions: str) -> None:
         arm = Arm(scenario, "a", load_data(scenario), CPU)
         for _ in range(3):
             arm.advance()
-        state = arm.state_dict()["stage"]["rig"]
+        state = arm.state_dict()["rig"]
         generators = state["chip"]["streams"]["generators"]
         states.append({**generators, **state["task"]["streams"]["generators"]})
     assert set(states[0]) <= set(states[1])
@@ -118,7 +118,7 @@ def test_the_learner_waits_and_the_channel_is_late() -> None:
         channel = f"loss_channel: {{delay: 2, mispaired: {mispaired}}}"
         scenario = load_scenario("quickstart", [*TINY, f"arms={{a: {{rule: np, {channel}}}}}"])
         arm = Arm(scenario, "a", load_data(scenario), CPU)
-        weights = arm.state_dict()["stage"]["controller"]["weights"]
+        weights = arm.state_dict()["controller"]["weights"]
         before = [w.clone() for w in weights]
         for step in range(3):
             arm.advance()
@@ -130,9 +130,7 @@ def test_the_learner_waits_and_the_channel_is_late() -> None:
 def test_companions_have_a_stream_of_their_own() -> None:
     """The generators that an arm begins with are those of their purpose, of each chip."""
     scenario = load_scenario("quickstart", [*TINY, "arms={a: {rule: np, decorrelation: {share: 0.3}}}"])
-    state = Arm(scenario, "a", load_data(scenario), CPU).state_dict()["stage"]["controller"]["decorrelation"][
-        "generators"
-    ]
+    state = Arm(scenario, "a", load_data(scenario), CPU).state_dict()["controller"]["decorrelation"]["generators"]
     own = Streams([0, 0, 0], [0, 1, 2], CPU).generators(Purpose.COMPANION)
     for generator, expected in zip(state, own, strict=True):
         assert expected is not None and torch.equal(generator, expected.get_state())

@@ -309,7 +309,8 @@ STAGES = (
     "x: {stages: [{rule: dbp, epochs: 1, chip: {profile: ideal}}, {rule: none}, "
     "{rule: danp, epochs: 1, samples: 2, optimizer: {mixed_precision: {lr: 0.1, momentum: 0.5}}, "
     "decorrelation: {rate: 0.01, where: crossbar, layers: [-1]}, loss_channel: {delay: 2}}, "
-    "{rule: dnp, epochs: 1, optimizer: {adam: {lr: 1.0e-3}}}], later_steps: 2}, np: {rule: np}"
+    "{rule: dnp, epochs: 1, decorrelation: {where: crossbar}, optimizer: {adam: {lr: 1.0e-3}}}], later_steps: 2}, "
+    "np: {rule: np}"
 )
 
 
