@@ -319,12 +319,14 @@ class Scenario(Section):
     quick: dict[str, Any] = Field(default_factory=dict)
     """Settings by dotted path that `--quick` puts in place, for a short look."""
 
-    @field_validator("seed")
-    @classmethod
-    def _different_seeds(cls, seed: Any) -> Any:
-        if isinstance(seed, Each):
-            distinct(seed.values)
-        return seed
+    @model_validator(mode="after")
+    def _different_seeds(self) -> Self:
+        if isinstance(self.seed, Each):
+            try:
+                distinct(self.seed.values)
+            except ValueError as error:
+                raise ValueError(f"seed: {error}") from None
+        return self
 
     @field_validator("arms", mode="before")
     @classmethod
