@@ -161,9 +161,9 @@ class TestLate:
                 assert torch.equal(loss, expected)
         assert torch.equal(true.training_loss(), late.training_loss()), "reported losses are the true ones"
 
-    @pytest.mark.parametrize("channel", [{}, {"delay": 0, "mispaired": True}, {"delay": 5}])
+    @pytest.mark.parametrize("channel", [{}, {"delay": 5}])
     def test_nothing_to_do_hands_over_the_same(self, channel):
-        """A delay that the learner knows of is the learner's; without one, mispairing is none."""
+        """A delay that the learner knows of is the learner's."""
         for a, b in zip(*(run(rig(each)[0], Pass(), PROBE) for each in (None, channel)), strict=True):
             assert torch.equal(a.loss, b.loss)
 
