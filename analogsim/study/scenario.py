@@ -24,8 +24,14 @@ from device_models.units import UNION_TAGS, Each
 
 
 def scenario_names() -> list[str]:
-    """Names of the packaged scenarios."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in _folder().iterdir() if entry.name.endswith(".yaml"))
+    """Names of the packaged scenarios, those of papers last: `quickstart`, `papers/dalm-fig5`."""
+    return [*_names_in(_folder()), *(f"papers/{name}" for name in _names_in(_folder() / "papers"))]
+
+
+def _names_in(folder: Any) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def scenario_text(name_or_path: str) -> tuple[str, str]:
