@@ -35,8 +35,8 @@ _VECTORS = (
 def matrix_units() -> bool:
     """Whether this CPU multiplies bytes and numbers of 16 bits much faster than those of 32.
 
-    By tiles (AMX), or by dot products of both (AVX512-VNNI and AVX512-BF16). Without VNNI, products of bytes pass through
-    sums of 16 bits, which overflow: such a CPU has none.
+    By tiles (AMX), or by dot products of both (AVX512-VNNI and AVX512-BF16). Where there is no VNNI, products of bytes
+    may pass through sums of 16 bits, which overflow: such a CPU has none.
     """
     tiles, bytes_, halves = (_has(name) for name in ("amx_tile", "vnni", "avx512_bf16"))
     return threads.available and (tiles or (bytes_ and halves))
@@ -108,8 +108,8 @@ class Coded:
         """
         from device_models import kernels
 
-        vectors, lines = levels.shape[3], levels.shape[4]
-        large = vectors >= _VECTORS and min(tile, lines) >= _LINES and vectors * lines * self.high_low.shape[2] >= _WORTH
+        vectors, lines, columns = *levels.shape[3:], self.high_low.shape[2]
+        large = vectors >= _VECTORS and min(tile, lines) >= _LINES and vectors * lines * columns >= _WORTH
         if not large or not threads.compiled(levels):
             return None
         sound = torch.where(levels.flatten(1).sum(1).isfinite(), 1.0, math.nan)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -11,9 +9,8 @@ from analogsim.chip import scratch
 
 
 @pytest.fixture(autouse=True)
-def _empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scratch, "_kept", [])
-    yield
 
 
 def test_two_loans_are_apart() -> None:
