@@ -132,9 +132,7 @@ def test_products_of_bytes_keep_their_bound(monkeypatch: pytest.MonkeyPatch, sca
         assert errors.mean() < 1e-3, "of many lines: the last rounding, uniform within 2^-8 of a variance at most"
 
 
-@pytest.mark.skipif(
-    not coded.matrix_units(), reason="products of bytes may overflow where this CPU has no units for them"
-)
+@pytest.mark.skipif(not coded.matrix_units(), reason="this CPU has no units for bytes; sums may overflow")
 def test_the_largest_bytes_do_not_overflow() -> None:
     """4096 lines of +-127 at weights of -128 to 127: sums that 16 bits cannot hold, of two lines even."""
     weights = torch.tensor([-128, -127, 127, 126], dtype=torch.int8).repeat_interleave(8)[:, None].expand(-1, 4096)
