@@ -158,9 +158,11 @@ def show_scenario(
 @scenarios.command("schema")
 def scenario_schema() -> None:
     """The JSON schema of scenarios, for editors."""
-    from analogsim.study.schema import Scenario
+    from pydantic import TypeAdapter
 
-    typer.echo(json.dumps(Scenario.model_json_schema(), indent=1))
+    from analogsim.study.scenario import AnyScenario
+
+    typer.echo(json.dumps(TypeAdapter(AnyScenario).json_schema(), indent=1))
 
 
 @rules.command("list")

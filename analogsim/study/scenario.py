@@ -17,10 +17,14 @@ from analogsim.study.network_section import LAYER_TAGS, count_layers
 from analogsim.study.profiles import Resolved, axes_of, profiles_of, resolve_profiles
 from analogsim.study.schema import ArmBase, Deployment, Scenario, StageBase, StagedArm
 from analogsim.study.stages import last_learning, stages_of
+from analogsim.study.student_teacher import StudentTeacherScenario
 from device_models import DeviceProfile, ProfileError
 from device_models._yaml import load_yaml
 from device_models.errors import bulleted, faults
 from device_models.units import UNION_TAGS, Each
+
+AnyScenario = Scenario | StudentTeacherScenario
+"""A scenario of either kind: of chips, or of a linear student and its teacher."""
 
 
 def scenario_names() -> list[str]:
@@ -59,7 +63,7 @@ def _folder() -> Any:  # a Traversable, whose module differs between Python vers
     return resources.files("analogsim.scenarios")
 
 
-def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool = False) -> Scenario:
+def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool = False) -> AnyScenario:
     """Read, override, validate and resolve a scenario.
 
     Args:
@@ -90,7 +94,7 @@ def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool =
     return resolve(data, where, Path(name_or_path).parent if name_or_path.endswith((".yaml", ".yml")) else None)
 
 
-def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> Scenario:
+def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> AnyScenario:
     """Validate plain data and put device profiles in full into it; see `load_scenario`.
 
     Args:
@@ -98,6 +102,8 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
         where: what to call it in messages.
         folder: that relative paths in profiles start from; None: the working directory.
     """
+    if "student_teacher" in data:
+        return _student_teacher(data, where)
     found: list[str] = []
     scenario: Scenario | None = None
     try:
@@ -119,6 +125,15 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
     if found:
         raise ScenarioError(bulleted(f"{where} cannot be used:", found))
     return scenario
+
+
+def _student_teacher(data: Mapping[str, Any], where: str) -> StudentTeacherScenario:
+    """A scenario of the second kind."""
+    try:
+        return StudentTeacherScenario.model_validate(data).model_copy(update={"quick": {}})
+    except ValidationError as error:
+        found = faults(error, lambda loc: tuple(part for part in loc if part not in UNION_TAGS))
+        raise ScenarioError(bulleted(f"{where} cannot be used:", found)) from None
 
 
 def _stage_profiles(
@@ -253,8 +268,10 @@ def _put(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
             raise ScenarioError(f"{'.'.join(path)}: {'.'.join(path[:depth])} is a single value ({here!r}), no mapping")
 
 
-def to_data(scenario: Scenario) -> dict[str, Any]:
+def to_data(scenario: AnyScenario) -> dict[str, Any]:
     """The resolved scenario as plain data with every default written out; running it repeats the run."""
+    if isinstance(scenario, StudentTeacherScenario):
+        return scenario.to_data()
     data = scenario.model_dump(mode="json", exclude_none=True, exclude={"arms", "quick"})
     data["chip"].pop("overrides")
     data["chip"].pop("layers")
