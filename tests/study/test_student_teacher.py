@@ -9,6 +9,8 @@ import torch
 import yaml
 
 from analogsim.errors import ScenarioError
+from analogsim.report.curves import learning_curves
+from analogsim.report.diagnostics import metric_curves
 from analogsim.report.table import final_table
 from analogsim.results import read_curves, read_result
 from analogsim.study.resume import resume
@@ -103,6 +105,14 @@ def test_the_table_speaks_of_runs(undisturbed: Path) -> None:
     assert "chips" not in headers
     assert "mean over runs" in str(table.caption)
     assert "theory: what a mean field expects" in str(table.caption)
+
+
+def test_its_figures_are_drawn(undisturbed: Path, tmp_path: Path) -> None:
+    """Without a warning: three arms have no axis, one has, and a theory may have no norms."""
+    result, curves = read_result(undisturbed / "result.json"), read_curves(undisturbed / "metrics.jsonl")
+    files = [*learning_curves(result, curves, tmp_path), tmp_path / "norms.png"]
+    metric_curves(result, curves, "weight_norm", files[-1:])
+    assert all(file.stat().st_size for file in files)
 
 
 def test_all_faults_are_told_with_their_paths() -> None:
