@@ -20,7 +20,8 @@ import torch
 from analogsim._files import sync, write_text
 from analogsim.errors import RunError
 from analogsim.results import Curve, Result, read_curves, write_result
-from analogsim.study.scenario import AnyScenario, load_scenario, to_data
+from analogsim.study.kinds import AnyScenario
+from analogsim.study.scenario import load_scenario, to_data
 from device_models._yaml import dump_yaml
 
 

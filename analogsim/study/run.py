@@ -14,7 +14,7 @@ from analogsim.study.arm import Arm
 from analogsim.study.check import check
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
-from analogsim.study.scenario import AnyScenario
+from analogsim.study.kinds import AnyScenario
 from analogsim.study.schema import Scenario
 from analogsim.study.student_arm import StudentTeacherWork
 from analogsim.study.student_teacher import StudentTeacherScenario

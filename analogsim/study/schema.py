@@ -21,6 +21,7 @@ from analogsim.study.chip_section import AccessName, ChipSection, StageChip, dis
 from analogsim.study.loss_channel import LossChannelSettings
 from analogsim.study.network_section import NetworkSection
 from analogsim.study.optimizer import Optimizer
+from analogsim.study.scenario_base import ScenarioBase
 from analogsim.study.section import PositiveInt, Section, one_of
 from analogsim.study.train_section import Train
 from analogsim.tasks import DATA_SETS, LOSSES, Corruption, GaussianNoise, Masking
@@ -213,13 +214,9 @@ else:
     ]
 
 
-class Scenario(Section):
+class Scenario(ScenarioBase):
     """What to run: data, a network, a population of chips, and arms that are compared on them."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    """Names the run folder."""
-    description: str = ""
-    """A sentence or two for people."""
     seed: PerChip[Annotated[int, Field(ge=0, strict=True)]] = 0
     """Of all random numbers; `{each: [...]}` makes it an axis of the population. The same seed gives the same chips,
     initial weights and data order under every rule."""
@@ -229,8 +226,11 @@ class Scenario(Section):
     train: Train
     arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")], Arm] = Field(min_length=1)
     """What is compared; each trains the same chips from the same initial weights. A list is an arm of stages."""
-    quick: dict[str, Any] = Field(default_factory=dict)
-    """Settings by dotted path that `--quick` puts in place, for a short look."""
+
+    @property
+    def depth(self) -> int:
+        """Number of layers with weights."""
+        return self.network.depth
 
     @model_validator(mode="after")
     def _different_seeds(self) -> Self:

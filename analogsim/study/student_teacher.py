@@ -6,18 +6,24 @@ P. Latham, "On the stability and scalability of node perturbation learning", Neu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from analogsim.study.chip_section import distinct
+from analogsim.study.scenario_base import ScenarioBase
 from analogsim.study.section import PositiveFloat, PositiveInt, Section
 from analogsim.theory import StudentTeacher
 from device_models.units import Each, PerChip
 
 Size = Annotated[int, Field(gt=0, le=1_000_000, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+
+
+METRICS = ("weight_norm",)
+"""What is measured at each evaluation beside the error, layer by layer."""
 
 
 class ProblemSection(Section):
@@ -78,26 +84,29 @@ class StudentArm(Section):
         return self
 
 
-class StudentTeacherScenario(Section):
+class StudentTeacherScenario(ScenarioBase):
     """What to run: a linear problem, and arms that are compared on it."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    """Names the run folder."""
-    description: str = ""
-    """A sentence or two for people."""
     seed: int = Field(default=0, ge=0, strict=True)
     """Of all random numbers."""
     student_teacher: ProblemSection
     arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")], StudentArm] = Field(min_length=1)
     """What is compared."""
-    quick: dict[str, Any] = Field(default_factory=dict)
-    """Settings by dotted path that `--quick` puts in place, for a short look."""
+
+    @property
+    def depth(self) -> int:
+        """Number of layers with weights."""
+        return 2
 
     def own(self, arm: StudentArm) -> ProblemSection:
         """The problem as an arm has it."""
         fields = ("inputs", "hidden", "outputs", "noise", "steps")
         given = {name: value for name in fields if (value := getattr(arm, name)) is not None}
         return self.student_teacher.model_copy(update=given)
+
+    def axes(self, arm: StudentArm) -> dict[str, Sequence[Any]]:
+        """The places on each axis of an arm."""
+        return {"rate": arm.rate.values} if isinstance(arm.rate, Each) else {}
 
     def places(self, arm: StudentArm) -> list[tuple[dict[str, Any], float]]:
         """For each run of an arm, first axis slowest, its coordinates and its learning rate eta."""
@@ -110,4 +119,5 @@ class StudentTeacherScenario(Section):
 
     def to_data(self) -> dict[str, Any]:
         """As plain data with every default written out; running it repeats the run."""
-        return self.model_dump(mode="json", exclude_none=True, exclude={"quick"})
+        data = self.model_dump(mode="json", exclude_none=True, exclude={"claims", "excerpt", "quick"})
+        return data | self.claims_data()

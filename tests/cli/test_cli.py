@@ -64,7 +64,7 @@ def test_lists_and_shows_in_both_forms(
     for entry in entries:
         assert entry["name"] in text
         assert _call(monkeypatch, name, "show", entry["name"]) == 0
-        assert entry["name"] in capsys.readouterr().out
+        assert entry["name"].removeprefix("papers/") in capsys.readouterr().out
         assert _call(monkeypatch, name, "show", entry["name"], "--json") == 0
         json.loads(capsys.readouterr().out)
 
