@@ -82,6 +82,8 @@ def show(folder: Path, as_json: bool) -> None:
         console.print(stages_table(result))
     if any(arm.later for arm in result.arms.values()):
         console.print(later_table(result))
+    for note in result.notes:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"run folder: {folder}", soft_wrap=True, highlight=False)
     console.print(f"figure:     {figures[0]}", soft_wrap=True, highlight=False)
 
@@ -91,7 +93,12 @@ def _summary(result: Result, folder: Path) -> dict[str, object]:
 
     from analogsim.report.summary import rows
 
-    return {"name": result.name, "folder": str(folder), "rows": [_finite(asdict(row)) for row in rows(result)]}
+    return {
+        "name": result.name,
+        "folder": str(folder),
+        "rows": [_finite(asdict(row)) for row in rows(result)],
+        "notes": list(result.notes),
+    }
 
 
 def _finite(value: Any) -> Any:

@@ -99,6 +99,8 @@ def run(scenario: Scenario, parent: Path, device: torch.device, watcher: Watcher
     folder = RunFolder.create(parent, scenario)
     with folder.locked():
         watcher.note(f"run folder: {folder.path} (if interrupted: analogsim resume {folder.path})")
+        for note in data.notes:
+            watcher.note(note)
         go_on(scenario, data, folder, device, watcher)
     return folder
 
@@ -170,7 +172,9 @@ def go_on(
         finished[name] = arm.result()
         save(None)
     seed = scenario.model_dump(mode="json")["seed"]
-    result = Result(name=scenario.name, seed=seed, arms={name: finished[name] for name in scenario.arms})
+    result = Result(
+        name=scenario.name, seed=seed, arms={name: finished[name] for name in scenario.arms}, notes=data.notes
+    )
     folder.finish(result, time.perf_counter() - start, device)
     checkpoints.remove()
 
@@ -189,12 +193,16 @@ def load_data(scenario: Scenario) -> DataSet:
         DataError: its files are missing or damaged.
     """
     section = scenario.data
-    data = DATA_SETS[section.set]()
+    data = section.teacher.build() if section.teacher else DATA_SETS[section.set]()
     for key in ("samples", "pool"):
         number = getattr(section, key)
         try:
             data = data if number is None else data.first(number) if key == "samples" else data.pooled(number)
         except DataError as error:
             raise ScenarioError(f"scenario {scenario.name} cannot be run: data.{key}: {error}") from None
-    data = data.standardised() if section.standardise else data
+    if section.standardise:
+        try:
+            data = data.standardised("channel" if section.standardise == "channel" else "feature")
+        except DataError as error:
+            raise ScenarioError(f"scenario {scenario.name} cannot be run: data.standardise: {error}") from None
     return data.autoencoding() if section.target == "input" else data
