@@ -52,10 +52,10 @@ def load_sarcos() -> DataSet:
     leaked = sum(row.tobytes() in known for row in test)
     if leaked:
         notes.append(f"SARCOS: {leaked} of the {len(test)} test rows are training rows, too; tests flatter")
-    x, t = (torch.from_numpy(each) for each in np.split(train, [_INPUTS], axis=1))
-    test_x, test_t = (torch.from_numpy(each) for each in np.split(test, [_INPUTS], axis=1))
-    parts = (each.contiguous() for each in (x, t, test_x, test_t))
-    return DataSet(*parts, classes=False, notes=tuple(notes))
+    x, t, test_x, test_t = (
+        torch.from_numpy(part).contiguous() for rows in (train, test) for part in np.split(rows, [_INPUTS], axis=1)
+    )
+    return DataSet(x, t, test_x, test_t, classes=False, notes=tuple(notes))
 
 
 def read_sarcos(path: Path, variable: str) -> np.ndarray:

@@ -58,4 +58,5 @@ def teacher_set(
         y = y + noise * normal(of_noise, count, outputs)
         y = torch.nn.functional.one_hot(y.argmax(1), outputs) if classes else y
         parts += [x.float(), y.float()]
-    return DataSet(*parts, classes=classes)
+    x, t, test_x, test_t = parts
+    return DataSet(x, t, test_x, test_t, classes=classes)
