@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typing_extensions import Self
 
 from analogsim.cli.run import Json
 from analogsim.errors import AnalogsimError
 
 if TYPE_CHECKING:
-    from analogsim.tasks.sources import Source
+    from analogsim.tasks.source import Source
 
 data = typer.Typer(help="Data sets: where they lie, and how to get them.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of a data set.")]
@@ -28,7 +30,7 @@ def list_sets(as_json: Json = False) -> None:
     from analogsim.tasks.folder import data_root, root_in_words
     from analogsim.tasks.sources import SOURCES
 
-    entries = [_entry(source) for source in SOURCES.values()]
+    entries = [_entry(source, data_root()) for source in SOURCES.values()]
     if as_json:
         typer.echo(json.dumps(entries, indent=1))
         return
@@ -42,6 +44,7 @@ def list_sets(as_json: Json = False) -> None:
         files = str(len(entry["files"]) or "-")
         table.add_row(entry["name"], entry["contents"], files, shown, there, entry["licence"])
     console = Console()
+    console = console if console.is_terminal else Console(width=120)
     console.print(table)
     console.print(f"folder: {root_in_words(data_root())}", soft_wrap=True, highlight=False, markup=False)
 
@@ -49,7 +52,9 @@ def list_sets(as_json: Json = False) -> None:
 @data.command("show")
 def show_set(name: Name, as_json: Json = False) -> None:
     """A data set: files, where they lie, home page, licence, citation."""
-    entry = _entry(_source(name))
+    from analogsim.tasks.folder import data_root
+
+    entry = _entry(_source(name), data_root())
     if as_json:
         typer.echo(json.dumps(entry, indent=1))
         return
@@ -70,27 +75,14 @@ def fetch_set(
     ] = None,
 ) -> None:
     """Download a data set, verify it, unpack it. What an interruption leaves is gone on from."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
-
     from analogsim.tasks.fetch import fetch
-    from analogsim.tasks.folder import DATA_VARIABLE, data_root, look_for
+    from analogsim.tasks.folder import DATA_VARIABLE, data_root
 
     source, root = _source(name), to or data_root()
-    columns = TextColumn("{task.description}"), BarColumn(30), DownloadColumn(), TransferSpeedColumn()
-    bars: dict[str, TaskID] = {}
-    with Progress(*columns, console=_stderr()) as progress:
-
-        def told(what: str, done: int, total: int) -> None:
-            if what not in bars:
-                bars[what] = progress.add_task(what, total=total)
-            progress.update(bars[what], completed=done)
-
-        fetched = fetch(source, root, told)
-    found = look_for(source, source.files[0].name, root)
-    assert found is not None
-    typer.echo(
-        f"{source.title}: {'fetched and verified' if fetched else 'is there, nothing was downloaded'}: {found.parent}"
-    )
+    with _Bars() as bars:
+        fetched = fetch(source, root, bars.told)
+    how = "fetched and verified" if fetched else "is there; nothing was downloaded"
+    typer.echo(f"{source.title}: {how}: {_entry(source, root)['folder']}")
     if root.absolute() != data_root().absolute():
         typer.echo(f"to use it: export {DATA_VARIABLE}={root.absolute()}")
 
@@ -133,11 +125,11 @@ def _source(name: str) -> Source:
     return SOURCES[name]
 
 
-def _entry(source: Source) -> dict[str, Any]:
+def _entry(source: Source, root: Path) -> dict[str, Any]:
     """What is known of a set, and what of it is there."""
-    from analogsim.tasks.folder import data_root, look_for
+    from analogsim.tasks.folder import look_for
 
-    root, files = data_root(), []
+    files = []
     for file in source.files:
         path = look_for(source, file.name, root)
         if path is None and file.instead and (other := look_for(source, file.instead.name, root)):
@@ -160,7 +152,29 @@ def _entry(source: Source) -> dict[str, Any]:
     }
 
 
-def _stderr() -> Any:
-    from rich.console import Console
+class _Bars:
+    """A bar for each file on a terminal, a line elsewhere; on stderr."""
 
-    return Console(stderr=True)
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+        self._console = Console(stderr=True)
+        columns = TextColumn("{task.description}"), BarColumn(30), DownloadColumn(), TransferSpeedColumn()
+        self._progress = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def told(self, what: str, done: int, total: int) -> None:
+        """Work goes on: bytes done, of how many."""
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(what, total=total)
+            if not self._console.is_terminal:
+                self._console.print(f"{what} ({total / 1e6:.1f} MB)", highlight=False, soft_wrap=True, markup=False)
+        self._progress.update(self._bars[what], completed=done)

@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pooch
 import requests
 import urllib3
 
 from analogsim.errors import DataError
-from analogsim.tasks.sources import Download
+from analogsim.tasks.source import Download
 
 Told = Callable[[str, int, int], None]
 """Is told how work goes on: what is worked on, bytes done, bytes in all."""
@@ -45,13 +45,8 @@ def retrieve(download: Download, path: Path, told: Told) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     pooch.get_logger().setLevel("WARNING")
-    pooch.retrieve(
-        download.url,
-        known_hash=download.digest,
-        fname=path.name,
-        path=path.parent,
-        downloader=_Resuming(download, path.with_name(f"{path.name}.part"), told),
-    )
+    downloader: Any = _Resuming(download, path.with_name(f"{path.name}.part"), told)  # pooch types its own ones only
+    pooch.retrieve(download.url, download.digest, path.name, path.parent, downloader=downloader)
 
 
 def mismatch(path: Path, digest: str) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from analogsim.errors import DataError
 from analogsim.tasks.download import Told, retrieve
 from analogsim.tasks.folder import look_for, places
-from analogsim.tasks.sources import Source
+from analogsim.tasks.source import File, Source
 from analogsim.tasks.unpack import unpack
 from analogsim.tasks.verify import verify
 
@@ -29,17 +29,17 @@ def fetch(source: Source, root: Path, told: Told) -> bool:
     """
     if not source.files:
         raise DataError(f"{source.title}: has no files to fetch: {source.contents}")
-    if not source.fetched:
-        raise DataError(
-            f"{source.title}: cannot be fetched, since no checksum is published for all of its files. Its home is "
-            f"{source.home}; put into {root / source.name}/: {source.layout}"
-        )
-    found = [look_for(source, file.name, root) for file in source.files]
+    found = [_there(source, file, root) for file in source.files]
     wrong = [each for each in verify(source, root) if each.state == "corrupt"] if any(found) else []
     if wrong:
         raise DataError(f"{source.title}: {wrong[0].path} is there, but {wrong[0].says}; move it away, and fetch again")
     if all(found):
         return False
+    if not source.fetched:
+        raise DataError(
+            f"{source.title}: cannot be fetched, since no checksum is published for all of its files. Its home is "
+            f"{source.home}; put into {root / source.name}/: {source.layout}"
+        )
     try:
         if source.archive is not None:
             _archive(source, root, told)
@@ -52,6 +52,11 @@ def fetch(source: Source, root: Path, told: Told) -> bool:
             f"{root / source.name}: cannot be written: {error.strerror or error}; choose another folder with --to"
         ) from None
     return True
+
+
+def _there(source: Source, file: File, root: Path) -> Path | None:
+    path = look_for(source, file.name, root)
+    return look_for(source, file.instead.name, root) if path is None and file.instead is not None else path
 
 
 def _archive(source: Source, root: Path, told: Told) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import platformdirs
 
 from analogsim.errors import DataError
-from analogsim.tasks.sources import SOURCES, Source
+from analogsim.tasks.source import Source
+from analogsim.tasks.sources import SOURCES
 
 DATA_VARIABLE = "ANALOGSIM_DATA"
 """Environment variable that names the folder of data sets."""

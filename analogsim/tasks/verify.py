@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from analogsim.tasks.folder import look_for, places
-from analogsim.tasks.sources import File, Source
+from analogsim.tasks.source import File, Source
 from analogsim.tasks.unpack import SUMS
 
 
