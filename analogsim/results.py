@@ -195,6 +195,8 @@ class Result(_Record):
     name: str
     seed: Any
     arms: dict[str, ArmResult]
+    notes: tuple[str, ...] = ()
+    """What is not as one would expect of the data set: sentences for those who read the numbers."""
 
 
 class Curve(_Record):

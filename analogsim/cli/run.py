@@ -119,6 +119,8 @@ def show(folder: Path, scenario: AnyScenario, as_json: bool, check: bool) -> Non
         console.print(stages_table(result))
     if any(arm.later for arm in result.arms.values()):
         console.print(later_table(result))
+    for note in result.notes:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
     if verdicts is not None:
         console.print(claims_table(verdicts))
     console.print(f"run folder: {folder}", soft_wrap=True, highlight=False)
@@ -131,6 +133,12 @@ def _summary(result: Result, folder: Path, verdicts: Verdicts | None) -> dict[st
 
     from analogsim.report.summary import rows
 
+    return {
+        "name": result.name,
+        "folder": str(folder),
+        "rows": [_finite(asdict(row)) for row in rows(result)],
+        "notes": list(result.notes),
+    }
     told = {} if verdicts is None else {"claims": verdicts.model_dump(mode="json")["claims"], "quick": verdicts.quick}
     found = [_finite(asdict(row)) for row in rows(result)]
     return {"name": result.name, "folder": str(folder), "rows": found, **told}

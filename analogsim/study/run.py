@@ -84,7 +84,7 @@ def choose_device(name: str) -> torch.device:
 
 
 class ChipWork:
-    """All arms of a scenario of chips.
+    """All arms of a scenario of chips; see `Work`.
 
     Args:
         scenario: of the run.
@@ -96,6 +96,7 @@ class ChipWork:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario, self._data = scenario, load_data(scenario)
         check(scenario, self._data)
+        self.notes = self._data.notes
 
     def device(self, asked: torch.device) -> torch.device:
         """The one that is asked for."""
@@ -141,6 +142,8 @@ def run(scenario: AnyScenario, parent: Path, device: torch.device, watcher: Watc
     folder = RunFolder.create(parent, scenario)
     with folder.locked():
         watcher.note(f"run folder: {folder.path} (if interrupted: analogsim resume {folder.path})")
+        for note in work.notes:
+            watcher.note(note)
         go_on(scenario, work, folder, work.device(device), watcher)
     return folder
 
@@ -214,8 +217,13 @@ def go_on(
         finished[name] = arm.result()
         save(None)
     seed = scenario.model_dump(mode="json")["seed"]
-    kind = "student_teacher" if isinstance(scenario, StudentTeacherScenario) else "chips"
-    result = Result(kind=kind, name=scenario.name, seed=seed, arms={name: finished[name] for name in scenario.arms})
+    result = Result(
+        kind="student_teacher" if isinstance(scenario, StudentTeacherScenario) else "chips",
+        name=scenario.name,
+        seed=seed,
+        arms={name: finished[name] for name in scenario.arms},
+        notes=work.notes,
+    )
     folder.finish(result, time.perf_counter() - start, device)
     checkpoints.remove()
 
@@ -234,12 +242,16 @@ def load_data(scenario: Scenario) -> DataSet:
         DataError: its files are missing or damaged.
     """
     section = scenario.data
-    data = DATA_SETS[section.set]()
+    data = section.teacher.build() if section.teacher else DATA_SETS[section.set]()
     for key in ("samples", "pool"):
         number = getattr(section, key)
         try:
             data = data if number is None else data.first(number) if key == "samples" else data.pooled(number)
         except DataError as error:
             raise ScenarioError(f"scenario {scenario.name} cannot be run: data.{key}: {error}") from None
-    data = data.standardised() if section.standardise else data
+    if section.standardise:
+        try:
+            data = data.standardised("channel" if section.standardise == "channel" else "feature")
+        except DataError as error:
+            raise ScenarioError(f"scenario {scenario.name} cannot be run: data.standardise: {error}") from None
     return data.autoencoding() if section.target == "input" else data

@@ -23,6 +23,7 @@ from analogsim.study.network_section import NetworkSection
 from analogsim.study.optimizer import Optimizer
 from analogsim.study.scenario_base import ScenarioBase
 from analogsim.study.section import PositiveInt, Section, one_of
+from analogsim.study.teacher_section import TeacherSettings
 from analogsim.study.train_section import Train
 from analogsim.tasks import DATA_SETS, LOSSES, Corruption, GaussianNoise, Masking
 from device_models.units import Each, PerChip
@@ -60,8 +61,11 @@ class Data(Section):
     """Name of the data set."""
     loss: LossName = "cross_entropy"
     """What judges an output: `cross_entropy` of its softmax, or half the `squared` distance to the target."""
-    standardise: bool = Field(default=False, strict=True)
-    """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set."""
+    teacher: TeacherSettings | None = None
+    """The random network that gives the samples of `set: teacher`."""
+    standardise: Literal["channel"] | Annotated[bool, Field(strict=True)] = False
+    """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set; `channel`: every
+    channel of images, over its pixels."""
     samples: PositiveInt | None = None
     """Training samples to learn from, the first of the set; all unless given. Tests are on the whole test set."""
     pool: PositiveInt | None = None
@@ -74,6 +78,16 @@ class Data(Section):
     corruption: CorruptionSetting | None = None
     """Corrupt the inputs of training, for denoising; targets and the test stay clean, all passes of a step see the
     same."""
+
+    @model_validator(mode="after")
+    def _a_teacher_for_its_set(self) -> Self:
+        if (self.set == "teacher") != (self.teacher is not None):
+            raise ValueError(
+                "set teacher: needs the section `teacher`, such as {inputs: 20, outputs: 5}"
+                if self.set == "teacher"
+                else f"teacher: only for `set: teacher` (got {self.set}); leave it out, or null"
+            )
+        return self
 
     @model_validator(mode="after")
     def _a_loss_for_inputs(self) -> Self:

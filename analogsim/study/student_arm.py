@@ -29,6 +29,7 @@ class StudentTeacherWork:
 
     def __init__(self, scenario: StudentTeacherScenario) -> None:
         self._scenario = scenario
+        self.notes: tuple[str, ...] = ()
 
     def device(self, asked: torch.device) -> torch.device:
         """The CPU."""

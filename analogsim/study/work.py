@@ -89,7 +89,14 @@ class RunningArm(ABC):
 
 
 class Work(Protocol):
-    """What a kind of scenario gives to its run: all that is to be done, checked, with its data at hand."""
+    """What a kind of scenario gives to its run: all that is to be done, checked, with its data at hand.
+
+    Attributes:
+        notes: what is not as one would expect of the data, for those who read the numbers.
+    """
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def device(self, asked: torch.device) -> torch.device:
         """Where it is simulated, if one asks for that."""
