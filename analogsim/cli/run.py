@@ -133,15 +133,9 @@ def _summary(result: Result, folder: Path, verdicts: Verdicts | None) -> dict[st
 
     from analogsim.report.summary import rows
 
-    return {
-        "name": result.name,
-        "folder": str(folder),
-        "rows": [_finite(asdict(row)) for row in rows(result)],
-        "notes": list(result.notes),
-    }
     told = {} if verdicts is None else {"claims": verdicts.model_dump(mode="json")["claims"], "quick": verdicts.quick}
     found = [_finite(asdict(row)) for row in rows(result)]
-    return {"name": result.name, "folder": str(folder), "rows": found, **told}
+    return {"name": result.name, "folder": str(folder), "rows": found, "notes": list(result.notes), **told}
 
 
 def _finite(value: Any) -> Any:
