@@ -46,6 +46,7 @@ class Purpose(enum.IntEnum):
     LOSS_CHANNEL = 18
     DIAGNOSIS = 19
     CORRUPTION = 20
+    TEACHER = 21
 
 
 class Streams:

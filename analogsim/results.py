@@ -166,6 +166,8 @@ class ArmResult(_Record):
     decorrelated: bool
     oracle: tuple[str, ...]
     """What it used beyond the hardware's grants; not empty: this arm is a comparison, no candidate."""
+    theory: bool = False
+    """Whether nothing was simulated: its errors are what a theory expects of the runs."""
     steps: int
     passes_per_step: int
     """Of the last stage that learns."""
@@ -177,18 +179,24 @@ class ArmResult(_Record):
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What makes it a comparison, no candidate: `oracle`, `ex situ`."""
+        """What makes it a comparison, no candidate: `oracle`, `ex situ`, `theory`."""
         ex_situ = any(stage.ex_situ for stage in self.stages)
-        return (*(["oracle"] if self.oracle else []), *(["ex situ"] if ex_situ else []))
+        found = {"oracle": bool(self.oracle), "ex situ": ex_situ, "theory": self.theory}
+        return tuple(mark for mark, has in found.items() if has)
 
 
 class Result(_Record):
     """What `result.json` holds."""
 
     schema_version: int = SCHEMA_VERSION
+    kind: Literal["chips", "student_teacher"] = "chips"
+    """What was run: chips on a data set; or a linear student and its teacher, without chips, whose `epoch` is one step
+    and whose `test_loss` is the mean squared error of the student's matrix, ||W2 W1 - A||^2 / (Lx Ly)."""
     name: str
     seed: Any
     arms: dict[str, ArmResult]
+    notes: tuple[str, ...] = ()
+    """What is not as one would expect of the data set: sentences for those who read the numbers."""
 
 
 class Curve(_Record):

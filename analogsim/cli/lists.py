@@ -139,8 +139,8 @@ def list_scenarios(as_json: Json = False) -> None:
     """Packaged scenarios."""
     from analogsim.study.scenario import load_scenario, scenario_names
 
-    found = [load_scenario(name) for name in scenario_names()]
-    _print_list([{"name": scenario.name, "description": scenario.description} for scenario in found], as_json)
+    found = {name: load_scenario(name) for name in scenario_names()}
+    _print_list([{"name": name, "description": each.description} for name, each in found.items()], as_json)
 
 
 @scenarios.command("show")
@@ -158,9 +158,11 @@ def show_scenario(
 @scenarios.command("schema")
 def scenario_schema() -> None:
     """The JSON schema of scenarios, for editors."""
-    from analogsim.study.schema import Scenario
+    from pydantic import TypeAdapter
 
-    typer.echo(json.dumps(Scenario.model_json_schema(), indent=1))
+    from analogsim.study.kinds import AnyScenario
+
+    typer.echo(json.dumps(TypeAdapter(AnyScenario).json_schema(), indent=1))
 
 
 @rules.command("list")

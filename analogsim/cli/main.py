@@ -10,6 +10,7 @@ import typer
 
 from analogsim.cli import lists
 from analogsim.cli.bench import bench
+from analogsim.cli.data import data
 from analogsim.cli.profiles_fit import fit
 from analogsim.cli.resume import resume
 from analogsim.cli.run import run
@@ -29,6 +30,7 @@ lists.profiles.command("fit")(fit)
 app.add_typer(lists.profiles, name="profiles")
 app.add_typer(lists.scenarios, name="scenarios")
 app.add_typer(lists.rules, name="rules")
+app.add_typer(data, name="data")
 
 
 def _version(wanted: bool) -> None:

@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from analogsim.claims import Verdicts
     from analogsim.results import Curve, Result
-    from analogsim.study.schema import Scenario
+    from analogsim.study.kinds import AnyScenario
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Check = Annotated[bool, typer.Option("--check", help="Exit with code 1 if a claim of the scenario fails.")]
@@ -53,7 +53,7 @@ def run(
     show(folder.path, as_json, loaded, check)
 
 
-def require_claims(scenario: Scenario, check: bool) -> None:
+def require_claims(scenario: AnyScenario, check: bool) -> None:
     """Refuse `--check` where it would let everything pass.
 
     Raises:
@@ -67,7 +67,7 @@ def require_claims(scenario: Scenario, check: bool) -> None:
         raise ScenarioError("--check: a quick look decides nothing about claims; leave out --check or --quick")
 
 
-def show(folder: Path, as_json: bool, scenario: Scenario | None = None, check: bool = False) -> None:
+def show(folder: Path, as_json: bool, scenario: AnyScenario | None = None, check: bool = False) -> None:
     """Draw a finished run's figures where they are not there yet, judge its claims, and print its tables.
 
     Args:
@@ -135,6 +135,8 @@ def _print(result: Result, verdicts: Verdicts | None) -> None:
         console.print(stages_table(result))
     if any(arm.later for arm in result.arms.values()):
         console.print(later_table(result))
+    for note in result.notes:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
     if verdicts is not None:
         console.print(claims_table(verdicts))
 
@@ -146,7 +148,7 @@ def _summary(result: Result, folder: Path, verdicts: Verdicts | None = None) -> 
 
     told = {} if verdicts is None else {"claims": verdicts.model_dump(mode="json")["claims"], "quick": verdicts.quick}
     found = [_finite(asdict(row)) for row in rows(result)]
-    return {"name": result.name, "folder": str(folder), "rows": found, **told}
+    return {"name": result.name, "folder": str(folder), "rows": found, "notes": list(result.notes), **told}
 
 
 def _finite(value: Any) -> Any:

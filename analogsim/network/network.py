@@ -86,11 +86,12 @@ class Network:
         return sum(layer.units for layer in self.layers)
 
     def initial_weights(self, scheme: str, generators: Sequence[torch.Generator]) -> tuple[Tensor, ...]:
-        """Initial weights of C chips, biases zero.
+        """Initial weights of C chips, biases zero unless the scheme draws them, too.
 
         Args:
-            scheme: `he_normal` (sd sqrt(2 / fan_in); He et al., ICCV 2015) or `glorot_normal`
-                (sd sqrt(2 / (fan_in + fan_out)); Glorot and Bengio, AISTATS 2010).
+            scheme: `he_normal` (sd sqrt(2 / fan_in); He et al., ICCV 2015), `glorot_normal`
+                (sd sqrt(2 / (fan_in + fan_out)); Glorot and Bengio, AISTATS 2010), or `glorot_normal_biases`: the same
+                weights, and biases of their standard deviation (as Hiratani et al., NeurIPS 2022, draw them).
             generators: one per chip, on the CPU.
 
         Returns:
@@ -98,11 +99,15 @@ class Network:
         """
         weights = []
         for layer in self.layers:
-            fan = {"he_normal": layer.fan_in, "glorot_normal": layer.fan_in + layer.fan_out}[scheme]
+            both = layer.fan_in + layer.fan_out
+            fan = {"he_normal": layer.fan_in, "glorot_normal": both, "glorot_normal_biases": both}[scheme]
             w = torch.zeros(len(generators), layer.columns, layer.rows)
             for chip, generator in enumerate(generators):
                 draw = torch.randn(layer.columns, layer.fan_in, generator=generator)
                 w[chip, :, : layer.fan_in] = draw * math.sqrt(2 / fan)
+                if scheme == "glorot_normal_biases":
+                    bias = (layer.columns, layer.rows - layer.fan_in)
+                    w[chip, :, layer.fan_in :] = torch.randn(bias, generator=generator) * math.sqrt(2 / fan)
             weights.append(w)
         return tuple(weights)
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from analogsim.report.style import COLOURS, STYLE, save
 from analogsim.report.summary import classified, point_label, points, standings
+from analogsim.report.words import words
 from analogsim.results import Curve, Result, interval, marked
 
 
@@ -34,16 +35,24 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
             panel.set_title(label, fontsize=10, loc="left")
         for panel in panels.flat[len(labels) :]:
             panel.set_axis_off()
-        figure.supxlabel("epochs", fontsize=10)
-        what = "accuracy of the noisy chip, %" if classified(result) else "loss of the noisy chip"
-        figure.supylabel(f"test {what}", fontsize=10)
-        figure.suptitle(f"{result.name}: mean over chips, band: 95 % interval of the mean", fontsize=11)
+        called = words(result)
+        figure.supxlabel(called.time, fontsize=10)
+        figure.supylabel(called.accuracy if classified(result) else called.loss, fontsize=10)
+        figure.suptitle(f"{result.name}: mean over {called.copies}, band: 95 % interval of the mean", fontsize=11)
+        if _falls_far(result, curves):
+            panels[0, 0].set_yscale("log", nonpositive="mask")
         shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
         place = "lower right" if classified(result) else "upper right"
         panels.flat[len(labels) - 1].legend(list(shown.values()), list(shown), loc=place)
         files = [folder / f"learning_curves.{kind}" for kind in ("png", "svg")]
         save(figure, files)
     return files
+
+
+def _falls_far(result: Result, curves: Sequence[Curve]) -> bool:
+    """Whether losses are compared, and reach over more than three decades: then an even scale shows the first only."""
+    losses = [loss for curve in curves for chip in curve.chips if (loss := chip.test_loss) is not None]
+    return not classified(result) and min(losses, default=1.0) > 0 and max(losses, default=1.0) > 1e3 * min(losses)
 
 
 def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> None:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from analogsim.report.style import COLOURS, STYLE, save
 from analogsim.report.summary import point_label, points
+from analogsim.report.words import words
 from analogsim.results import ArmResult, Curve, Result, interval, marked
 
 LABELS = {
@@ -59,9 +60,11 @@ def metric_curves(result: Result, curves: Sequence[Curve], name: str, files: Seq
                     ", ".join(each for each in (f"layer {layer + 1}", label) if each), fontsize=9, loc="left"
                 )
         for panel in panels[-1]:
-            panel.set_xlabel("epochs")
+            panel.set_xlabel(words(result).time)
         figure.supylabel(LABELS.get(name, name.replace("_", " ")), fontsize=10)
-        figure.suptitle(f"{result.name}: mean over chips, band: 95 % interval of the mean", fontsize=10)
+        figure.suptitle(
+            f"{result.name}: mean over {words(result).copies}, band: 95 % interval of the mean", fontsize=10
+        )
         shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
         figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=min(5, len(shown)))
         save(figure, files)

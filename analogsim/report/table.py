@@ -13,6 +13,7 @@ from rich.text import Text
 
 from analogsim.report.later import duration, stages
 from analogsim.report.summary import Row, Standing, classified, point_label, rows, standings
+from analogsim.report.words import Words, words
 from analogsim.results import Metrics, Result, StageResult, interval, marked
 
 _WIDTH = 80
@@ -20,13 +21,13 @@ _WIDTH = 80
 
 def final_table(result: Result) -> Table:
     """One row for each arm, point by point: accuracy with its 95 % interval over chips, and what it cost."""
-    found, accurate = rows(result), classified(result)
+    found, accurate, called = rows(result), classified(result), words(result)
     columns = {
         "arm": [_name(row) for row in found],
         "test\naccuracy, %": [_percent(row.final) for row in found if accurate],
         "best,\n%": [f"{100 * row.best[0]:.2f}" for row in found if accurate],
         "test\nloss": [f"{row.loss[0]:.3f}" if accurate else _plain(row.loss) for row in found],
-        "chips": [str(row.chips) for row in found],
+        called.copies: [str(row.chips) for row in found],
         "passes\n/step": [str(row.passes_per_step) for row in found],
         "silent": [f"{row.silent:.0%}" if row.silent >= 5e-3 else "" for row in found],
         "satu-\nrated": [f"{row.saturated:.1%}" if row.saturated >= 5e-4 else "" for row in found],
@@ -34,7 +35,7 @@ def final_table(result: Result) -> Table:
     }
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     table = _table(list(shown), left=("arm",))
-    table.caption = _caption(found, "Accuracy" if accurate else "Loss") + _searched(result)
+    table.caption = _caption(found, "Accuracy" if accurate else "Loss", called) + _searched(result)
     order: dict[str, list[int]] = {}
     for index, row in enumerate(found):
         order.setdefault(point_label(row.point), []).append(index)
@@ -171,16 +172,18 @@ def _mean(found: Sequence[Metrics], accurate: bool) -> str:
     return (_percent if accurate else _plain)(interval(known)) if known else "not finite"
 
 
-def _caption(found: list[Row], what: str) -> str:
-    lines = [f"{what} of the chips as deployed: mean over chips ± half its 95 % interval (Student's t)."]
+def _caption(found: list[Row], what: str, called: Words) -> str:
+    lines = [f"{what} of {called.whose}: mean over {called.copies} ± half its 95 % interval (Student's t)."]
     if any("oracle" in row.marks for row in found):
         lines.append("oracle: ran with more than this chip offers to a learner; for comparison only.")
+    if any("theory" in row.marks for row in found):
+        lines.append("theory: what a mean field expects, from where each run starts; nothing was simulated.")
     if any("ex situ" in row.marks for row in found):
         lines.append("ex situ: trained in a computer first, then programmed; for comparison only.")
     if any(row.silent >= 5e-3 for row in found):
         lines.append("silent: share of batch elements that held no information, so they taught nothing.")
     if any(row.diverged for row in found):
-        lines.append("diverged: chips whose loss ended above 1.1 x the initial one, or was not finite.")
+        lines.append(f"diverged: {called.copies} whose loss ended above 1.1 x the initial one, or was not finite.")
     return "\n".join(lines)
 
 

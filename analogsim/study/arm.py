@@ -29,10 +29,11 @@ from analogsim.study.scenario import lay_out
 from analogsim.study.schema import Scenario, StagedArm
 from analogsim.study.stage import Handover, Stage
 from analogsim.study.stages import last_learning, stages_of
+from analogsim.study.work import RunningArm
 from analogsim.tasks import LOSSES, DataSet, Task
 
 
-class Arm:
+class Arm(RunningArm):
     """One arm of a run, at the beginning of its training.
 
     Args:

@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from analogsim.errors import ScenarioError
+from analogsim.study.kinds import AnyScenario
 from analogsim.study.profiles import axes_of
-from analogsim.study.schema import ArmBase, Scenario, StagedArm
 from analogsim.study.stages import stages_of
+from analogsim.study.student_teacher import StudentTeacherScenario
 from device_models.units import Each
 
 
-def axes_of_arm(scenario: Scenario, arm: ArmBase | StagedArm) -> dict[str, Sequence[Any]]:
+def axes_of_arm(scenario: AnyScenario, arm: Any) -> dict[str, Sequence[Any]]:
     """The places on each axis, slowest first: seeds, parameters of the chips by path, learning rates `lr`.
 
     Raises:
         ScenarioError: two stages have an axis of rates.
     """
+    if isinstance(scenario, StudentTeacherScenario):
+        return scenario.axes(arm)
     axes: dict[str, Sequence[Any]] = {}
     if isinstance(scenario.seed, Each):
         axes["seed"] = scenario.seed.values

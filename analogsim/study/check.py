@@ -44,7 +44,10 @@ def check(scenario: Scenario, data: DataSet) -> None:
             f"{scenario.data.set} (got {scenario.train.metrics_batch})"
         )
     if scenario.train.later and not data.classes:
-        found.append("train.later: records accuracies, and with data.target: input there are none; leave it out")
+        what = "with data.target: input" if scenario.data.target == "input" else f"in {scenario.data.set}"
+        found.append(f"train.later: records accuracies, and {what} there are none; leave it out")
+    if scenario.data.loss == "cross_entropy" and not data.classes:
+        found.append(f"data.loss: cross_entropy is of classes, and {scenario.data.set} has none; choose squared")
     found += claim_faults(scenario, data.classes)
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation

@@ -20,8 +20,8 @@ import torch
 from analogsim._files import sync, write_text
 from analogsim.errors import RunError
 from analogsim.results import Curve, Result, read_curves, write_result
+from analogsim.study.kinds import AnyScenario
 from analogsim.study.scenario import load_scenario, to_data
-from analogsim.study.schema import Scenario
 from device_models._yaml import dump_yaml
 
 
@@ -51,7 +51,7 @@ class RunFolder:
         self._size, self._digest = 0, hashlib.sha256()
 
     @classmethod
-    def create(cls, parent: Path, scenario: Scenario) -> RunFolder:
+    def create(cls, parent: Path, scenario: AnyScenario) -> RunFolder:
         """Make a new folder and write the resolved scenario into it.
 
         Raises:
@@ -97,7 +97,7 @@ class RunFolder:
         """Whether the run is finished: its result is the last of its files to appear."""
         return (self.path / "result.json").exists()
 
-    def scenario(self) -> Scenario:
+    def scenario(self) -> AnyScenario:
         """What the run runs.
 
         Raises:

@@ -190,8 +190,8 @@ class NetworkSection(Section):
     """Of the hidden layers."""
     bias: bool = Field(default=True, strict=True)
     """Whether each crossbar has a bias row."""
-    init: Literal["he_normal", "glorot_normal"] = "he_normal"
-    """Law of the initial weights."""
+    init: Literal["he_normal", "glorot_normal", "glorot_normal_biases"] = "he_normal"
+    """Law of the initial weights; biases begin at zero, or, with `glorot_normal_biases`, like weights."""
 
     @field_validator("layers")
     @classmethod

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from analogsim.errors import RunError
-from analogsim.study.check import check
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
-from analogsim.study.run import Nobody, Watcher, choose_device, go_on, load_data
+from analogsim.study.run import Nobody, Watcher, choose_device, go_on, prepare
 
 
 def resume(path: Path, device: torch.device | None = None, watcher: Watcher | None = None) -> RunFolder:
@@ -34,13 +33,12 @@ def resume(path: Path, device: torch.device | None = None, watcher: Watcher | No
     if _left_alone(folder, watcher):
         return folder
     scenario = folder.scenario()
-    data = load_data(scenario)
-    check(scenario, data)
+    work = prepare(scenario)
     with folder.locked():
         if _left_alone(folder, watcher):  # another process has finished it meanwhile
             return folder
         begin, unusable = _newest(folder)
-        device = _device(folder, device, begin)
+        device = work.device(_device(folder, device, begin))
         for damaged, reason in unusable.items():
             watcher.note(f"{damaged}: {reason}; trying the checkpoint before it")
             damaged.unlink()
@@ -52,7 +50,7 @@ def resume(path: Path, device: torch.device | None = None, watcher: Watcher | No
             for what, before, now in _differences(begin.environment, environment(device)):
                 watcher.note(f"{what} was {before} and is {now}: results may differ in their last bits")
         folder.cut_back(begin.metrics.size if begin else 0)
-        go_on(scenario, data, folder, device, watcher, begin)
+        go_on(scenario, work, folder, device, watcher, begin)
     return folder
 
 

@@ -14,8 +14,12 @@ from analogsim.study.arm import Arm
 from analogsim.study.check import check
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
+from analogsim.study.kinds import AnyScenario
 from analogsim.study.schema import Scenario
+from analogsim.study.student_arm import StudentTeacherWork
+from analogsim.study.student_teacher import StudentTeacherScenario
 from analogsim.study.tuning import tune
+from analogsim.study.work import RunningArm, TuningWatcher, Work
 from analogsim.tasks import DATA_SETS, DataSet
 
 
@@ -79,7 +83,47 @@ def choose_device(name: str) -> torch.device:
     raise ScenarioError(f"--device {name}: not a known device; choose auto, cpu or cuda")
 
 
-def run(scenario: Scenario, parent: Path, device: torch.device, watcher: Watcher | None = None) -> RunFolder:
+class ChipWork:
+    """All arms of a scenario of chips; see `Work`.
+
+    Args:
+        scenario: of the run.
+
+    Raises:
+        ScenarioError: it does not fit the data, or an arm asks for more than its chip grants.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario, self._data = scenario, load_data(scenario)
+        check(scenario, self._data)
+        self.notes = self._data.notes
+
+    def device(self, asked: torch.device) -> torch.device:
+        """The one that is asked for."""
+        return asked
+
+    def search(self, name: str, device: torch.device, watcher: TuningWatcher) -> Tuning | None:
+        """Search an arm's learning rates, where `train.tune` asks for that."""
+        if self._scenario.train.tune is None:
+            return None
+        return tune(self._scenario, name, self._data, device, watcher)
+
+    def arm(self, name: str, device: torch.device, tuning: Tuning | None) -> Arm:
+        """An arm, at its beginning."""
+        return Arm(self._scenario, name, self._data, device, tuning)
+
+
+def prepare(scenario: AnyScenario) -> Work:
+    """What a resolved scenario's run is to do; nothing has run.
+
+    Raises:
+        ScenarioError: it cannot be run.
+        DataError: its data files are missing or damaged.
+    """
+    return StudentTeacherWork(scenario) if isinstance(scenario, StudentTeacherScenario) else ChipWork(scenario)
+
+
+def run(scenario: AnyScenario, parent: Path, device: torch.device, watcher: Watcher | None = None) -> RunFolder:
     """Run a resolved scenario in a new folder.
 
     Args:
@@ -94,18 +138,19 @@ def run(scenario: Scenario, parent: Path, device: torch.device, watcher: Watcher
         RunError: the folder cannot be made or written.
     """
     watcher = watcher or Nobody()
-    data = load_data(scenario)
-    check(scenario, data)
+    work = prepare(scenario)
     folder = RunFolder.create(parent, scenario)
     with folder.locked():
         watcher.note(f"run folder: {folder.path} (if interrupted: analogsim resume {folder.path})")
-        go_on(scenario, data, folder, device, watcher)
+        for note in work.notes:
+            watcher.note(note)
+        go_on(scenario, work, folder, work.device(device), watcher)
     return folder
 
 
 def go_on(
-    scenario: Scenario,
-    data: DataSet,
+    scenario: AnyScenario,
+    work: Work,
     folder: RunFolder,
     device: torch.device,
     watcher: Watcher,
@@ -115,7 +160,7 @@ def go_on(
 
     Args:
         scenario: of the run.
-        data: as `load_data` gives it.
+        work: as `prepare` gives it.
         folder: of the run, locked; its metrics.jsonl ends where `begin` was made.
         device: to simulate on.
         watcher: is told how it goes on.
@@ -126,7 +171,7 @@ def go_on(
     finished: dict[str, ArmResult] = dict(begin.finished) if begin else {}
     tuned: dict[str, Tuning] = dict(begin.tuned) if begin else {}
 
-    def save(arm: Arm | None) -> None:
+    def save(arm: RunningArm | None) -> None:
         checkpoints.save(
             Checkpoint(
                 scenario=scenario_checksum,
@@ -145,10 +190,12 @@ def go_on(
             watcher.arm(name, finished[name].steps)
             watcher.step(finished[name].steps)
             continue
-        if scenario.train.tune is not None and name not in tuned:
-            tuned[name] = tune(scenario, name, data, device, watcher)
-            save(None)
-        arm = Arm(scenario, name, data, device, tuned.get(name))
+        if name not in tuned:
+            tuning = work.search(name, device, watcher)
+            if tuning is not None:
+                tuned[name] = tuning
+                save(None)
+        arm = work.arm(name, device, tuned.get(name))
         watcher.arm(name, arm.steps)
         if begin is not None and begin.state is not None and begin.arm == name:
             arm.load_state_dict(begin.state, folder.curves(name))
@@ -170,12 +217,18 @@ def go_on(
         finished[name] = arm.result()
         save(None)
     seed = scenario.model_dump(mode="json")["seed"]
-    result = Result(name=scenario.name, seed=seed, arms={name: finished[name] for name in scenario.arms})
+    result = Result(
+        kind="student_teacher" if isinstance(scenario, StudentTeacherScenario) else "chips",
+        name=scenario.name,
+        seed=seed,
+        arms={name: finished[name] for name in scenario.arms},
+        notes=work.notes,
+    )
     folder.finish(result, time.perf_counter() - start, device)
     checkpoints.remove()
 
 
-def _evaluate(arm: Arm, folder: RunFolder, watcher: Watcher) -> None:
+def _evaluate(arm: RunningArm, folder: RunFolder, watcher: Watcher) -> None:
     curve = arm.evaluate()
     folder.append(curve)
     watcher.evaluated(curve)
@@ -189,12 +242,16 @@ def load_data(scenario: Scenario) -> DataSet:
         DataError: its files are missing or damaged.
     """
     section = scenario.data
-    data = DATA_SETS[section.set]()
+    data = section.teacher.build() if section.teacher else DATA_SETS[section.set]()
     for key in ("samples", "pool"):
         number = getattr(section, key)
         try:
             data = data if number is None else data.first(number) if key == "samples" else data.pooled(number)
         except DataError as error:
             raise ScenarioError(f"scenario {scenario.name} cannot be run: data.{key}: {error}") from None
-    data = data.standardised() if section.standardise else data
+    if section.standardise:
+        try:
+            data = data.standardised("channel" if section.standardise == "channel" else "feature")
+        except DataError as error:
+            raise ScenarioError(f"scenario {scenario.name} cannot be run: data.standardise: {error}") from None
     return data.autoencoding() if section.target == "input" else data

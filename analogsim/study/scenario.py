@@ -15,10 +15,12 @@ from analogsim.errors import ScenarioError
 from analogsim.study.arm_axes import axes_of_arm
 from analogsim.study.chip_section import StageChip
 from analogsim.study.claim_faults import claim_faults
+from analogsim.study.kinds import AnyScenario
 from analogsim.study.network_section import LAYER_TAGS, count_layers
 from analogsim.study.profiles import Resolved, axes_of, profiles_of, resolve_profiles
-from analogsim.study.schema import ArmBase, Deployment, Excerpt, Scenario, StageBase, StagedArm
+from analogsim.study.schema import ArmBase, Deployment, Scenario, StageBase, StagedArm
 from analogsim.study.stages import last_learning, stages_of
+from analogsim.study.student_teacher import StudentTeacherScenario
 from device_models import DeviceProfile, ProfileError
 from device_models._yaml import load_yaml
 from device_models.errors import bulleted, faults
@@ -61,7 +63,7 @@ def _folder() -> Any:  # a Traversable, whose module differs between Python vers
     return resources.files("analogsim.scenarios")
 
 
-def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool = False) -> Scenario:
+def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool = False) -> AnyScenario:
     """Read, override, validate and resolve a scenario.
 
     Args:
@@ -93,7 +95,7 @@ def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool =
     return resolve(data, where, Path(name_or_path).parent if name_or_path.endswith((".yaml", ".yml")) else None)
 
 
-def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> Scenario:
+def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> AnyScenario:
     """Validate plain data and put device profiles in full into it; see `load_scenario`.
 
     Args:
@@ -101,6 +103,8 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
         where: what to call it in messages.
         folder: that relative paths in profiles start from; None: the working directory.
     """
+    if "student_teacher" in data:
+        return _student_teacher(data, where)
     found: list[str] = []
     scenario: Scenario | None = None
     try:
@@ -125,7 +129,19 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
     return scenario
 
 
-def only_arms(scenario: Scenario, names: Sequence[str]) -> Scenario:
+def _student_teacher(data: Mapping[str, Any], where: str) -> StudentTeacherScenario:
+    """A scenario of the second kind."""
+    try:
+        scenario = StudentTeacherScenario.model_validate(data).model_copy(update={"quick": {}})
+        found = list(claim_faults(scenario))
+    except ValidationError as error:
+        found, scenario = faults(error, lambda loc: tuple(part for part in loc if part not in UNION_TAGS)), None
+    if found or scenario is None:
+        raise ScenarioError(bulleted(f"{where} cannot be used:", found))
+    return scenario
+
+
+def only_arms(scenario: AnyScenario, names: Sequence[str]) -> AnyScenario:
     """The scenario with these of its arms alone; each learns what it would have learnt beside the others.
 
     Raises:
@@ -274,8 +290,10 @@ def _put(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
             raise ScenarioError(f"{'.'.join(path)}: {'.'.join(path[:depth])} is a single value ({here!r}), no mapping")
 
 
-def to_data(scenario: Scenario) -> dict[str, Any]:
+def to_data(scenario: AnyScenario) -> dict[str, Any]:
     """The resolved scenario as plain data with every default written out; running it repeats the run."""
+    if isinstance(scenario, StudentTeacherScenario):
+        return scenario.to_data()
     data = scenario.model_dump(mode="json", exclude_none=True, exclude={"arms", "claims", "excerpt", "quick"})
     data["chip"].pop("overrides")
     data["chip"].pop("layers")
@@ -294,11 +312,7 @@ def to_data(scenario: Scenario) -> dict[str, Any]:
         if arm.family is not None:
             entry["family"] = arm.family
         data["arms"][name] = entry
-    if scenario.claims:
-        data["claims"] = [claim.model_dump(mode="json", exclude_none=True) for claim in scenario.claims]
-    if scenario.excerpt != Excerpt():
-        data["excerpt"] = scenario.excerpt.model_dump(mode="json", exclude_defaults=True)
-    return data
+    return data | scenario.claims_data()
 
 
 def _stage_data(stage: ArmBase) -> dict[str, Any]:

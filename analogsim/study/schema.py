@@ -16,13 +16,14 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from analogsim.claims import Claim
 from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightDecay, WeightNormalisation
 from analogsim.study.chip_section import AccessName, ChipSection, StageChip, distinct
 from analogsim.study.loss_channel import LossChannelSettings
 from analogsim.study.network_section import NetworkSection
 from analogsim.study.optimizer import Optimizer
+from analogsim.study.scenario_base import ScenarioBase
 from analogsim.study.section import PositiveInt, Section, one_of
+from analogsim.study.teacher_section import TeacherSettings
 from analogsim.study.train_section import Train
 from analogsim.tasks import DATA_SETS, LOSSES, Corruption, GaussianNoise, Masking
 from device_models.units import Each, PerChip
@@ -60,8 +61,11 @@ class Data(Section):
     """Name of the data set."""
     loss: LossName = "cross_entropy"
     """What judges an output: `cross_entropy` of its softmax, or half the `squared` distance to the target."""
-    standardise: bool = Field(default=False, strict=True)
-    """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set."""
+    teacher: TeacherSettings | None = None
+    """The random network that gives the samples of `set: teacher`."""
+    standardise: Literal["channel"] | Annotated[bool, Field(strict=True)] = False
+    """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set; `channel`: every
+    channel of images, over its pixels."""
     samples: PositiveInt | None = None
     """Training samples to learn from, the first of the set; all unless given. Tests are on the whole test set."""
     pool: PositiveInt | None = None
@@ -74,6 +78,16 @@ class Data(Section):
     corruption: CorruptionSetting | None = None
     """Corrupt the inputs of training, for denoising; targets and the test stay clean, all passes of a step see the
     same."""
+
+    @model_validator(mode="after")
+    def _a_teacher_for_its_set(self) -> Self:
+        if (self.set == "teacher") != (self.teacher is not None):
+            raise ValueError(
+                "set teacher: needs the section `teacher`, such as {inputs: 20, outputs: 5}"
+                if self.set == "teacher"
+                else f"teacher: only for `set: teacher` (got {self.set}); leave it out, or null"
+            )
+        return self
 
     @model_validator(mode="after")
     def _a_loss_for_inputs(self) -> Self:
@@ -214,22 +228,9 @@ else:
     ]
 
 
-class Excerpt(Section):
-    """What a run is a part of; written into its resolved scenario by `--quick` and `--arm`."""
-
-    quick: bool = Field(default=False, strict=True)
-    """A short look, which decides nothing about claims."""
-    left_out: tuple[str, ...] = ()
-    """Arms that are not run; claims about them are not judged."""
-
-
-class Scenario(Section):
+class Scenario(ScenarioBase):
     """What to run: data, a network, a population of chips, and arms that are compared on them."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    """Names the run folder."""
-    description: str = ""
-    """A sentence or two for people."""
     seed: PerChip[Annotated[int, Field(ge=0, strict=True)]] = 0
     """Of all random numbers; `{each: [...]}` makes it an axis of the population. The same seed gives the same chips,
     initial weights and data order under every rule."""
@@ -239,12 +240,11 @@ class Scenario(Section):
     train: Train
     arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")], Arm] = Field(min_length=1)
     """What is compared; each trains the same chips from the same initial weights. A list is an arm of stages."""
-    claims: tuple[Claim, ...] = ()
-    """What is claimed of the results, such as a paper's statements; a run tells whether they hold."""
-    excerpt: Excerpt = Excerpt()
-    """What a run leaves out of the scenario."""
-    quick: dict[str, Any] = Field(default_factory=dict)
-    """Settings by dotted path that `--quick` puts in place, for a short look."""
+
+    @property
+    def depth(self) -> int:
+        """Number of layers with weights."""
+        return self.network.depth
 
     @model_validator(mode="after")
     def _different_seeds(self) -> Self:

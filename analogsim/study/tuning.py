@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import torch
 
@@ -12,15 +11,8 @@ from analogsim.study.arm import Arm, without_chip
 from analogsim.study.scenario import lay_out
 from analogsim.study.schema import Scenario
 from analogsim.study.stages import last_learning, stages_of, with_optimizer
+from analogsim.study.work import TuningWatcher
 from analogsim.tasks import DataSet
-
-
-class TuningWatcher(Protocol):
-    """Is told how a search goes on."""
-
-    def tuning(self, name: str, done: int, steps: int) -> None:
-        """Steps done, of all."""
-        ...
 
 
 def tune(scenario: Scenario, name: str, data: DataSet, device: torch.device, watcher: TuningWatcher) -> Tuning:

@@ -8,9 +8,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from analogsim.tasks.cifar import load_cifar10
+from analogsim.tasks.cifar import CIFAR10, CIFAR100, load_cifar
 from analogsim.tasks.data_set import DataSet
 from analogsim.tasks.idx import load_idx
+from analogsim.tasks.sarcos import load_sarcos
+from analogsim.tasks.teacher_set import teacher_set
+from analogsim.tasks.tiny_imagenet import load_tiny_imagenet
 
 
 def _digits() -> DataSet:
@@ -32,6 +35,10 @@ DATA_SETS: dict[str, Callable[[], DataSet]] = {
     "digits": _digits,
     "mnist": partial(load_idx, "mnist", "MNIST"),
     "fashion-mnist": partial(load_idx, "fashion-mnist", "Fashion-MNIST"),
-    "cifar-10": load_cifar10,
+    "cifar-10": partial(load_cifar, CIFAR10),
+    "cifar-100": partial(load_cifar, CIFAR100),
+    "tiny-imagenet": load_tiny_imagenet,
+    "sarcos": load_sarcos,
+    "teacher": teacher_set,
 }
-"""Every data set. A new one is a loader and one entry."""
+"""Every data set. A new one is a loader, one entry here, and one in `sources.py`."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from analogsim.errors import DataError
+from analogsim.tasks.stored import Bytes, moments
+
+_ROWS = 4096
+"""Samples that are worked on together where inputs are bytes."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Inputs and targets, split for training and testing; float32 on the CPU.
+    """Inputs and targets, split for training and testing; float32 on the CPU, inputs also as bytes.
 
     Attributes:
         train_inputs, test_inputs: (N, features).
@@ -21,6 +26,8 @@ class DataSet:
         shape: of one input: (channels, height, width) of images, whose features go channel by channel, row by row;
             None: features have no order.
         classes: whether targets stand for classes, so that there is an accuracy.
+        stored: what inputs stand for that are bytes; None: inputs are the numbers themselves.
+        notes: sentences for those who read results: what is not as one would expect of the set.
     """
 
     train_inputs: Tensor
@@ -29,6 +36,8 @@ class DataSet:
     test_targets: Tensor
     shape: tuple[int, ...] | None = None
     classes: bool = True
+    stored: Bytes | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if math.prod(self.input_shape) != self.features:
@@ -83,22 +92,50 @@ class DataSet:
             raise DataError(f"blocks of {size} x {size} pixels must fill the images; inputs are {shape}")
         channels, rows, columns = self.shape
         train, test = (
-            torch.nn.functional.avg_pool2d(x.unflatten(1, self.shape), size).flatten(1)
+            torch.cat(
+                [
+                    torch.nn.functional.avg_pool2d(self._numbers(some).unflatten(1, self.shape), size).flatten(1)
+                    for some in (x.split(_ROWS) if self.stored else [x])
+                ]
+            )
             for x in (self.train_inputs, self.test_inputs)
         )
         shape = (channels, rows // size, columns // size)
-        return replace(self, train_inputs=train, test_inputs=test, shape=shape)
+        return replace(self, train_inputs=train, test_inputs=test, shape=shape, stored=None)
+
+    def _numbers(self, x: Tensor) -> Tensor:
+        return x if self.stored is None else self.stored(x)
 
     def autoencoding(self) -> DataSet:
-        """The same inputs, which are their own targets."""
-        return replace(self, train_targets=self.train_inputs, test_targets=self.test_inputs, classes=False)
+        """The same inputs, which are their own targets; as numbers, since targets are."""
+        train, test = self._numbers(self.train_inputs), self._numbers(self.test_inputs)
+        return DataSet(train, train, test, test, shape=self.shape, classes=False, notes=self.notes)
 
-    def standardised(self) -> DataSet:
-        """Every feature shifted and scaled to mean 0 and standard deviation 1 over the training set.
+    def standardised(self, by: Literal["feature", "channel"] = "feature") -> DataSet:
+        """Inputs shifted and scaled to mean 0 and standard deviation 1 over the training set.
 
-        A feature that never changes there becomes 0.
+        What never changes there becomes 0.
+
+        Args:
+            by: every feature on its own; or every channel of images, over its pixels.
+
+        Raises:
+            DataError: channels are asked for, and inputs are no images.
         """
-        mean, sd = self.train_inputs.mean(0), self.train_inputs.std(0, correction=0)
+        if by == "channel" and (self.shape is None or len(self.shape) != 3):
+            raise DataError("only images have channels, and inputs are none; standardise every feature: true")
+        groups = self.features if by == "feature" or self.shape is None else self.shape[0]
+        if self.stored is not None:
+            mean, sd = moments(self.train_inputs, groups)
+        elif by == "feature":
+            mean, sd = self.train_inputs.mean(0), self.train_inputs.std(0, correction=0)
+        else:
+            grouped = self.train_inputs.unflatten(1, (groups, -1))
+            mean, sd = grouped.mean((0, 2)), grouped.std((0, 2), correction=0)
         scale = torch.where(sd > 0, 1 / sd, 0.0)
+        if by == "channel":
+            mean, scale = (each.repeat_interleave(self.features // groups) for each in (mean, scale))
+        if self.stored is not None:
+            return replace(self, stored=Bytes(mean.float(), scale.float()))
         train, test = ((x - mean).mul_(scale) for x in (self.train_inputs, self.test_inputs))
         return replace(self, train_inputs=train, test_inputs=test)

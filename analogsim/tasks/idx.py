@@ -16,7 +16,7 @@ import torch
 
 from analogsim.errors import DataError
 from analogsim.tasks.data_set import DataSet
-from analogsim.tasks.folder import DATA_VARIABLE, data_folder
+from analogsim.tasks.folder import find
 
 _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -25,20 +25,19 @@ _FILES = {
 
 
 def load_idx(name: str, title: str, classes: int = 10) -> DataSet:
-    """Images of `$ANALOGSIM_DATA/<name>/`, pixels scaled to 0..1, with one-hot targets.
+    """Images of the set's folder, pixels scaled to 0..1, with one-hot targets.
 
     Args:
-        name: the set's folder.
+        name: of the set.
         title: what people call it.
         classes: number of classes; labels are below it.
 
     Raises:
-        DataError: the folder is not named, or a file is missing or damaged.
+        DataError: a file is missing or damaged.
     """
-    folder = data_folder(name, title, [f"{file}.gz" for pair in _FILES.values() for file in pair])
     parts, sizes = [], []
     for images_name, labels_name in _FILES.values():
-        images_path, labels_path = _find(folder, images_name, title), _find(folder, labels_name, title)
+        images_path, labels_path = find(name, images_name), find(name, labels_name)
         images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
         if len(images) != len(labels):
             raise DataError(
@@ -52,18 +51,9 @@ def load_idx(name: str, title: str, classes: int = 10) -> DataSet:
         parts.append(torch.from_numpy(images.reshape(len(images), -1)).to(torch.float32) / 255)
         parts.append(torch.nn.functional.one_hot(torch.from_numpy(labels).long(), classes).to(torch.float32))
     if parts[0].shape[1] != parts[2].shape[1]:
+        folder = find(name, _FILES["train"][0]).parent
         raise DataError(f"{folder}: training images have {parts[0].shape[1]} pixels, test images {parts[2].shape[1]}")
     return DataSet(*parts, shape=(1, *sizes[0]))
-
-
-def _find(folder: Path, name: str, title: str) -> Path:
-    for path in (folder / f"{name}.gz", folder / name):
-        if path.is_file():
-            return path
-    raise DataError(
-        f"{title}: {name}.gz is missing; looked for it, also without .gz, in {folder}. "
-        f"Put the file there, or set {DATA_VARIABLE} to the folder that holds {folder.name}/"
-    )
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:

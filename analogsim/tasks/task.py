@@ -48,8 +48,10 @@ class Task:
         self.batch = batch
         self.classes = data.classes
         self._corruption = corruption
-        self._train = tuple(t.to(device, dtype) for t in (data.train_inputs, data.train_targets))
-        self._test = tuple(t.to(device, dtype) for t in (data.test_inputs, data.test_targets))
+        self._stored = None if data.stored is None else data.stored.to(device, dtype)
+        kept = torch.uint8 if data.stored else dtype  # bytes become numbers batch by batch
+        self._train = data.train_inputs.to(device, kept), data.train_targets.to(device, dtype)
+        self._test = data.test_inputs.to(device, kept), data.test_targets.to(device, dtype)
         self._streams = Streams(seeds, ids, torch.device("cpu"))  # the same order on every device
         self._corrupting = Streams(seeds, ids, device)  # drawn where it is used: no copy at each step
         self._device = device
@@ -67,7 +69,10 @@ class Task:
         start = self._position * self.batch
         index = self._order[:, start : start + self.batch]
         self._position += 1
-        return self._corrupted(self._train[0][index]), self._train[1][index]
+        return self._corrupted(self._numbers(self._train[0][index])), self._train[1][index]
+
+    def _numbers(self, x: Tensor) -> Tensor:
+        return x if self._stored is None else self._stored(x)
 
     def _corrupted(self, x: Tensor) -> Tensor:
         if self._corruption is None:
@@ -80,7 +85,7 @@ class Task:
 
     def first_samples(self, count: int) -> tuple[Tensor, Tensor]:
         """The first training samples, at most all: inputs (1, M, features), targets (1, M, outputs); for all chips."""
-        return self._train[0][None, :count], self._train[1][None, :count]
+        return self._numbers(self._train[0][None, :count]), self._train[1][None, :count]
 
     def state_dict(self) -> dict[str, Any]:
         """Place in the order of data, and what the next orders are drawn from; the tensors are live."""
@@ -102,4 +107,4 @@ class Task:
         """The test set, inputs (1, M, features) and targets (1, M, outputs) with M <= size: the same for all chips."""
         inputs, targets = self._test
         for start in range(0, len(inputs), size):
-            yield inputs[None, start : start + size], targets[None, start : start + size]
+            yield self._numbers(inputs[None, start : start + size]), targets[None, start : start + size]

@@ -1,4 +1,4 @@
-"""Node perturbation in the linear student-teacher problem, simulated in few rotated units: exact for any hidden width.
+"""The linear student-teacher problem, simulated in few rotated units: exact for any hidden width.
 
 A step (Hiratani et al., eq. 3) is dW1 = -c xi1 x^T, dW2 = -c xi2 h^T with h = W1 x and c = eta dL/sigma. A rotation O
 of the hidden layer, W1 -> O W1, W2 -> W2 O^T, xi1 -> O xi1, changes no output, and xi1 has the same law in all
@@ -11,7 +11,7 @@ W2^T]. In place of 1.1 million weights, 100-10000-10 takes fewer than 180 rows o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,22 +62,40 @@ def perturbation_step(
     return -(rates * difference)[:, None], h
 
 
+def gradient_step(
+    first: Array, second: Array, teacher: Array, drawn: Draws, rates: Array
+) -> tuple[Array, Array, Array]:
+    """One step of gradient descent on the same sample; arguments as in `perturbation_step`.
+
+    Returns:
+        -eta W2^T e (R, rows), -eta e (R, Ly) and h (R, rows): dW1 is the first times x^T, dW2 the second times h^T.
+    """
+    h = _times(first, drawn.x)
+    error = _times(second, h) - _times(teacher, drawn.x) - drawn.zeta
+    output = -rates[:, None] * error
+    return _times(second.transpose(0, 2, 1), output), output, h
+
+
 def _times(matrices: Array, vectors: Array) -> Array:
     return (matrices @ vectors[:, :, None])[:, :, 0]
 
 
 class RotatedSimulation:
-    """R runs of online node perturbation, each with initial weights, teacher and samples of its own seed.
+    """R runs of online learning, each with initial weights, teacher and samples of its own seed.
 
-    Runs with the same seed meet the same numbers at every rate; a run is the same alone or among others, to rounding.
+    Runs with the same seed meet the same numbers at every rate and under both rules; a run is the same alone or among
+    others, to rounding.
 
     Args:
         problem: sizes.
         rates: eta of each run, or of all.
-        seeds: of each run.
+        seeds: of each run; one number, or several.
         teacher_noise: sigma_t.
         sigma: standard deviation of the perturbations.
         crash: a run is over when the loss of a sample exceeds that many times what it is on average at the start.
+        rule: node perturbation, or stochastic gradient descent.
+        first_norm: ||W1||^2 at the start, in units of what Glorot's initial weights have.
+        normalised: after each step every unit's incoming weights get the length that Glorot's have on average.
 
     Attributes:
         steps: steps done.
@@ -91,23 +109,28 @@ class RotatedSimulation:
         self,
         problem: StudentTeacher,
         rates: float | Sequence[float],
-        seeds: Sequence[int],
+        seeds: Sequence[int | Sequence[int]],
         *,
         teacher_noise: float = 0.0,
         sigma: float = 1e-6,
         crash: float = 1e3,
+        rule: Literal["np", "sgd"] = "np",
+        first_norm: float = 1.0,
+        normalised: bool = False,
     ) -> None:
         each = np.full(len(seeds), rates, np.float64) if isinstance(rates, float) else np.array(rates, np.float64)
         if each.shape != (len(seeds),) or not len(seeds):
             raise ValueError(f"give one rate, or one for each of the {len(seeds)} seeds (got {rates})")
         self._problem, self._rates, self._noise, self._sigma = problem, each, teacher_noise, sigma
+        self._rule, self._normalised = rule, normalised
         x, h, y = problem.inputs, problem.hidden, problem.outputs
-        self._kept = x + y if h > x + y + _BLOCK else h  # rows after a rotation; narrow layers are taken as they are
+        turned = h > x + y + _BLOCK and not normalised  # narrow layers are taken as they are
+        self._kept = x + y if turned else h  # rows after a rotation
         streams = [[np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3)] for seed in seeds]
         self._normal, self._square = [s[1] for s in streams], [s[2] for s in streams]
         weights, teachers = zip(*(_initial(problem, s[0], self._kept < h) for s in streams), strict=True)
         rows = np.pad(np.stack(weights), ((0, 0), (0, min(_BLOCK, h - self._kept)), (0, 0)))
-        self._first, self._second = rows[:, :, :x].copy(), rows[:, :, x:].transpose(0, 2, 1).copy()
+        self._first, self._second = rows[:, :, :x] * np.sqrt(first_norm), rows[:, :, x:].transpose(0, 2, 1).copy()
         self._teacher = np.stack(teachers)
         loss = y * (x * np.square(self._errors()).mean((1, 2)) + teacher_noise**2) / 2
         self._limit = crash * loss
@@ -128,8 +151,9 @@ class RotatedSimulation:
 
     def run(self, steps: int) -> None:
         """Go on until `steps` steps are done."""
-        while self.steps < steps and (self.crashed < 0).any():
-            self._step()
+        with np.errstate(over="ignore", invalid="ignore"):  # a run that is over has overflowed at worst
+            while self.steps < steps and (self.crashed < 0).any():
+                self._step()
         self.steps = max(self.steps, steps)
 
     def _step(self) -> None:
@@ -147,15 +171,28 @@ class RotatedSimulation:
             hidden[:, used - 1] = self._drawn[1][at, row]
         first, second = self._first[at, :used], self._second[at, :, :used]
         drawn = Draws(inputs, self._noise * zeta, hidden, output)
-        coefficient, h = perturbation_step(first, second, self._teacher[at], drawn, self._rates[at], self._sigma)
-        first += (coefficient * hidden)[:, :, None] * inputs[:, None]
-        second += (coefficient * output)[:, :, None] * h[:, None]
+        teacher, rates = self._teacher[at], self._rates[at]
+        if self._rule == "np":
+            coefficient, h = perturbation_step(first, second, teacher, drawn, rates, self._sigma)
+            hidden, output = coefficient * hidden, coefficient * output
+        else:
+            hidden, output, h = gradient_step(first, second, teacher, drawn, rates)
+        first += hidden[:, :, None] * inputs[:, None]
+        second += output[:, :, None] * h[:, None]
+        if self._normalised:
+            self._normalise(first, second)
         if at is active:  # they were copies
             self._first[at, :used], self._second[at, :, :used] = first, second
         self.steps += 1
         error = _times(second, h) - _times(self._teacher[at], inputs) - drawn.zeta
         loss = np.square(error).sum(1) / 2
         self.crashed[active[~(loss <= self._limit[active])]] = self.steps
+
+    def _normalise(self, first: Array, second: Array) -> None:
+        """w_ij <- s_k w_ij / sqrt(mean_j w_ij^2), s_k = sqrt(2 / (fan_in + fan_out)), in place."""
+        x, h, y = self._problem.inputs, self._problem.hidden, self._problem.outputs
+        for weights, target in ((first, 2 / (x + h)), (second, 2 / (h + y))):
+            weights *= np.sqrt(target / np.square(weights).mean(2, keepdims=True))
 
     def _rotate(self) -> None:
         """Turn the rows that the last steps have added into the first ones."""
@@ -175,6 +212,27 @@ class RotatedSimulation:
         if self._kept < h:
             free = h - self._kept - np.arange(_BLOCK)
             self._drawn = self._drawn[0], np.sqrt(np.stack([g.chisquare(free) for g in self._square]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the runs stand; the arrays are live, the rest is plain data."""
+        names = ("_first", "_second", "_teacher", "_limit", "crashed")
+        generators = {"normal": self._normal, "square": self._square}
+        return {
+            "steps": self.steps,
+            "arrays": {name.lstrip("_"): getattr(self, name) for name in names},
+            "drawn": list(self._drawn),
+            "generators": {name: [g.bit_generator.state for g in each] for name, each in generators.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken of runs with the same settings."""
+        arrays = {name: np.array(array) for name, array in state["arrays"].items()}
+        self._first, self._second, self._teacher = arrays["first"], arrays["second"], arrays["teacher"]
+        self._limit, self.crashed, self.steps = arrays["limit"], arrays["crashed"], state["steps"]
+        self._drawn = np.array(state["drawn"][0]), np.array(state["drawn"][1])
+        for name, generators in (("normal", self._normal), ("square", self._square)):
+            for generator, own in zip(generators, state["generators"][name], strict=True):
+                generator.bit_generator.state = own
 
 
 def _initial(problem: StudentTeacher, generator: np.random.Generator, rotate: bool) -> tuple[Array, Array]:

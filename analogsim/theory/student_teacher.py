@@ -102,6 +102,16 @@ class StudentTeacher:
         """eta* = c* / (Lx Ly (1 + beta_o) Lh^(1/3)), at zero teacher noise."""
         return self.critical_c / self._c_per_rate
 
+    @property
+    def gradient_rate(self) -> float:
+        """1 / ((alpha_o + beta_o) (Lx + 2)): at which stochastic gradient descent learns fastest.
+
+        With W1^T W1 = alpha I and W2 W2^T = beta I that stay, a step is E <- E (I - k x x^T), k = eta (alpha + beta).
+        ||E||^2 changes by the factor 1 - 2 k + k^2 (Lx + 2) on average, at best 1 - 1/(Lx + 2): hence the
+        Lx ln(eps_o/eps) steps of eq. 13.
+        """
+        return 1 / ((self.start.alpha + self.start.beta) * (self.inputs + 2))
+
     def c(self, rate: float) -> float:
         """c_o = eta Lh^(1/3) Lx Ly (1 + beta_o) of a learning rate eta.
 

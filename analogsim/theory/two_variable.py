@@ -8,13 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from analogsim.theory.student_teacher import StudentTeacher
+from analogsim.theory.student_teacher import OrderParameters, StudentTeacher
 
 _CRASH = 1e3  # errors beyond that many times the first one are not followed
 
 
 def two_variable_error(
-    problem: StudentTeacher, rate: float, steps: Sequence[int] | NDArray[np.int64], teacher_noise: float = 0.0
+    problem: StudentTeacher,
+    rate: float,
+    steps: Sequence[int] | NDArray[np.int64],
+    teacher_noise: float = 0.0,
+    start: OrderParameters | None = None,
 ) -> NDArray[np.float64]:
     """eps at given steps, by the ordinary differential equation
 
@@ -30,10 +34,12 @@ def two_variable_error(
         rate: eta.
         steps: not negative, rising.
         teacher_noise: sigma_t.
+        start: at step 0; the means over initial weights unless given.
 
     Returns:
         As many errors; inf from where they exceed 1000 times the first.
     """
+    start = problem.start if start is None else start
     c, noise = problem.c(rate), teacher_noise**2 / problem.inputs
     times = np.asarray(steps, dtype=np.float64) * rate * problem.hidden ** (1 / 3)
 
@@ -42,10 +48,10 @@ def two_variable_error(
         return [c * (eps + noise), -2 * a * eps + c * a * a * (eps + noise)]
 
     def crashed(_: float, state: NDArray[np.float64]) -> float:
-        return state[1] - _CRASH * problem.start.eps
+        return state[1] - _CRASH * start.eps
 
     crashed.terminal = True  # type: ignore[attr-defined]
-    begin = [problem.a_o, problem.start.eps]
+    begin = [start.alpha / problem.hidden ** (1 / 3), start.eps]
     end = max(float(times[-1]), 1e-300)
     solved = solve_ivp(slope, (0.0, end), begin, "LSODA", t_eval=times, events=crashed, rtol=1e-9, atol=1e-300)
     errors = np.full(len(times), np.inf)

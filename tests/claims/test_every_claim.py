@@ -45,7 +45,7 @@ def test_every_packaged_claim_can_hold_and_fail(invented) -> None:
         scenario = load_scenario(name)
         axes = {arm: axes_of_arm(scenario, settings) for arm, settings in scenario.arms.items()}
         for word in ("holds", "fails"):
-            assert invented.search(claim, axes, scenario.network.depth, word), f"{name}: {claim.claim}: never {word}"
+            assert invented.search(claim, axes, scenario.depth, word), f"{name}: {claim.claim}: never {word}"
 
 
 def test_scenarios_of_papers_make_claims() -> None:

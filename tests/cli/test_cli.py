@@ -64,7 +64,7 @@ def test_lists_and_shows_in_both_forms(
     for entry in entries:
         assert entry["name"] in text
         assert _call(monkeypatch, name, "show", entry["name"]) == 0
-        assert entry["name"] in capsys.readouterr().out
+        assert entry["name"].removeprefix("papers/") in capsys.readouterr().out
         assert _call(monkeypatch, name, "show", entry["name"], "--json") == 0
         json.loads(capsys.readouterr().out)
 
@@ -115,7 +115,9 @@ def test_citations_are_bibtex(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 def test_the_schema_is_json_schema(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert _call(monkeypatch, "scenarios", "schema") == 0
     schema = json.loads(capsys.readouterr().out)
-    assert {"name", "data", "network", "chip", "train", "arms"} <= set(schema["required"])
+    kinds = [schema["$defs"][kind["$ref"].rpartition("/")[2]] for kind in schema["anyOf"]]
+    assert {"name", "data", "network", "chip", "train", "arms"} <= set(kinds[0]["required"])
+    assert {"name", "student_teacher", "arms"} <= set(kinds[1]["required"])
     assert "Number K" in json.dumps(schema)  # settings of the rules, with their descriptions
 
 

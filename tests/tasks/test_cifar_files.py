@@ -69,6 +69,7 @@ def test_the_shape_stays_with_what_is_made_of_a_set(folder: Path) -> None:
 
 def test_without_the_variable_the_message_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", "/nowhere")
     with pytest.raises(DataError, match=r"CIFAR-10: needs its files, and ANALOGSIM_DATA is not set.*test_batch\.bin"):
         DATA_SETS["cifar-10"]()
 

@@ -13,7 +13,8 @@ import torch
 
 from analogsim.errors import DataError
 from analogsim.tasks import DATA_SETS
-from analogsim.tasks.idx import DATA_VARIABLE, read_idx
+from analogsim.tasks.folder import DATA_VARIABLE
+from analogsim.tasks.idx import read_idx
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -59,6 +60,7 @@ def test_images_are_scaled_and_labels_one_hot(folder: Path, packed: bool) -> Non
 
 def test_without_the_variable_the_message_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", "/nowhere")
     with pytest.raises(DataError, match=r"MNIST: needs its files, and ANALOGSIM_DATA is not set.*t10k-images") as error:
         DATA_SETS["mnist"]()
     assert "\n" not in str(error.value)

@@ -1,10 +1,12 @@
 """The simulation in few units: the rule on chips, number by number, and unrotated networks, in distribution."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
-from analogsim.theory import Draws, RotatedSimulation, StudentTeacher, perturbation_step
+from analogsim.theory import Draws, RotatedSimulation, StudentTeacher, gradient_step, perturbation_step
 
 SIGMA = 1e-6
 
@@ -175,3 +177,60 @@ def test_the_benchmarks_student_starts_as_the_problem_says(hiratani, judge):
     found = torch.stack([alpha, beta, student.errors(student.weights)], dim=1).numpy()
     largest, bound = judge.largest_z(found, np.array(problem.start[:3]))
     assert largest < bound
+
+
+def test_a_gradient_step_is_the_gradient():
+    """Against autograd, 3 runs of 4-6-2: an identity."""
+    rng = np.random.default_rng(4)
+    first, second, a = rng.standard_normal((3, 6, 4)), rng.standard_normal((3, 2, 6)), rng.standard_normal((3, 2, 4))
+    drawn = Draws(*(rng.standard_normal((3, n)) for n in (4, 2, 6, 2)))
+    hidden, output, h = gradient_step(first, second, a, drawn, np.array([1.0, 2.0, 3.0]))
+    for run in range(3):
+        w1, w2 = (torch.tensor(w[run], requires_grad=True) for w in (first, second))
+        x = torch.tensor(drawn.x[run])
+        loss = (w2 @ (w1 @ x) - torch.tensor(a[run]) @ x - torch.tensor(drawn.zeta[run])).square().sum() / 2
+        (loss * (run + 1)).backward()
+        for own, grad in ((np.outer(hidden[run], drawn.x[run]), w1.grad), (np.outer(output[run], h[run]), w2.grad)):
+            np.testing.assert_allclose(own, -grad.numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_gradient_descent_falls_as_the_rate_says():
+    """ln eps of 10-5000-4 after 60 steps at the best rate: 60 ln(1 - 1/12) on average over E, n = 400 runs."""
+    problem, runs, steps = StudentTeacher(10, 5000, 4), 400, 60
+    simulation = RotatedSimulation(problem, problem.gradient_rate, range(runs), rule="sgd")
+    before = simulation.order_parameters()
+    simulation.run(steps)
+    after = simulation.order_parameters()
+    ratio = after[:, 2] / before[:, 2]
+    error = ratio.std(ddof=1) / runs**0.5 / ratio.mean()
+    assert abs(np.log(ratio.mean()) - steps * np.log(1 - 1 / 12)) < 4 * error + 0.05  # alpha and beta move by 1/Lh
+    assert error < 0.2
+
+
+def test_normalised_weights_keep_their_length():
+    """alpha and beta are what Glorot's have on average, to rounding, and every hidden unit is there."""
+    problem = StudentTeacher(5, 120, 3)
+    simulation = RotatedSimulation(problem, 0.5 * problem.critical_rate, range(2), normalised=True)
+    simulation.run(3)
+    alpha, beta = simulation.order_parameters()[:, :2].T
+    np.testing.assert_allclose(alpha, problem.start.alpha, rtol=1e-12)
+    np.testing.assert_allclose(beta, problem.start.beta, rtol=1e-12)
+    assert simulation._first.shape == (2, 120, 5)
+
+
+def test_the_first_layers_norm_is_scaled_alone():
+    problem = StudentTeacher(4, 100, 3)
+    one, four = (RotatedSimulation(problem, 1e-3, range(3), first_norm=n).order_parameters() for n in (1.0, 4.0))
+    np.testing.assert_allclose(four[:, 0], 4 * one[:, 0], rtol=1e-12)
+    np.testing.assert_array_equal(four[:, 1], one[:, 1])
+
+
+@pytest.mark.parametrize("steps", [0, 64, 70])
+def test_a_simulation_goes_on_where_another_stood(steps):
+    problem = StudentTeacher(4, 100, 3)
+    made = [RotatedSimulation(problem, 0.3 * problem.critical_rate, [1, (2, 3)]) for _ in range(2)]
+    made[0].run(steps)
+    made[1].load_state_dict(copy.deepcopy(made[0].state_dict()))
+    for simulation in made:
+        simulation.run(150)
+    np.testing.assert_array_equal(made[0].order_parameters(), made[1].order_parameters())
