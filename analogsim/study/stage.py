@@ -16,7 +16,7 @@ from analogsim.clock import Clock
 from analogsim.errors import ScenarioError
 from analogsim.learning import Controller
 from analogsim.network import Network
-from analogsim.port import Access, Pass, Periphery
+from analogsim.port import Access, Periphery
 from analogsim.randomness import Purpose, Streams
 from analogsim.results import ChipOfStage, Counts, Curve, StageResult
 from analogsim.study.chip_section import ChipSection

@@ -85,7 +85,9 @@ class Train(Section):
     @model_validator(mode="after")
     def _something_to_tune(self) -> Self:
         if self.tune is not None and not self.epochs:
-            raise ValueError("tune: searches learning rates by learning, which takes epochs; give some, or leave it out")
+            raise ValueError(
+                "tune: searches learning rates by learning, which takes epochs; give some, or leave it out"
+            )
         return self
 
     @model_validator(mode="after")
