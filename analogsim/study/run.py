@@ -196,9 +196,5 @@ def load_data(scenario: Scenario) -> DataSet:
             data = data if number is None else data.first(number) if key == "samples" else data.pooled(number)
         except DataError as error:
             raise ScenarioError(f"scenario {scenario.name} cannot be run: data.{key}: {error}") from None
-    if section.standardise:
-        try:
-            data = data.standardised(channels=section.standardise == "channels")
-        except DataError as error:
-            raise ScenarioError(f"scenario {scenario.name} cannot be run: data.standardise: {error}") from None
+    data = data.standardised() if section.standardise else data
     return data.autoencoding() if section.target == "input" else data

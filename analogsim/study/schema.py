@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import (
     Discriminator,
     Field,
-    StrictBool,
     Tag,
     create_model,
     field_validator,
@@ -60,9 +59,8 @@ class Data(Section):
     """Name of the data set."""
     loss: LossName = "cross_entropy"
     """What judges an output: `cross_entropy` of its softmax, or half the `squared` distance to the target."""
-    standardise: StrictBool | Literal["channels"] = False
-    """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set; `channels`: every
-    channel of images as a whole."""
+    standardise: bool = Field(default=False, strict=True)
+    """Shift and scale every input feature to mean 0 and standard deviation 1 over the training set."""
     samples: PositiveInt | None = None
     """Training samples to learn from, the first of the set; all unless given. Tests are on the whole test set."""
     pool: PositiveInt | None = None

@@ -93,24 +93,12 @@ class DataSet:
         """The same inputs, which are their own targets."""
         return replace(self, train_targets=self.train_inputs, test_targets=self.test_inputs, classes=False)
 
-    def standardised(self, channels: bool = False) -> DataSet:
+    def standardised(self) -> DataSet:
         """Every feature shifted and scaled to mean 0 and standard deviation 1 over the training set.
 
-        What never changes there becomes 0.
-
-        Args:
-            channels: of images, every channel as a whole, over all of its pixels.
-
-        Raises:
-            DataError: inputs are no images, which have channels.
+        A feature that never changes there becomes 0.
         """
-        x, over, pixels = self.train_inputs, [0], 1
-        if channels:
-            if self.shape is None or len(self.shape) != 3:
-                raise DataError(f"channels are of images; inputs have {self.features} features without a shape")
-            pixels = self.features // self.shape[0]
-            x, over = x.unflatten(1, (-1, pixels)), [0, 2]
-        mean, sd = (each.repeat_interleave(pixels) for each in (x.mean(over), x.std(over, correction=0)))
+        mean, sd = self.train_inputs.mean(0), self.train_inputs.std(0, correction=0)
         scale = torch.where(sd > 0, 1 / sd, 0.0)
         train, test = ((x - mean).mul_(scale) for x in (self.train_inputs, self.test_inputs))
         return replace(self, train_inputs=train, test_inputs=test)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from analogsim.errors import DataError
-from analogsim.tasks import DATA_SETS, DataSet
+from analogsim.tasks import DATA_SETS
 from analogsim.tasks.idx import DATA_VARIABLE, read_idx
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -140,27 +140,6 @@ def test_digits_are_split_without_remainder() -> None:
     varies = data.train_inputs.std(0) > 0
     torch.testing.assert_close(standard.train_inputs[:, varies].std(0, correction=0), torch.ones(int(varies.sum())))
     assert (standard.train_inputs[:, ~varies] == 0).all()
-
-
-def test_channels_are_standardised_as_a_whole() -> None:
-    """Each by one mean and one deviation, those of the training set; a constant one becomes 0."""
-    x = torch.rand(6, 3 * 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x[:, 8:] = 0.5
-    t = torch.zeros(3, 2)
-    data = DataSet(x[:3], t, x[3:], t, (3, 2, 2))
-    found = data.standardised(channels=True)
-    for channel, (mean, sd) in enumerate(
-        [(x[:3, at : at + 4].mean(), x[:3, at : at + 4].std(correction=0)) for at in (0, 4)]
-    ):
-        block = slice(4 * channel, 4 * channel + 4)
-        torch.testing.assert_close(found.train_inputs[:, block], (x[:3, block] - mean) / sd)
-        torch.testing.assert_close(found.test_inputs[:, block], (x[3:, block] - mean) / sd)
-    assert (found.train_inputs[:, 8:] == 0).all()
-    torch.testing.assert_close(
-        data.standardised().train_inputs[:, 0], (x[:3, 0] - x[:3, 0].mean()) / x[:3, 0].std(correction=0)
-    )
-    with pytest.raises(DataError, match="channels are of images; inputs have 12 features without a shape"):
-        replace(data, shape=None).standardised(channels=True)
 
 
 def test_images_are_averaged_over_blocks() -> None:
