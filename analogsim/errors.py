@@ -3,6 +3,7 @@
 AnalogsimError (Exception)
 ├── ScenarioError    a scenario that cannot be used
 ├── AccessError      a learner asks for more than the hardware grants
+├── ClaimError       a claim that cannot be read
 ├── DataError        a data set that is missing or damaged
 └── RunError         a run folder that cannot be written or read
 ProfileError (ValueError), of `device_models`: a device profile that cannot be used
@@ -21,6 +22,10 @@ class ScenarioError(AnalogsimError):
 
 class AccessError(AnalogsimError):
     """A learner asks for more than the hardware grants, or for derivatives that a network does not have."""
+
+
+class ClaimError(AnalogsimError, ValueError):
+    """A claim that cannot be read; a ValueError, too, so that it is told with its path in a scenario."""
 
 
 class DataError(AnalogsimError):

@@ -46,27 +46,26 @@ def finish(begin, end, y, high, low, units, full, bits, row, column, z, sizes, s
         noisy: per pass its place among the noisy ones in z, or -1.
         steps: of the ADC, (chips,).
         top: its largest code; 0: there is none.
-        out: (chips x samples x passes x vectors, columns), may be y.
+        out: (chips x samples x passes x vectors, columns), may be y, or z where every pass is noisy.
     """
     columns = sizes[4]
-    variance = np.empty(columns, out.dtype)
+    variance, some = np.empty(columns, out.dtype), np.empty(columns, out.dtype)
     word = np.empty(columns, np.uint32)
     single = word.view(np.float32)
     for index in range(begin, end):
         rest, vector = index // sizes[3], index % sizes[3]
         rest, pass_ = rest // sizes[2], rest % sizes[2]
         chip, sample = rest // sizes[1], rest % sizes[1]
-        target = out[index]
         at = chip * strides[0, 0] + sample * strides[0, 1] + pass_ * strides[0, 2] + vector * strides[0, 3]
         if len(high) > 0:
             unit = units[chip]
             large, first, second = unit * 256, high[at : at + columns], low[at : at + columns]
             for i in range(columns):
-                target[i] = first[i] * large + second[i] * unit
+                some[i] = first[i] * large + second[i] * unit
         else:
             mean = y[at : at + columns]
             for i in range(columns):
-                target[i] = mean[i]
+                some[i] = mean[i]
         if noisy[pass_] >= 0:
             at = chip * strides[1, 0] + sample * strides[1, 1] + pass_ * strides[1, 2] + vector * strides[1, 3]
             if len(bits) > 0:
@@ -78,9 +77,9 @@ def finish(begin, end, y, high, low, units, full, bits, row, column, z, sizes, s
             elif strides[1, 4] == 0:
                 variance[:] = full[at]
             else:
-                some = full[at : at + columns]
+                given = full[at : at + columns]
                 for i in range(columns):
-                    variance[i] = some[i]
+                    variance[i] = given[i]
             at = chip * strides[2, 0] + sample * strides[2, 1] + pass_ * strides[2, 2] + vector * strides[2, 3]
             share = row[at]
             at = chip * strides[3, 0] + sample * strides[3, 1] + pass_ * strides[3, 2] + vector * strides[3, 3]
@@ -89,20 +88,23 @@ def finish(begin, end, y, high, low, units, full, bits, row, column, z, sizes, s
                 for i in range(columns):
                     variance[i] += both
             else:
-                some = column[at : at + columns]
+                given = column[at : at + columns]
                 for i in range(columns):
-                    variance[i] += share * some[i]
+                    variance[i] += share * given[i]
             at = chip * strides[4, 0] + sample * strides[4, 1] + noisy[pass_] * strides[4, 2] + vector * strides[4, 3]
             numbers = z[at : at + columns]
             for i in range(columns):
-                target[i] += np.sqrt(variance[i]) * numbers[i]
+                some[i] += np.sqrt(variance[i]) * numbers[i]
+        target = out[index]
         if top > 0:
             step = steps[chip]
             for i in range(columns):
-                q = np.rint(target[i] / step)
+                q = np.rint(some[i] / step)
                 q = top if q > top else q
                 q = -top if q < -top else q
                 target[i] = q * step
+        else:
+            target[:] = some
 
 
 @njit(nogil=True, cache=True)

@@ -1,4 +1,4 @@
-"""Coded: products on units for matrices of small whole numbers, for chips with `products="fast"`.
+"""Coded: products on units for small whole numbers, for chips with `products="fast"`.
 
 A DAC's levels are multiples of its step: codes of up to 8 bits fit one byte. Weights are rounded to 16 bits,
 w = u (256 h + l) with h and l of one byte and u = max |w| / 32639, so that no weight wraps around. Two products of
@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from analogsim.chip import scratch
 from analogsim.chip.current import TwoParts
 from device_models import threads
 
@@ -32,9 +33,18 @@ _VECTORS = (
 
 
 def matrix_units() -> bool:
-    """Whether this CPU multiplies matrices of bytes in units of their own (AMX)."""
-    known = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return threads.available and known is not None and bool(known())
+    """Whether this CPU multiplies bytes and numbers of 16 bits much faster than those of 32.
+
+    By tiles (AMX), or by dot products of both (AVX512-VNNI and AVX512-BF16). Where there is no VNNI, products of bytes
+    may pass through sums of 16 bits, which overflow: such a CPU has none.
+    """
+    tiles, bytes_, halves = (_has(name) for name in ("amx_tile", "vnni", "avx512_bf16"))
+    return threads.available and (tiles or (bytes_ and halves))
+
+
+def _has(what: str) -> bool:
+    known = getattr(torch.cpu, f"_is_{what}_supported", None)
+    return known is not None and bool(known())
 
 
 class Codes(NamedTuple):
@@ -59,15 +69,14 @@ class Coded:
     """The weights of one slice of C crossbars in two bytes.
 
     Attributes:
-        high, low: (C, columns, lines), int8.
+        high_low: (C, 2, columns, lines), int8.
         units: weight of the lowest bit, (C,).
         variances: of each source of read noise that is not uniform, bfloat16, (C, lines, columns): lines of a tile lie
             together. None of the others.
         step: of the DAC.
     """
 
-    high: Tensor
-    low: Tensor
+    high_low: Tensor
     units: Tensor
     variances: tuple[Tensor | None, ...]
     step: float
@@ -80,12 +89,11 @@ class Coded:
         flat = weights.contiguous().flatten(1)
         low, high = flat.aminmax(dim=1)
         units = torch.maximum(high, -low).clamp_(min=torch.finfo(weights.dtype).tiny * 2**24) / _TOP
-        two = [torch.empty(flat.shape, dtype=torch.int8) for _ in range(2)]
-        given = flat.numpy(), units.numpy(), *(each.numpy() for each in two)
+        two = torch.empty((len(flat), 2, flat.shape[1]), dtype=torch.int8)
+        given = flat.numpy(), units.numpy(), *(each.numpy() for each in two.unbind(1))
         threads.in_parts(kernels.to_two_bytes, flat.numel(), flat.numel(), *given)
         rounded = (None if each.shape[2] == 1 else _rounded(each * step**2) for each in variances)
-        upper, lower = (each.view(weights.shape) for each in two)
-        return cls(upper, lower, units * step, tuple(rounded), step)
+        return cls(two.unflatten(2, weights.shape[1:]), units * step, tuple(rounded), step)
 
     def encode(self, levels: Tensor, tile: int) -> Codes | None:
         """What drives the lines.
@@ -100,8 +108,8 @@ class Coded:
         """
         from device_models import kernels
 
-        vectors, lines = levels.shape[3], levels.shape[4]
-        large = vectors >= _VECTORS and min(tile, lines) >= _LINES and vectors * lines * self.high.shape[1] >= _WORTH
+        vectors, lines, columns = *levels.shape[3:], self.high_low.shape[2]
+        large = vectors >= _VECTORS and min(tile, lines) >= _LINES and vectors * lines * columns >= _WORTH
         if not large or not threads.compiled(levels):
             return None
         sound = torch.where(levels.flatten(1).sum(1).isfinite(), 1.0, math.nan)
@@ -115,13 +123,14 @@ class Coded:
 
     def product(self, codes: Codes, block: slice) -> TwoParts:
         """Column currents of a block of lines."""
-        x, shape = codes.codes[..., block], (*codes.codes.shape[:4], self.high.shape[1])
-        parts = [torch.empty(shape, dtype=torch.int32) for _ in range(2)]
-        for chip in range(shape[0]):
-            vectors = x[chip].flatten(0, 2)
-            for part, weights in zip(parts, (self.high, self.low), strict=True):
-                _product_of_bytes(vectors, weights[chip, :, block].t(), out=part[chip].flatten(0, 2))
-        return TwoParts(parts[0], parts[1], self.units * codes.sound)
+        x, weights = codes.codes[..., block], self.high_low[..., block].flatten(1, 2)
+        shape = (*x.shape[:4], weights.shape[1])
+        memory = scratch.lend(math.prod(shape))
+        parts = memory[: math.prod(shape)].view(shape)
+        for chip, vectors in enumerate(x):
+            _product_of_bytes(vectors.flatten(0, 2), weights[chip].t(), out=parts[chip].flatten(0, 2))
+        high, low = parts.chunk(2, dim=4)
+        return TwoParts(high, low, self.units * codes.sound, memory)
 
     def variance(self, codes: Codes, source: int, block: slice) -> Tensor:
         """Variances of the currents of a block of lines by one source, bfloat16, (C, S or 1, P or 1, B, columns)."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from analogsim.chip import scratch
 from device_models import threads
 from device_models.quantise import quantise
 
@@ -75,11 +76,13 @@ class TwoParts(NamedTuple):
     Attributes:
         high, low: (C, S or 1, P or 1, B, columns), int32.
         units: (C,).
+        memory: of `high` and `low`, where it is on loan.
     """
 
     high: Tensor
     low: Tensor
     units: Tensor
+    memory: Tensor | None = None
 
     @property
     def whole(self) -> Tensor:
@@ -132,10 +135,14 @@ class Current:
 def _finish(mean: Tensor | TwoParts, noise: Noise | None, step: float | Tensor = 1.0, top: int = 0) -> Tensor:
     """mean + noise, in whole steps where top is above 0."""
     if noise is not None and _compiled(mean, noise):
-        return _in_one_pass(mean, noise, step, top)
-    y = mean.whole if isinstance(mean, TwoParts) else mean
-    y = y if noise is None else y + _spread(noise)
-    return quantise(y, step, top) if top else y
+        y = _in_one_pass(mean, noise, step, top)
+    else:
+        y = mean.whole if isinstance(mean, TwoParts) else mean
+        y = y if noise is None else y + _spread(noise)
+        y = quantise(y, step, top) if top else y
+    if isinstance(mean, TwoParts) and mean.memory is not None:
+        scratch.give_back(mean.memory)
+    return y
 
 
 def _spread(noise: Noise) -> Tensor:
@@ -168,8 +175,9 @@ def _in_one_pass(mean: Tensor | TwoParts, noise: Noise, step: float | Tensor, to
 
     (full, row, column), z, noisy = noise
     shape, place = (*z.shape[:2], len(noisy), *z.shape[3:]), iter(range(len(noisy)))
-    alone = isinstance(mean, Tensor) and mean.shape == shape and mean.is_contiguous()
-    out = mean if isinstance(mean, Tensor) and alone else z.new_empty(shape)
+    # Fresh memory costs as much as the arithmetic: results take the place of the mean, or of the random numbers.
+    out = next((each for each in (mean, z) if isinstance(each, Tensor) and _alone(each, shape)), None)
+    out = z.new_empty(shape) if out is None else out
     nothing, none = z.new_zeros(()), z.new_empty(0).numpy()
     if isinstance(mean, TwoParts):
         (high, strides), (low, _) = (_flat(part, shape) for part in mean[:2])
@@ -204,6 +212,11 @@ def _in_one_pass(mean: Tensor | TwoParts, noise: Noise, step: float | Tensor, to
     )
     threads.in_parts(kernels.finish, len(rows), out.numel(), *arguments)
     return out
+
+
+def _alone(x: Tensor, shape: Sequence[int]) -> bool:
+    """Whether a tensor of this shape has its memory to itself."""
+    return x.shape == shape and x.is_contiguous() and x.untyped_storage().nbytes() == x.numel() * x.element_size()
 
 
 def _flat(x: Tensor, shape: Sequence[int]) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from analogsim.cli.run import Json, show
+from analogsim.cli.run import Check, Json, require_claims, show
 
 
 def resume(
@@ -15,6 +15,7 @@ def resume(
     device: Annotated[
         str, typer.Option("--device", help="auto (the kind that the run began on), cpu or cuda.")
     ] = "auto",
+    check: Check = False,
     as_json: Json = False,
 ) -> None:
     """Go on with an interrupted run from its last checkpoint; its files become what they would have been."""
@@ -24,6 +25,8 @@ def resume(
     from analogsim.study.run import choose_device
 
     chosen = None if device == "auto" else choose_device(device)
-    with Progress(len(RunFolder.open(run_dir).scenario().arms)) as progress:
+    scenario = RunFolder.open(run_dir).scenario()
+    require_claims(scenario, check)
+    with Progress(len(scenario.arms)) as progress:
         folder = resume_run(run_dir, chosen, progress)
-    show(folder.path, as_json)
+    show(folder.path, scenario, as_json, check)

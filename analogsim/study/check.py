@@ -9,6 +9,7 @@ from analogsim.errors import AnalogsimError, ScenarioError
 from analogsim.learning.controller import require_access, require_derivatives
 from analogsim.network import Network, Softmax
 from analogsim.port import Access
+from analogsim.study.claim_faults import claim_faults
 from analogsim.study.profiles import profiles_of
 from analogsim.study.scenario import lay_out
 from analogsim.study.schema import ArmBase, Scenario
@@ -44,6 +45,7 @@ def check(scenario: Scenario, data: DataSet) -> None:
         )
     if scenario.train.later and not data.classes:
         found.append("train.later: records accuracies, and with data.target: input there are none; leave it out")
+    found += claim_faults(scenario, data.classes)
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation
         if left < scenario.data.batch:

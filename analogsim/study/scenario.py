@@ -12,10 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from analogsim.errors import ScenarioError
+from analogsim.study.arm_axes import axes_of_arm
 from analogsim.study.chip_section import StageChip
+from analogsim.study.claim_faults import claim_faults
 from analogsim.study.network_section import LAYER_TAGS, count_layers
 from analogsim.study.profiles import Resolved, axes_of, profiles_of, resolve_profiles
-from analogsim.study.schema import ArmBase, Deployment, Scenario, StageBase, StagedArm
+from analogsim.study.schema import ArmBase, Deployment, Excerpt, Scenario, StageBase, StagedArm
 from analogsim.study.stages import last_learning, stages_of
 from device_models import DeviceProfile, ProfileError
 from device_models._yaml import load_yaml
@@ -84,6 +86,7 @@ def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool =
     if quick:
         for path, value in _quick_settings(data, where):
             _put(data, path, value)
+        _put(data, ["excerpt", "quick"], True)
     for setting in settings:
         path, value = _parse_setting(setting)
         _put(data, path, value)
@@ -116,9 +119,27 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
     scenario = scenario.model_copy(update={"chip": section, "arms": arms, "quick": {}})
     found += dict.fromkeys(_impossible_writes(scenario, resolved, own))
     found += _foreign_axes(scenario)
+    found += claim_faults(scenario)
     if found:
         raise ScenarioError(bulleted(f"{where} cannot be used:", found))
     return scenario
+
+
+def only_arms(scenario: Scenario, names: Sequence[str]) -> Scenario:
+    """The scenario with these of its arms alone; each learns what it would have learnt beside the others.
+
+    Raises:
+        ScenarioError: it has no such arm.
+    """
+    unknown = [name for name in names if name not in scenario.arms]
+    if unknown:
+        raise ScenarioError(
+            f"--arm {unknown[0]}: scenario {scenario.name} has no such arm; there are {', '.join(scenario.arms)}"
+        )
+    arms = {name: arm for name, arm in scenario.arms.items() if name in names}
+    left_out = (*scenario.excerpt.left_out, *(name for name in scenario.arms if name not in names))
+    excerpt = scenario.excerpt.model_copy(update={"left_out": left_out})
+    return scenario.model_copy(update={"arms": arms, "excerpt": excerpt})
 
 
 def _stage_profiles(
@@ -255,7 +276,7 @@ def _put(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 def to_data(scenario: Scenario) -> dict[str, Any]:
     """The resolved scenario as plain data with every default written out; running it repeats the run."""
-    data = scenario.model_dump(mode="json", exclude_none=True, exclude={"arms", "quick"})
+    data = scenario.model_dump(mode="json", exclude_none=True, exclude={"arms", "claims", "excerpt", "quick"})
     data["chip"].pop("overrides")
     data["chip"].pop("layers")
     if scenario.chip.layers:
@@ -273,6 +294,10 @@ def to_data(scenario: Scenario) -> dict[str, Any]:
         if arm.family is not None:
             entry["family"] = arm.family
         data["arms"][name] = entry
+    if scenario.claims:
+        data["claims"] = [claim.model_dump(mode="json", exclude_none=True) for claim in scenario.claims]
+    if scenario.excerpt != Excerpt():
+        data["excerpt"] = scenario.excerpt.model_dump(mode="json", exclude_defaults=True)
     return data
 
 
@@ -327,15 +352,7 @@ def lay_out(scenario: Scenario, arm: ArmBase | StagedArm, stage: int | None = No
     """
     plans = stages_of(scenario, arm)
     optimizers = [plan.arm.optimizer or scenario.train.optimizer for plan in plans]
-    axes: dict[str, Sequence[Any]] = {}
-    if isinstance(scenario.seed, Each):
-        axes["seed"] = scenario.seed.values
-    axes |= axes_of(scenario.chip)
-    rates = [o.lr.values for o, plan in zip(optimizers, plans, strict=True) if isinstance(o.lr, Each) and plan.learns]
-    if rates:
-        axes["lr"] = rates[0]
-    if len(rates) > 1:
-        raise ScenarioError("two stages have an axis of learning rates; give one rate in all stages but one")
+    axes = axes_of_arm(scenario, arm)
     numbers = scenario.chip.only if scenario.chip.only is not None else range(scenario.chip.population)
     if max(numbers) >= scenario.chip.population:
         raise ScenarioError(

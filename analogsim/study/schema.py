@@ -16,6 +16,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
+from analogsim.claims import Claim
 from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightDecay, WeightNormalisation
 from analogsim.study.chip_section import AccessName, ChipSection, StageChip, distinct
 from analogsim.study.loss_channel import LossChannelSettings
@@ -213,6 +214,15 @@ else:
     ]
 
 
+class Excerpt(Section):
+    """What a run is a part of; written into its resolved scenario by `--quick` and `--arm`."""
+
+    quick: bool = Field(default=False, strict=True)
+    """A short look, which decides nothing about claims."""
+    left_out: tuple[str, ...] = ()
+    """Arms that are not run; claims about them are not judged."""
+
+
 class Scenario(Section):
     """What to run: data, a network, a population of chips, and arms that are compared on them."""
 
@@ -229,6 +239,10 @@ class Scenario(Section):
     train: Train
     arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")], Arm] = Field(min_length=1)
     """What is compared; each trains the same chips from the same initial weights. A list is an arm of stages."""
+    claims: tuple[Claim, ...] = ()
+    """What is claimed of the results, such as a paper's statements; a run tells whether they hold."""
+    excerpt: Excerpt = Excerpt()
+    """What a run leaves out of the scenario."""
     quick: dict[str, Any] = Field(default_factory=dict)
     """Settings by dotted path that `--quick` puts in place, for a short look."""
 

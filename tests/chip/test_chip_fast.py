@@ -132,6 +132,15 @@ def test_products_of_bytes_keep_their_bound(monkeypatch: pytest.MonkeyPatch, sca
         assert errors.mean() < 1e-3, "of many lines: the last rounding, uniform within 2^-8 of a variance at most"
 
 
+@pytest.mark.skipif(not coded.matrix_units(), reason="this CPU has no units for bytes; sums may overflow")
+def test_the_largest_bytes_do_not_overflow() -> None:
+    """4096 lines of +-127 at weights of -128 to 127: sums that 16 bits cannot hold, of two lines even."""
+    weights = torch.tensor([-128, -127, 127, 126], dtype=torch.int8).repeat_interleave(8)[:, None].expand(-1, 4096)
+    codes = torch.tensor([127, -127, 1], dtype=torch.int8).repeat(24)[:, None].expand(-1, 4096).contiguous()
+    found = coded._product_of_bytes(codes, weights.contiguous().t())
+    assert torch.equal(found.long(), codes.long() @ weights.long().t())
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-38])
 def test_weights_of_nothing_are_no_trouble(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     _always(monkeypatch)
