@@ -205,7 +205,7 @@ class Controller:
     def step(self) -> None:
         """One learning step on the next batch."""
         self._hardware.next_batch()
-        seen = self._observe(self._run)
+        seen = self._observe(self._run, self._chunk)
         arrived = self._delay.exchange(seen)
         if arrived is not None:
             self._learn(*arrived)
@@ -226,15 +226,16 @@ class Controller:
         self._hardware.write(self._writing.writes(updates, rate, before, self._weights))
 
     @torch.no_grad()
-    def directions_on(self, hardware: Hardware) -> tuple[Tensor, ...]:
+    def directions_on(self, hardware: Hardware, chunk: int | None = None) -> tuple[Tensor, ...]:
         """The rule's update directions on the batch of other hardware, per layer (C, columns, rows), for diagnostics.
 
         Nothing is learnt: the rule's state, the copy, R and the counters stay as they are, and nothing is written.
 
         Args:
             hardware: runs the same network, and has a batch and the controller's periphery, that of `copy`.
+            chunk: largest number of samples run at once on that batch; None: all.
         """
-        seen = self._observe(hardware.run)
+        seen = self._observe(hardware.run, chunk)
         updates, _ = self._updates(hardware, seen.baseline, seen.estimate)
         return tuple(update.direction() for update in updates)
 
@@ -253,7 +254,7 @@ class Controller:
             deltas = hardware.backward(vector, *self._rule.activities(baseline, estimate))
         return self._rule.update(baseline, estimate, deltas, self.copy, self.state)
 
-    def _observe(self, run: Callable[..., tuple[Observation, ...]]) -> Seen:
+    def _observe(self, run: Callable[..., tuple[Observation, ...]], chunk: int | None) -> Seen:
         """Run the plan; the estimate is of all samples."""
         plan = self._plan
         baseline = None
@@ -266,7 +267,7 @@ class Controller:
             healthy = healthy & _finite(baseline)
         estimate, done = None, 0
         while done < plan.samples:
-            samples = min(self._chunk or plan.samples, plan.samples - done)
+            samples = min(chunk or plan.samples, plan.samples - done)
             probes = run(plan.probes, samples)
             healthy = healthy & _finite(*probes)
             part = self._estimate(baseline, probes)

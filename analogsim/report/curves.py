@@ -78,7 +78,8 @@ def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> N
             upper.append(mean + (half or 0))
         colour = COLOURS[titles.index(title) % len(COLOURS)]
         style, title = ("--" if arm.marks else "-"), marked(title, arm.marks)
-        panel.plot(epochs, means, style, color=colour, label=title, linewidth=1.6)
+        alone = "o" if len(epochs) == 1 else None  # one evaluation makes no line
+        panel.plot(epochs, means, style, color=colour, label=title, linewidth=1.6, marker=alone, markersize=4)
         panel.fill_between(epochs, lower, upper, color=colour, alpha=0.2, linewidth=0)
 
 

@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analogsim.report.looks import looked_only, metric_by_arm
 from analogsim.report.style import COLOURS, STYLE, save
 from analogsim.report.summary import point_label, points
 from analogsim.report.words import words
@@ -39,12 +40,17 @@ def measured_metrics(curves: Sequence[Curve]) -> list[str]:
 def metric_curves(result: Result, curves: Sequence[Curve], name: str, files: Sequence[Path]) -> None:
     """Draw a metric: a column of panels for each layer that has it, a row for each point of the axes.
 
+    Where nothing was learned there are no epochs to draw it against, and arms stand side by side.
+
     Args:
         result: of a run.
         curves: its evaluations.
         name: of the metric.
         files: where to save the figure, .png or .svg.
     """
+    if looked_only(curves):
+        metric_by_arm(result, curves, LABELS.get(name, name.replace("_", " ")), name, files)
+        return
     layers = _layers(curves, name)
     labels = list(dict.fromkeys(point_label(point) for arm in result.arms.values() for point, _ in points(arm)))
     with mpl.rc_context(STYLE):

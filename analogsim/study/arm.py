@@ -184,7 +184,8 @@ class Arm(RunningArm):
         train, plan = self._scenario.train, self._stage.plan
         writes = plan.learns and Access.WEIGHT_INJECTION in plan.arm.build_rule().requires
         batch = self._task.first_samples(train.metrics_batch)
-        return Diagnosis(train.metrics, self._rig, self._controller, batch, writes)
+        chunk = self._stage.chunk(self._scenario, train.metrics_batch) if plan.learns and train.metrics else None
+        return Diagnosis(train.metrics, self._rig, self._controller, batch, writes, chunk)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the arm stands, for a checkpoint, its curves aside; the tensors are live."""

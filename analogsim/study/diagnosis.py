@@ -22,6 +22,7 @@ class Diagnosis:
         batch: inputs (1, B, features) and targets (1, B, outputs), the same for all chips.
         writes: whether passes of the rule write to devices, as perturbed weights may: then they are put back, which
             costs a copy of the chips' state.
+        chunk: largest number of samples that the rule runs at once on that batch; None: all.
     """
 
     def __init__(
@@ -31,8 +32,9 @@ class Diagnosis:
         controller: Controller | None,
         batch: tuple[Tensor, Tensor],
         writes: bool = False,
+        chunk: int | None = None,
     ) -> None:
-        self._names, self._rig, self._controller, self._writes = names, rig, controller, writes
+        self._names, self._rig, self._controller, self._writes, self._chunk = names, rig, controller, writes, chunk
         self._batch = tuple(each.expand(rig.chips, *each.shape[1:]) for each in batch)
 
     def measure(self, step: int) -> list[dict[str, tuple[float | None, ...]]]:
@@ -62,7 +64,7 @@ class Diagnosis:
         def directions_of(learner: Controller) -> Callable[[], tuple[Tensor, ...]]:
             def directions() -> tuple[Tensor, ...]:
                 probe.repeat_batch()
-                return learner.directions_on(probe)
+                return learner.directions_on(probe, self._chunk)
 
             return directions
 

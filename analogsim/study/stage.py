@@ -16,7 +16,7 @@ from analogsim.clock import Clock
 from analogsim.errors import ScenarioError
 from analogsim.learning import Controller
 from analogsim.network import Network
-from analogsim.port import Access, Pass, Periphery
+from analogsim.port import Access, Periphery
 from analogsim.randomness import Purpose, Streams
 from analogsim.results import ChipOfStage, Counts, Curve, StageResult
 from analogsim.study.chip_section import ChipSection
@@ -133,7 +133,7 @@ class Stage:
             partial(optimizer.factory, **optimizer.options),
             population.rates,
             arm.decorrelation,
-            self._chunk(scenario, rule.plan(self.rig.network).probes),
+            self.chunk(scenario, scenario.data.batch),
             arm.weight_normalisation,
             optimizer.writing,
             [g for g in streams.generators(Purpose.RULE) if g is not None],
@@ -145,12 +145,13 @@ class Stage:
         controller.diverged = self._begin.diverged.clone()
         return controller
 
-    def _chunk(self, scenario: Scenario, probes: tuple[Pass, ...]) -> int | None:
-        """Largest number of samples that a step runs at once."""
+    def chunk(self, scenario: Scenario, batch: int) -> int | None:
+        """Largest number of samples that the rule may run at once on a batch of this size; None: all."""
+        probes = self.plan.arm.build_rule().plan(self.rig.network).probes
         if scenario.train.memory is None or not probes:
             return scenario.train.chunk
         try:
-            return samples_within(scenario.train.memory, self.rig.chip, probes, scenario.data.batch)
+            return samples_within(scenario.train.memory, self.rig.chip, probes, batch)
         except ValueError as error:
             raise ScenarioError(str(error)) from None
 

@@ -60,8 +60,9 @@ def stages_of(scenario: Scenario, arm: ArmBase | StagedArm) -> tuple[StagePlan, 
 
 
 def last_learning(plans: tuple[StagePlan, ...]) -> int:
-    """Number of the last stage that learns."""
-    return max(index for index, plan in enumerate(plans) if plan.epochs)
+    """Number of the last stage that learns; where none has epochs, of the last with a rule."""
+    learning = [index for index, plan in enumerate(plans) if plan.learns]
+    return max([index for index in learning if plans[index].epochs] or learning)
 
 
 def with_optimizer(arm: ArmBase | StagedArm, index: int, optimizer: Optimizer) -> ArmBase | StagedArm:

@@ -40,8 +40,9 @@ class Tune(Section):
 class Train(Section):
     """How long and how to learn."""
 
-    epochs: PositiveInt
-    """Passes through the training data."""
+    epochs: int = Field(ge=0, strict=True)
+    """Passes through the training data. 0: chips are evaluated as they are at first, `metrics` included, and nothing is
+    learned."""
     optimizer: Optimizer = Optimizer.model_validate({"adam": {"lr": 1e-3}})
     """Steps the controller's copy of the weights; an arm may have its own."""
     tune: Tune | None = None
@@ -80,6 +81,14 @@ class Train(Section):
         if list(value) != sorted(set(value)):
             raise ValueError("must rise from each time to the next")
         return value
+
+    @model_validator(mode="after")
+    def _something_to_tune(self) -> Self:
+        if self.tune is not None and not self.epochs:
+            raise ValueError(
+                "tune: searches learning rates by learning, which takes epochs; give some, or leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_to_compensate(self) -> Self:

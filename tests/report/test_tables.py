@@ -107,3 +107,15 @@ def test_a_metric_marks_every_comparison(made, tmp_path: Path) -> None:
         assert f">{title}</text>" in text
     dashed = [line for line in text.splitlines() if "stroke-dasharray" in line and "stroke-width: 1.6" in line]
     assert len(dashed) == 2 * (2 + 1), "lines of two arms in two panels and in the legend"
+
+
+def test_where_nothing_was_learned_a_metric_is_a_dot_for_each_arm(made, tmp_path: Path) -> None:
+    """One panel for each layer that has the metric, arms by name; a bar is half a 95 % interval on either side."""
+    result = made.result({name: made.arm(({}, [0.3, 0.4])) for name in ("np_1", "np_30")})
+    curves = [curve for curve in made.curves(result, angle=(30.0, None, 40.0)) if curve.step == 0]
+    metric_curves(result, curves, "angle", [tmp_path / "angle.svg"])
+    text = (tmp_path / "angle.svg").read_text()
+    counts = {each: text.count(f">{each}</text>") for each in ("layer 1", "layer 2", "layer 3", "np_1", "np_30")}
+    assert counts == {"layer 1": 1, "layer 2": 0, "layer 3": 1, "np_1": 1, "np_30": 1}
+    assert "angle of an update" in text
+    assert "epochs" not in text
