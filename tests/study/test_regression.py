@@ -23,7 +23,7 @@ SETTINGS = [
     "chip.profile=ideal",
     "chip.population=2",
     "train.tune={lr: [1.0e-5, 1.0e-2], validation: 50, chips: 1}",
-    "arms={bp: {rule: bp, backward: copy, oracle: [output_error], family: bp}, np: {rule: np, sigma: 0.01, family: np}}",
+    "arms={bp: {rule: bp, backward: copy, oracle: [output_error]}, np: {rule: np, sigma: 0.01}}",
 ]
 
 
@@ -79,9 +79,8 @@ def test_notes_of_a_set_stand_with_its_numbers(
 
 
 def test_classes_of_a_teacher_have_an_accuracy() -> None:
-    data = load_data(
-        load_scenario("quickstart", ["data={set: teacher, teacher: {inputs: 4, outputs: 3, classes: true}}"])
-    )
+    classes = "data={set: teacher, teacher: {inputs: 4, outputs: 3, classes: true}}"
+    data = load_data(load_scenario("quickstart", [classes]))
     assert data.classes
     assert (data.features, data.outputs, len(data.train_inputs), len(data.test_inputs)) == (4, 3, 1000, 200)
 

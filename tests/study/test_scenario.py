@@ -52,7 +52,7 @@ def test_packaged_scenarios_resolve_and_survive_a_round_trip(name: str, quick: b
         ("nmae", "x", "nmae: unknown key"),
         ("name", "a b", "name: "),
         ("seed", -1, "seed: must be greater than or equal to 0 (got -1)"),
-        ("data.set", "cats", "data.set: no data set is called 'cats'; choose one of cifar-10, digits"),
+        ("data.set", "cats", "data.set: no data set is called 'cats'; choose one of cifar-10, cifar-100, digits"),
         ("data.batch", 0, "data.batch: must be greater than 0 (got 0)"),
         ("network.layers", [], "network.layers: "),
         ("network.layers", [10, 0], "network.layers.1: must be greater than 0 (got 0)"),

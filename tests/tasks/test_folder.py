@@ -32,9 +32,7 @@ def test_every_data_set_has_a_source() -> None:
 
 def test_without_the_variable_the_users_folder_is_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert data_root() == home
-    with pytest.raises(
-        DataError, match=r"ANALOGSIM_DATA is not set, nor is there .*; run `analogsim data fetch mnist`"
-    ):
+    with pytest.raises(DataError, match=r"ANALOGSIM_DATA is not set, nor is there .*; run `analogsim data fetch mn"):
         DATA_SETS["mnist"]()
     (home / "mnist").mkdir(parents=True)
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz is missing") as error:
