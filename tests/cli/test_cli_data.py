@@ -1,14 +1,17 @@
 """`analogsim data` as a person meets it."""
 
 import gzip
+import hashlib
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analogsim.cli.main import main
+from analogsim.tasks.source import Download, File, Source
 from analogsim.tasks.sources import SOURCES
 
 NAMES = [file.name for file in SOURCES["mnist"].files]
@@ -106,6 +109,29 @@ def test_errors_are_one_message(
     assert message in err
     assert "Traceback" not in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_fetch_brings_and_verifies(
+    terminal: bool, server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """A set of one file, from a server of this machine, with the line cut at first."""
+    server.files["a"], server.cut = b"abc" * 100_000, 100_000
+    digest = f"sha256:{hashlib.sha256(server.files['a']).hexdigest()}"
+    file = File("a", digest=digest, download=Download(f"{server.url}a", 300_000, digest))
+    monkeypatch.setitem(SOURCES, "small", Source("small", "Small", "", "", "", files=(file,)))
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    assert _call(monkeypatch, "fetch", "small") == 2
+    assert "error: " in capsys.readouterr().err
+    server.cut = None
+    assert _call(monkeypatch, "fetch", "small") == 0
+    out, err = capsys.readouterr()
+    assert out == f"Small: fetched and verified: {folder / 'small'}\n"
+    assert ("a (0.3 MB)" in err) is not terminal
+    assert server.asked[1][1] is not None, "it went on"
+    assert _call(monkeypatch, "check", "small") == 0
+    assert capsys.readouterr().out == "small/a: ok\n"
 
 
 def test_what_is_there_is_used(
