@@ -1,5 +1,77 @@
-"""Before torch is loaded: idle threads must not spin, or small steps beside other load take many times longer."""
+"""Before torch is loaded: idle threads must not spin, or small steps beside other load take many times longer.
+
+And a server of this machine, for tests of downloads.
+"""
 
 import os
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+class Server:
+    """A server that gives files, cuts the line, and goes on from the middle if it may.
+
+    Attributes:
+        files: contents by name.
+        cut: bytes of a body after which the line is cut, though more were announced; None: never.
+        ranges: whether it goes on from the middle.
+        asked: name and Range header of every request so far.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.cut: int | None = None
+        self.ranges = True
+        self.asked: list[tuple[str, str | None]] = []
+        held = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                held.answer(self)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}/"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        name, wanted = request.path[1:], request.headers.get("Range")
+        self.asked.append((name, wanted))
+        body = self.files.get(name)
+        if body is None:
+            request.send_error(404)
+            return
+        start = int(re.findall(r"bytes=(\d+)-", wanted)[0]) if wanted and self.ranges else 0
+        if start >= len(body) and start:
+            request.send_response(416)
+            request.send_header("Content-Range", f"bytes */{len(body)}")
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
+        request.send_response(206 if wanted and self.ranges else 200)
+        if wanted and self.ranges:
+            request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        request.send_header("Content-Length", str(len(body) - start))
+        request.end_headers()
+        request.wfile.write(body[start:][: self.cut])
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()

@@ -75,18 +75,18 @@ def read_sarcos(path: Path, variable: str) -> np.ndarray:
         held = loadmat(path, variable_names=[variable])
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (MatReadError, ValueError, TypeError, NotImplementedError, EOFError, zlib.error, MemoryError) as error:
+    except (MatReadError, LookupError, ValueError, TypeError, NotImplementedError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged, or no .mat file up to version 7: {error}; fetch the file again") from None
     return _checked(path, variable, held.get(variable))
 
 
 def _read_npz(path: Path) -> np.ndarray | None:
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             return held.get("sarcos_inv")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, TypeError, AttributeError, EOFError, LookupError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: damaged, or no .npz file: {error}; fetch the file again") from None
 
 

@@ -11,7 +11,7 @@ import torch
 
 from analogsim.errors import DataError
 from analogsim.tasks import DATA_SETS, DataSet
-from analogsim.tasks.cifar import read_cifar
+from analogsim.tasks.cifar import CIFAR100, read_cifar
 from analogsim.tasks.folder import DATA_VARIABLE
 
 TRAIN = [f"data_batch_{number}.bin" for number in range(1, 6)]
@@ -42,7 +42,7 @@ def _unpack(folder: Path, into: Path) -> None:
         (folder / f"{name}.xz").unlink()
 
 
-@pytest.mark.parametrize("place", ["packed", ".", "cifar-10-batches-bin"])
+@pytest.mark.parametrize("place", ["packed", ".", "cifar-10-batches-bin", "../cifar-10-batches-bin"])
 def test_pixels_are_scaled_channel_by_channel_and_labels_one_hot(folder: Path, place: str) -> None:
     if place != "packed":
         _unpack(folder, folder / place)
@@ -119,6 +119,51 @@ def test_a_flipped_bit_is_damaged(folder: Path) -> None:
     path.write_bytes(bytes(raw))
     with pytest.raises(DataError, match="damaged"):
         read_cifar(path)
+
+
+@pytest.fixture
+def hundred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+    """A tiny CIFAR-100, unpacked as its archive is: records of a coarse label, a fine label and pixels."""
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    generator = np.random.default_rng(0)
+    made = {}
+    (tmp_path / "cifar-100-binary").mkdir()
+    for name, count in (("train.bin", 8), ("test.bin", 5)):
+        coarse, fine = generator.integers(0, 20, (count, 1)), generator.integers(20, 100, (count, 1))
+        made[name] = np.hstack([coarse, fine, generator.integers(0, 256, (count, 3072))]).astype(np.uint8)
+        (tmp_path / "cifar-100-binary" / name).write_bytes(made[name].tobytes())
+    return made
+
+
+def test_cifar_100_has_fine_labels(hundred: dict[str, np.ndarray]) -> None:
+    data = DATA_SETS["cifar-100"]()
+    assert data.shape == (3, 32, 32)
+    for (inputs, targets), records in zip(
+        ((data.train_inputs, data.train_targets), (data.test_inputs, data.test_targets)), hundred.values(), strict=True
+    ):
+        assert torch.equal(inputs, torch.from_numpy(records[:, 2:].astype(np.float32)) / 255)
+        assert targets.shape[1] == 100
+        assert targets.argmax(1).tolist() == records[:, 1].tolist()
+
+
+def test_cifar_100_is_also_found_packed_and_under_its_name(hundred: dict[str, np.ndarray], tmp_path: Path) -> None:
+    expected = DATA_SETS["cifar-100"]()
+    (tmp_path / "cifar-100").mkdir()
+    for name in hundred:
+        path = tmp_path / "cifar-100-binary" / name
+        (tmp_path / "cifar-100" / f"{name}.xz").write_bytes(lzma.compress(path.read_bytes()))
+        path.unlink()
+    assert torch.equal(DATA_SETS["cifar-100"]().train_inputs, expected.train_inputs)
+
+
+def test_a_damaged_cifar_100_is_one_message(hundred: dict[str, np.ndarray], tmp_path: Path) -> None:
+    path = tmp_path / "cifar-100-binary" / "train.bin"
+    path.write_bytes(hundred["train.bin"].tobytes()[:-1])
+    with pytest.raises(DataError, match=r"train\.bin: truncated, or no file of CIFAR-100: records have 3074 bytes"):
+        DATA_SETS["cifar-100"]()
+    path.write_bytes(bytes([3, 100]) + hundred["train.bin"].tobytes()[2:])
+    with pytest.raises(DataError, match="label 100 is out of range; labels of CIFAR-100 are below 100"):
+        read_cifar(path, CIFAR100)
 
 
 def _real() -> Path:
