@@ -43,7 +43,7 @@ def test_inputs_are_standard_normal_and_splits_differ() -> None:
 
 def test_more_samples_have_the_same_first_ones_and_a_seed_its_own() -> None:
     few = teacher_set(train=10, noise=0.3)
-    many, other = teacher_set(train=30, test=300, noise=0.3), teacher_set(train=10, noise=0.3, seed=1)
+    many, other = teacher_set(train=5000, test=300, noise=0.3), teacher_set(train=10, noise=0.3, seed=1)
     for found, first in ((many.train_inputs, few.train_inputs), (many.test_inputs, few.test_inputs)):
         assert torch.equal(found[: len(first)], first)
     for found, first in ((many.train_targets, few.train_targets), (many.test_targets, few.test_targets)):
