@@ -42,11 +42,14 @@ def test_inputs_are_standard_normal_and_splits_differ() -> None:
 
 
 def test_more_samples_have_the_same_first_ones_and_a_seed_its_own() -> None:
-    few, many, other = teacher_set(train=10), teacher_set(train=30, test=300), teacher_set(train=10, seed=1)
-    assert torch.equal(many.train_inputs[:10], few.train_inputs)
-    torch.testing.assert_close(many.train_targets[:10], few.train_targets)
+    few = teacher_set(train=10, noise=0.3)
+    many, other = teacher_set(train=5000, test=300, noise=0.3), teacher_set(train=10, noise=0.3, seed=1)
+    for found, first in ((many.train_inputs, few.train_inputs), (many.test_inputs, few.test_inputs)):
+        assert torch.equal(found[: len(first)], first)
+    for found, first in ((many.train_targets, few.train_targets), (many.test_targets, few.test_targets)):
+        torch.testing.assert_close(found[: len(first)], first)
     assert not torch.allclose(other.train_inputs, few.train_inputs)
-    assert torch.equal(teacher_set(train=10).train_targets, few.train_targets)
+    assert torch.equal(teacher_set(train=10, noise=0.3).train_targets, few.train_targets)
 
 
 def test_hidden_units_have_their_function() -> None:
