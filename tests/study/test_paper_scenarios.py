@@ -81,6 +81,7 @@ TABLE_2 = {
         **dict.fromkeys(("anp", "danp", "inp", "dinp"), 1e-4),
         **dict.fromkeys(("bp", "dbp"), 1e-3),
     },
+    "dalm-fig6": {"bp": 1e-4, **dict.fromkeys(("dnp_100", "danp_1", "danp_100", "dinp_1", "dinp_100"), 1e-3)},
 }
 """Learning rates of Dalm et al., Table 2."""
 
