@@ -29,4 +29,4 @@ def resume(
     require_claims(scenario, check)
     with Progress(len(scenario.arms)) as progress:
         folder = resume_run(run_dir, chosen, progress)
-    show(folder.path, scenario, as_json, check)
+    show(folder.path, as_json, scenario, check)

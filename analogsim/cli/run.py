@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from analogsim.claims import Verdicts
-    from analogsim.results import Result
+    from analogsim.results import Curve, Result
     from analogsim.study.kinds import AnyScenario
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -48,7 +50,7 @@ def run(
     require_claims(loaded, check)
     with Progress(len(loaded.arms)) as progress:
         folder = run_scenario(loaded, out, chosen, progress)
-    show(folder.path, loaded, as_json, check)
+    show(folder.path, as_json, loaded, check)
 
 
 def require_claims(scenario: AnyScenario, check: bool) -> None:
@@ -65,53 +67,67 @@ def require_claims(scenario: AnyScenario, check: bool) -> None:
         raise ScenarioError("--check: a quick look decides nothing about claims; leave out --check or --quick")
 
 
-def show(folder: Path, scenario: AnyScenario, as_json: bool, check: bool) -> None:
-    """Draw a finished run's figures where they are not there yet, judge its claims, and print tables.
+def show(folder: Path, as_json: bool, scenario: AnyScenario | None = None, check: bool = False) -> None:
+    """Draw a finished run's figures where they are not there yet, judge its claims, and print its tables.
 
     Args:
         folder: of the run.
-        scenario: of it.
-        as_json: print JSON instead.
+        as_json: print JSON instead of tables.
+        scenario: whose claims are judged, of the run.
         check: exit with code 1 if a claim fails.
     """
-    from rich.console import Console
-
     from analogsim.claims import judge, write_verdicts
+    from analogsim.results import read_curves, read_result
+
+    result, curves = read_result(folder / "result.json"), read_curves(folder / "metrics.jsonl")
+    figure = _draw(result, curves, folder / "figures")
+    verdicts = None
+    if scenario is not None and scenario.claims:
+        verdicts = judge(scenario.claims, result, curves, scenario.excerpt.quick)
+        write_verdicts(verdicts, folder / "claims.json")
+    if as_json:
+        typer.echo(json.dumps(_summary(result, folder, verdicts), indent=1, allow_nan=False))
+    else:
+        _print(result, verdicts)
+        typer.echo(f"run folder: {folder}")
+        typer.echo(f"figure:     {figure}")
+    if check and verdicts is not None and verdicts.failed:
+        raise typer.Exit(1)
+
+
+def _draw(result: Result, curves: list[Curve], folder: Path) -> Path:
+    """Draw the figures that are not in the folder yet; the one that tells most."""
     from analogsim.report.axis import accuracy_against, only_axis
-    from analogsim.report.claims import claims_table
     from analogsim.report.curves import learning_curves
     from analogsim.report.diagnostics import measured_metrics, metric_curves
     from analogsim.report.later import accuracy_over_time
     from analogsim.report.summary import axis_label, classified
-    from analogsim.report.table import final_table, later_table, stages_table, standings_table
-    from analogsim.results import read_curves, read_result
 
-    result, curves = read_result(folder / "result.json"), read_curves(folder / "metrics.jsonl")
-    figures = [folder / "figures" / f"learning_curves.{kind}" for kind in ("png", "svg")]
-    if not all(figure.exists() for figure in figures):
-        learning_curves(result, curves, folder / "figures")
-    for name in measured_metrics(curves):
-        files = [folder / "figures" / f"{name}.{kind}" for kind in ("png", "svg")]
-        if not all(file.exists() for file in files):
-            metric_curves(result, curves, name, files)
+    drawings: dict[str, Callable[[list[Path]], object]] = {
+        name: partial(metric_curves, result, curves, name) for name in measured_metrics(curves)
+    }
+    drawings["learning_curves"] = lambda files: learning_curves(result, curves, folder)
     axis = only_axis(result)
     if axis is not None:
         what = "accuracy" if classified(result) else "loss"
         name = f"{what}_against_{axis_label(axis).replace(' ', '_')}"
-        figures = [folder / "figures" / f"{name}.{kind}" for kind in ("png", "svg")]
-        if not all(figure.exists() for figure in figures):
-            accuracy_against(result, axis, figures)
+        drawings[name] = partial(accuracy_against, result, axis)
     if any(arm.later for arm in result.arms.values()):
-        figures = [folder / "figures" / f"accuracy_over_time.{kind}" for kind in ("png", "svg")]
-        if not all(figure.exists() for figure in figures):
-            accuracy_over_time(result, figures)
-    verdicts = judge(scenario.claims, result, curves, scenario.excerpt.quick) if scenario.claims else None
-    if verdicts is not None:
-        write_verdicts(verdicts, folder / "claims.json")
-    failed = check and verdicts is not None and bool(verdicts.failed)
-    if as_json:
-        typer.echo(json.dumps(_summary(result, folder, verdicts), indent=1, allow_nan=False))
-        raise typer.Exit(int(failed))
+        drawings["accuracy_over_time"] = partial(accuracy_over_time, result)
+    files: list[Path] = []
+    for name, draw in drawings.items():
+        files = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+        if not all(file.exists() for file in files):
+            draw(files)
+    return files[0]
+
+
+def _print(result: Result, verdicts: Verdicts | None) -> None:
+    from rich.console import Console
+
+    from analogsim.report.claims import claims_table
+    from analogsim.report.table import final_table, later_table, stages_table, standings_table
+
     console = Console()
     families = any(arm.family for arm in result.arms.values())
     console.print(standings_table(result) if families else final_table(result))
@@ -123,12 +139,9 @@ def show(folder: Path, scenario: AnyScenario, as_json: bool, check: bool) -> Non
         console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
     if verdicts is not None:
         console.print(claims_table(verdicts))
-    console.print(f"run folder: {folder}", soft_wrap=True, highlight=False)
-    console.print(f"figure:     {figures[0]}", soft_wrap=True, highlight=False)
-    raise typer.Exit(int(failed))
 
 
-def _summary(result: Result, folder: Path, verdicts: Verdicts | None) -> dict[str, object]:
+def _summary(result: Result, folder: Path, verdicts: Verdicts | None = None) -> dict[str, object]:
     from dataclasses import asdict
 
     from analogsim.report.summary import rows

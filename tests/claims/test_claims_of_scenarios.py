@@ -162,3 +162,18 @@ def test_a_quick_look_may_lack_what_claims_speak_of(tmp_path: Path) -> None:
 
 def test_every_metric_with_a_good_end_is_known() -> None:
     assert set(MORE_IS_BETTER) <= {*OF_NETWORK, *METRICS}
+
+
+def test_the_examples_of_the_page_are_claims() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text()
+    [block] = [part.split("```")[0] for part in page.split("```yaml\n")[1:]]
+    claims = yaml.safe_load(block)["claims"]
+    assert resolve(_scenario(claims=claims, chip={"profile": "noisy"}), "page").claims
+    table = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    quantities = [part for cell in table for part in cell.split("`")[1::2] if "ARM" in part]
+    assert len(quantities) == 9
+    for quantity in quantities:
+        words = {"ARM": "np", "METRIC": "test_loss", "EPOCH": "2", "VALUE": "0.1"}
+        for word, value in words.items():
+            quantity = quantity.replace(word, value)
+        assert resolve(_scenario(f"{quantity} < 1"), "page").claims

@@ -1,0 +1,1 @@
+"""Parts of reproduce.py: arms of papers and their files, the work, the page, the figures."""
