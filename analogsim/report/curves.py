@@ -43,7 +43,10 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
             panels[0, 0].set_yscale("log", nonpositive="mask")
         shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
         place = "lower right" if classified(result) else "upper right"
-        panels.flat[len(labels) - 1].legend(list(shown.values()), list(shown), loc=place)
+        if len(shown) <= 6:
+            panels.flat[len(labels) - 1].legend(list(shown.values()), list(shown), loc=place)
+        else:  # it would hide the lines
+            figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=4)
         files = [folder / f"learning_curves.{kind}" for kind in ("png", "svg")]
         save(figure, files)
     return files
