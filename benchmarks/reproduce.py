@@ -3,6 +3,7 @@
     python benchmarks/reproduce.py list                       arms, and which were run
     python benchmarks/reproduce.py run papers/NAME[:ARM] ...   run what was not; an interrupted arm goes on
     python benchmarks/reproduce.py run papers/NAME:ARM --set train.epochs=5    shorter than the scenario says
+    python benchmarks/reproduce.py run papers/NAME:ARM --set 'chip.only=[0]'   one chip; others join it later
     python benchmarks/reproduce.py pages                      write docs/reproduction.md and its figures
 
 An arm's file, docs/results/papers/NAME/ARM.json, holds the resolved scenario of that arm, what was set otherwise, its
@@ -39,6 +40,7 @@ def run(chosen: Sequence[Job], device: str, threads: int, replace: bool) -> int:
     """Run what is not done; the number of arms that could not be run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
+    from reproduction.joined import further
     from reproduction.work import work
 
     from analogsim.cli.progress import Progress
@@ -52,14 +54,14 @@ def run(chosen: Sequence[Job], device: str, threads: int, replace: bool) -> int:
             if held.settings == job.settings:
                 print(f"{job.name}: done", flush=True)
                 continue
-            if not replace:
+            if not replace and not further(job, held):
                 print(f"{job.name}: kept, was run with {', '.join(held.settings) or 'no other settings'} (--replace)")
                 continue
         try:
             with Progress(1) as progress:
                 seconds = work(job, choose_device(device), progress)["wall_seconds"]
             print(f"{job.name}: {seconds:.0f} s", flush=True)
-        except AnalogsimError as error:
+        except (AnalogsimError, ValueError) as error:
             failed += 1
             print(f"{job.name}: {error}", file=sys.stderr, flush=True)
     return failed

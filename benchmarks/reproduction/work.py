@@ -14,12 +14,13 @@ from analogsim.study.folder import RunFolder
 from analogsim.study.resume import resume
 from analogsim.study.run import Watcher, run
 from reproduction.jobs import ROOT, Job, what_counts
+from reproduction.joined import further, together
 
 WORK = ROOT / "runs" / "papers"
 
 
 def work(job: Job, device: torch.device, watcher: Watcher | None = None) -> dict[str, Any]:
-    """Run an arm, or go on with it, and keep its result.
+    """Run an arm, or go on with it, and keep its result; further chips join those that its file holds.
 
     Returns:
         The machine that it was run on, and the seconds that it took.
@@ -33,7 +34,12 @@ def work(job: Job, device: torch.device, watcher: Watcher | None = None) -> dict
     told, now = json.loads((folder.path / "info.json").read_text()), head(device)
     machine = {key: now[key] for key in ("date", "hardware", "cores", "device", "compiled_loops")}
     machine |= {key: told[key] for key in ("threads", "versions", "wall_seconds")}
-    job.keep(scenario, read_result(folder.path / "result.json"), read_curves(folder.path / "metrics.jsonl"), machine)
+    found = read_result(folder.path / "result.json"), read_curves(folder.path / "metrics.jsonl"), machine
+    held = job.held()
+    if held is not None and not job.outdated(held) and further(job, held):
+        together(job, held, *found)
+    else:
+        job.keep(scenario, *found)
     return machine
 
 

@@ -15,7 +15,7 @@ from analogsim.errors import ScenarioError
 from analogsim.results import read_curves
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-MODULES = ("reproduce", *(f"reproduction.{name}" for name in ("jobs", "work", "findings", "page", "figures")))
+MODULES = ("reproduce", *(f"reproduction.{name}" for name in ("jobs", "joined", "work", "findings", "page", "figures")))
 BETTER = "final(bp.test_loss) < final(np.test_loss)"
 LEARNS = "final(bp.test_loss) < initial(bp.test_loss)"
 CPU = torch.device("cpu")
@@ -228,3 +228,36 @@ def test_a_look_alone_is_drawn_against_samples(ledger: SimpleNamespace, tmp_path
     assert list(line.get_xdata()) == [1.0, 4.0]
     angles = [[chip.diagnostics["angle"][0] for chip in first[f"np_{k}"][0].chips] for k in (1, 4)]
     assert list(line.get_ydata()) == pytest.approx([sum(each) / 3 for each in angles])
+
+
+def test_chips_that_were_run_apart_are_those_of_one_run(ledger: SimpleNamespace, capsys: Any) -> None:
+    whole = _job(ledger, "np")
+    ledger.reproduce.run([whole], "cpu", 1, replace=False)
+    expected = whole.held()
+    whole.file.unlink()
+    apart = [_job(ledger, "np", f"chip.only={numbers}") for numbers in ("[1]", "[0, 2]")]
+    assert ledger.reproduce.run([apart[0]], "cpu", 1, replace=False) == 0
+    assert ledger.reproduce.state(whole) == "done, chip.only=[1]"
+    assert ledger.reproduce.run([_job(ledger, "np", "chip.only=[0]")], "cpu", 1, replace=False) == 0
+    assert ledger.reproduce.state(whole) == "done, chip.only=[0, 1]"
+    ledger.reproduce.run([apart[1]], "cpu", 1, replace=False)
+    assert "kept, was run with chip.only=[0, 1]" in capsys.readouterr().out, "chip 0 is there already"
+    assert ledger.reproduce.run([_job(ledger, "np", "chip.only=[2]")], "cpu", 1, replace=False) == 0
+    found = whole.held()
+    assert ledger.reproduce.state(whole) == "done"
+    assert (found.scenario, found.settings) == (expected.scenario, expected.settings)
+    pairs = zip(found.result.arms["np"].chips, expected.result.arms["np"].chips, strict=True)
+    for one, other in pairs:
+        assert (one.coordinates, one.lr, one.counts) == (other.coordinates, other.lr, other.counts)
+        assert one.final.test_loss == pytest.approx(other.final.test_loss, rel=1e-4), (
+            "products of one chip, or of three"
+        )
+    for one, other in zip(found.curves, expected.curves, strict=True):
+        losses = [[chip.test_loss for chip in curve.chips] for curve in (one, other)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_chips_join_only_what_is_otherwise_the_same(ledger: SimpleNamespace, capsys: Any) -> None:
+    ledger.reproduce.run([_job(ledger, "np", "train.epochs=1", "chip.only=[0]")], "cpu", 1, replace=False)
+    ledger.reproduce.run([_job(ledger, "np", "chip.only=[1]")], "cpu", 1, replace=False)
+    assert "kept, was run with train.epochs=1, chip.only=[0]" in capsys.readouterr().out
