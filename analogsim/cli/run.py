@@ -127,6 +127,7 @@ def _print(result: Result, verdicts: Verdicts | None) -> None:
 
     from analogsim.report.claims import claims_table
     from analogsim.report.table import final_table, later_table, stages_table, standings_table
+    from analogsim.report.words import words
 
     console = Console()
     families = any(arm.family for arm in result.arms.values())
@@ -138,7 +139,7 @@ def _print(result: Result, verdicts: Verdicts | None) -> None:
     for note in result.notes:
         console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
     if verdicts is not None:
-        console.print(claims_table(verdicts))
+        console.print(claims_table(verdicts, words(result).copies))
 
 
 def _summary(result: Result, folder: Path, verdicts: Verdicts | None = None) -> dict[str, object]:

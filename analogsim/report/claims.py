@@ -14,20 +14,25 @@ from analogsim.claims import Estimate, Link, Verdict, Verdicts
 COLOURS = {"holds": "green", "fails": "red", "not decided": "yellow", "not run": "dim"}
 
 
-def claims_table(verdicts: Verdicts) -> Table:
-    """One row for each claim: its verdict; what it says, what was found, and what was published."""
+def claims_table(verdicts: Verdicts, copies: str = "chips") -> Table:
+    """One row for each claim: its verdict; what it says, what was found, and what was published.
+
+    Args:
+        verdicts: on the claims of a result.
+        copies: what an arm has several of, see `analogsim.report.words`.
+    """
     table = Table(box=box.SIMPLE_HEAD, caption_justify="left", pad_edge=False)
     table.add_column("verdict", no_wrap=True, min_width=len("not decided"))
     table.add_column("claim", overflow="fold")
     for verdict in verdicts.claims:
         lines = [Text(verdict.says, style="bold"), Text(verdict.claim)]
-        lines += [Text(figures(link)) for link in verdict.links]
+        lines += [Text(figures(link, copies)) for link in verdict.links]
         lines += [Text(verdict.why)] if verdict.why else []
         lines += [Text(told)] if (told := published(verdict)) else []
         table.add_row(Text(verdict.verdict, style=COLOURS[verdict.verdict]), Text("\n").join(lines))
     table.caption = (
         summary(verdicts)
-        + "\n± half the 95 % interval (Student's t), of differences paired by chip."
+        + f"\n± half the 95 % interval (Student's t), of differences paired by {copies[:-1]}."
         + ("\nA quick look: its verdicts say nothing about what is claimed." if verdicts.quick else "")
     )
     return table
@@ -44,12 +49,12 @@ def summary(verdicts: Verdicts) -> str:
 _OTHERS = {"fails": "fail", "not decided": "not decided", "not run": "not run"}
 
 
-def figures(link: Link) -> str:
+def figures(link: Link, copies: str = "chips") -> str:
     """`44.2 ± 0.8 % against 28 ± 0.5 %: difference 16.2 ± 0.9 %, 8 chips`."""
     left, right, gap = (told(each, link.share) for each in (link.left, link.right, link.difference))
     room = f" (within {_number(link.tolerance, link.share)})" if link.tolerance is not None else ""
-    chips = f"{link.chips} chip{'s' if link.chips > 1 else ''}"
-    return f"{left} against {right}: difference {gap}{room}, {chips}"
+    number = f"{link.chips} {copies if link.chips > 1 else copies[:-1]}"
+    return f"{left} against {right}: difference {gap}{room}, {number}"
 
 
 def told(estimate: Estimate, share: bool) -> str:

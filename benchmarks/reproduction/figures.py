@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from analogsim.report.diagnostics import LABELS, measured_metrics
 from analogsim.report.style import COLOURS, STYLE, save
 from analogsim.report.summary import classified
+from analogsim.report.words import words
 from analogsim.results import Curve, Result, marked
 from reproduction.findings import Paper
 
@@ -49,7 +50,7 @@ def _against_epochs(result: Result, curves: list[Curve]) -> Figure:
                 x.append(curve.chips[0].epoch)
                 rows.append(known)
         _line(panel, x, rows, marked(name, arm.marks), index, "--" if arm.marks else "-")
-    panel.set(xlabel="epochs", ylabel="test accuracy, %" if accurate else "test loss")
+    panel.set(xlabel=words(result).time, ylabel="test accuracy, %" if accurate else "test loss")
     if not accurate:
         panel.set_yscale("log")
     _legend(figure, [panel])
@@ -94,4 +95,9 @@ def _line(panel: Axes, x: list[float], rows: list[list[float]], title: str, inde
 def _legend(figure: Figure, panels: list[Axes]) -> None:
     shown = {t: h for panel in panels for h, t in zip(*panel.get_legend_handles_labels(), strict=True)}
     if shown:
-        figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=min(5, len(shown)))
+        figure.legend(
+            list(shown.values()),
+            list(shown),
+            loc="outside lower center",
+            ncols=min(len(shown), max(1, 64 // (max(map(len, shown)) + 6))),
+        )

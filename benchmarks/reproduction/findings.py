@@ -12,8 +12,10 @@ import yaml
 from analogsim.claims import Verdict, judge
 from analogsim.claims.tree import quantities
 from analogsim.errors import ScenarioError
+from analogsim.report.words import Words, words
 from analogsim.results import ArmResult, Curve, Result
 from analogsim.study.scenario import to_data
+from analogsim.study.student_teacher import StudentTeacherScenario
 from reproduction import jobs
 from reproduction.jobs import Held, Job
 
@@ -64,6 +66,13 @@ class Paper:
             path, _, value = setting.partition("=")
             told.append(f"{path} {value} in place of {_at(packaged, path)}")
         return told
+
+    @property
+    def words(self) -> Words:
+        """What its chips and epochs are called."""
+        result = Result(name=self.name, seed=0, arms={})
+        linear = isinstance(self.scenario, StudentTeacherScenario)
+        return words(result.model_copy(update={"kind": "student_teacher"}) if linear else result)
 
     def epochs(self, arm: str) -> str:
         """Epochs done, and how many the scenario has where it was run for others: `5 of 50`."""

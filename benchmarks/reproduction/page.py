@@ -35,7 +35,8 @@ def page(papers: Sequence[Paper]) -> str:
         lines += [_table(("claim", "paper", "found", "run", "verdict", "explanation"), claims)]
         lines += [
             _table(
-                ("arm", "epochs", "chips", "machine", "time", "remark"), [_arm(paper, a) for a in paper.scenario.arms]
+                ("arm", paper.words.time, paper.words.copies, "machine", "time", "remark"),
+                [_arm(paper, a) for a in paper.scenario.arms],
             )
         ]
         if paper.held:
@@ -52,7 +53,9 @@ def _count(paper: Paper, told: dict[str, list[Verdict]]) -> list[str]:
 def _row(paper: Paper, verdict: Verdict) -> list[str]:
     """A claim."""
     arms = paper.arms_of(verdict.claim)
-    run = list(dict.fromkeys(f"{paper.epochs(a)} epochs, {_machine(paper, a)}" for a in arms if a in paper.held))
+    run = list(
+        dict.fromkeys(f"{paper.epochs(a)} {paper.words.time}, {_machine(paper, a)}" for a in arms if a in paper.held)
+    )
     absent = [f"{arm}: {reason.removesuffix('.')}." for arm in arms if (reason := _absent(paper, arm))]
     why = absent or ([f"{verdict.why}."] if verdict.why else [])
     otherwise: dict[str, list[str]] = {}
@@ -62,7 +65,7 @@ def _row(paper: Paper, verdict: Verdict) -> list[str]:
     remark = paper.remarks.get("claims", {}).get(verdict.claim)
     why += [" ".join(remark.split())] if remark else []
     cited = published(verdict).removeprefix("paper: ")
-    found = "<br>".join(figures(link) for link in verdict.links)
+    found = "<br>".join(figures(link, paper.words.copies) for link in verdict.links)
     claim = f"{verdict.says}<br>`{verdict.claim}`"
     return [claim, cited, found, "<br>".join(run), f"**{verdict.verdict}**", " ".join(why)]
 

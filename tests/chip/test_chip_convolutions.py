@@ -265,8 +265,10 @@ def test_a_columns_unit_gives_its_positions_one_after_the_other(
 
 @pytest.mark.parametrize("order", ["sample", "pass"])
 def test_chunks_do_not_change_the_noise_of_units(chip_of: Any, inputs_of: Any, profile_of: Any, order: str) -> None:
-    """A unit's chain goes on from call to call with the numbers of its own samples; products are of other shapes, so some
-    CPUs sum them in another order."""
+    """A unit's chain goes on from call to call with the numbers of its own samples.
+
+    Products are of other shapes, so some CPUs sum them in another order.
+    """
     profile = profile_of(unit_noise={"kind": "telegraph", "amplitude": 0.5, "flip": "30 %", "sigma": 0.1})
     x, found = inputs_of(2, BATCH, 40), []
     for sizes in ((3,), (1, 2)):
