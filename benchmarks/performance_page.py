@@ -70,7 +70,7 @@ def _devices(files: Mapping[str, Data], case: str, table: Callable[[list[Data]],
 def _head(name: str, head: Data) -> str:
     versions = ", ".join(f"{key} {value}" for key, value in head["versions"].items() if value)
     loops = "loops compiled" if head["compiled_loops"] else "loops not compiled"
-    units = "units for matrices of bytes" if head["matrix_units"] else "no units for matrices of bytes"
+    units = "fast products of bytes" if head["matrix_units"] else "no fast products of bytes"
     machine = f"{head['hardware']}, {head['cores']} cores, {head['threads']} threads"
     return f"- {name}: {machine}, {head['system']}; {versions}; {loops}, {units}; {head['date']}"
 

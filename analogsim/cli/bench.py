@@ -42,7 +42,7 @@ def bench(
         console.print(
             f"{data['hardware']}, {data['threads']} threads, torch {data['versions']['torch']}; loops "
             f"{'compiled' if data['compiled_loops'] else 'not compiled'}, "
-            f"{'units' if data['matrix_units'] else 'no units'} for matrices of bytes",
+            f"{'fast' if data['matrix_units'] else 'no fast'} products of bytes",
             highlight=False,
             soft_wrap=True,
         )
