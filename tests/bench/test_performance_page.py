@@ -59,7 +59,7 @@ def test_result_files_of_the_page_are_of_all_cases() -> None:
 def test_tables_of_a_file() -> None:
     made = tables({"CPU": {"head": HEAD, "rows": ROWS}})
     assert made["machines"] == (
-        "- CPU: A machine, 2 cores, 1 threads, Linux x86_64; torch 2.0; loops compiled, no units for matrices of "
+        "- CPU: A machine, 2 cores, 1 threads, Linux x86_64; torch 2.0; loops compiled, no fast products of "
         "bytes; 2026-01-02"
     )
     assert "| noise | width | tile | B 10, exact | B 10, fast | B 1, exact | B 1, fast |" in made["mvm"]
