@@ -88,6 +88,20 @@ def test_the_page_is_made_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not paper.held or (docs / "figures" / "papers" / f"{paper.name}.png").is_file()
 
 
+def test_the_page_of_devices_is_made_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for name in (*MODULES, "devices_page"):
+        sys.modules.pop(name, None)
+    import devices_page  # pyright: ignore[reportMissingImports]
+
+    text = devices_page.PAGE.read_text()
+    assert text == devices_page.page(text), "run `python benchmarks/devices_page.py`"
+    for device in devices_page.DEVICES:
+        assert f"**MNIST on `{device}`**" in text and "| DANP | 2 | 9" in text
+    with pytest.raises(ValueError, match="begin small"):
+        devices_page.page("nothing")
+
+
 def test_what_is_not_run_says_so(ledger: SimpleNamespace, tmp_path: Path) -> None:
     assert [ledger.reproduce.state(job) for job in ledger.jobs.jobs()] == ["open", "open"]
     assert ledger.reproduce.pages(tmp_path / "page.md").endswith("1 scenarios, 0 figures")
