@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analogsim.claims.metrics import MORE_IS_BETTER, OF_NETWORK
+from analogsim.claims.metrics import MORE_IS_BETTER, OF_NETWORK, SHARES
 from analogsim.claims.points import axes_called, is_place
-from analogsim.claims.tree import Comparison, Quantity, Statement, quantities
+from analogsim.claims.tree import Comparison, Number, Quantity, Statement, is_share, quantities
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ def faults(tree: Statement, subject: Subject) -> Iterator[str]:
     """Every fault of a claim, `column N: what is wrong; what would be right`."""
     for quantity in quantities(tree):
         yield from _of_quantity(quantity, subject)
+    for pair in links(tree):
+        for one, other in (pair, pair[::-1]):
+            if isinstance(one, Quantity) and is_share(one) and isinstance(other, Number) and other.value > 1:
+                yield f"column {one.column}: {one} is a share, at most 1, and never {other}; write {other} %"
     if not subject.quick:
         yield from _of_pairs(tree, subject)
 
@@ -67,6 +71,8 @@ def _of_quantity(quantity: Quantity, subject: Subject) -> Iterator[str]:
         yield f"{here}: there is no accuracy, because targets are no classes; take test_loss"
     if name in ("best", "reach") and metric not in MORE_IS_BETTER:
         yield f"{here}: whether more of {metric} is better, nobody knows; take least, most, final or at"
+    if name == "reach" and quantity.number is not None and metric in SHARES and quantity.number.value > 1:
+        yield f"{here}: {metric} is a share, at most 1, and never {quantity.number}; write {quantity.number} %"
     if metric == "train_loss" and (name == "initial" or (quantity.number is not None and quantity.number.value == 0)):
         yield f"{here}: train_loss is a mean since the evaluation before, so the first has none; take test_loss"
     if quantity.arm in subject.arms and not subject.quick:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from analogsim.results import interval
+from analogsim.claims.arithmetic import ROUNDING, spread
 
 Word = Literal["holds", "fails", "not decided", "not run"]
 """A verdict."""
@@ -17,8 +17,8 @@ _ERROR = 0.025  # on each side, as of a 95 % interval
 def above(gains: Sequence[float], strict: bool) -> tuple[Word, str]:
     """Whether differences, one for each chip, lie above 0; and why that is not decided.
 
-    By the 95 % Student interval of their mean. Where some, but not all, are infinite there is no such interval: then by
-    the sign test, with 2.5 % for an error on each side.
+    By the 95 % Student interval of their mean, which has no width where all are the same number. Where some, but not
+    all, are infinite there is no such interval: then by the sign test, with 2.5 % for an error on each side.
 
     Args:
         gains: of the chips, the claimed side positive.
@@ -30,7 +30,7 @@ def above(gains: Sequence[float], strict: bool) -> tuple[Word, str]:
     if len(set(gains)) == 1:
         return ("holds" if gains[0] > 0 or (gains[0] == 0 and not strict) else "fails"), ""
     if all(map(math.isfinite, gains)):
-        mean, half = interval(gains)
+        mean, half = spread(gains)
         assert half is not None
         if mean - half > 0:
             return "holds", ""
@@ -56,12 +56,13 @@ def inside(differences: Sequence[float], tolerance: float) -> tuple[Word, str]:
     if len(set(differences)) > 1:
         if not all(map(math.isfinite, differences)):
             return "not decided", "some differences are infinite, and not all of them alike"
-        mean, half = interval(differences)
+        mean, half = spread(differences)
         assert half is not None
         low, high = mean - half, mean + half
-    if -tolerance <= low and high <= tolerance:
+    edge = tolerance * (1 + ROUNDING)
+    if -edge <= low and high <= edge:
         return "holds", ""
-    if low > tolerance or high < -tolerance:
+    if low > edge or high < -edge:
         return "fails", ""
     return "not decided", "the interval of the difference lies partly inside"
 

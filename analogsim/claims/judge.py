@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from analogsim.claims.arithmetic import difference, evaluate, mean
+from analogsim.claims.arithmetic import difference, evaluate, mean, spread
 from analogsim.claims.claim import Claim
 from analogsim.claims.decide import Word, above, inside
 from analogsim.claims.quantities import Key, NotThereError, values
 from analogsim.claims.tree import Comparison, Expression, Order, Quantity, Statement, Within, is_share, quantities
 from analogsim.claims.verdict import Estimate, Link, Verdict, Verdicts
-from analogsim.results import Curve, Result, interval
+from analogsim.results import Curve, Result
 
 
 def judge(claims: Iterable[Claim], result: Result, curves: Sequence[Curve], quick: bool = False) -> Verdicts:
@@ -99,7 +99,7 @@ def _estimate(found: Sequence[float], of: Expression | None = None) -> Estimate:
         return Estimate(mean=None if math.isnan(middle) else middle, half=None)
     if of is not None and not any(quantities(of)):
         return Estimate(mean=middle, half=None)
-    half = interval(found)[1]
+    half = spread(found)[1]
     return Estimate(mean=middle, half=half if half is None or len(set(found)) > 1 else 0.0)
 
 

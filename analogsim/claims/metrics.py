@@ -18,5 +18,8 @@ MORE_IS_BETTER = {
 }
 """Of metrics of which one end is the good one; `best` and `reach` know no others."""
 
+SHARES = ("test_accuracy", "sign_agreement")
+"""Metrics between 0 and 1, which read best in percent."""
+
 MISSING = {"test_accuracy": 0.0, "test_loss": math.inf, "train_loss": math.inf}
 """What a number counts as that was not finite."""

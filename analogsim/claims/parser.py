@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NoReturn, cast
 
@@ -71,8 +72,8 @@ class _Grammar(Reader):
         tree = Within(x, target, tolerance)
         if any(quantities(tolerance)):
             self.fault("a tolerance is made of numbers only, such as 2 %", at)
-        if not evaluate(tolerance, _no_quantity) >= 0:
-            self.fault(f"a tolerance must not be below 0 (got {tolerance})", at)
+        if not 0 <= evaluate(tolerance, _no_quantity) < math.inf:
+            self.fault(f"a tolerance must be a finite number, not below 0 (got {tolerance})", at)
         if not any(quantities(tree)):
             self.fault("speaks of numbers only; name a quantity, such as best(danp.test_accuracy)", 0)
         return tree

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from analogsim.claims.metrics import SHARES
+
 Order = Literal["<", "<=", ">", ">="]
 
 _RANK = {"+": 1, "-": 1, "*": 2, "/": 2}
@@ -152,7 +154,7 @@ def is_share(tree: Expression) -> bool | None:
         case Number():
             return None
         case Quantity():
-            return tree.metric in ("test_accuracy", "sign_agreement") and tree.function != "reach"
+            return tree.metric in SHARES and tree.function != "reach"
         case Applied():
             return is_share(tree.operand) if tree.function != "log" else False
         case Binary(operator=operator):

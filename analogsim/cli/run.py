@@ -57,14 +57,20 @@ def require_claims(scenario: AnyScenario, check: bool) -> None:
     """Refuse `--check` where it would let everything pass.
 
     Raises:
-        ScenarioError: the scenario makes no claims, or is a quick look at one.
+        ScenarioError: the scenario makes no claims, none about the arms that are run, or is a quick look at one.
     """
+    from analogsim.claims.tree import quantities
     from analogsim.errors import ScenarioError
 
     if check and not scenario.claims:
         raise ScenarioError(f"--check: scenario {scenario.name} makes no claims; add a section `claims`")
     if check and scenario.excerpt.quick:
         raise ScenarioError("--check: a quick look decides nothing about claims; leave out --check or --quick")
+    left_out = set(scenario.excerpt.left_out)
+    if check and all(left_out & {quantity.arm for quantity in quantities(claim.tree)} for claim in scenario.claims):
+        raise ScenarioError(
+            f"--check: every claim of {scenario.name} speaks of an arm that is left out; add --arm"
+        )
 
 
 def show(folder: Path, as_json: bool, scenario: AnyScenario | None = None, check: bool = False) -> None:

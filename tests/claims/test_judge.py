@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analogsim.claims import Claim, judge, parse, read_verdicts, write_verdicts
-from analogsim.claims.arithmetic import evaluate
+from analogsim.claims.arithmetic import evaluate, spread
 from analogsim.claims.decide import above, inside
 from analogsim.claims.tree import Comparison
 from analogsim.errors import RunError
@@ -206,14 +206,38 @@ def test_arithmetic_never_raises(text: str, value: float | None) -> None:
     assert math.isnan(found) if value is None else found == value
 
 
-def test_two_that_never_arrive_are_equal(invented) -> None:
+def test_two_that_never_arrive_are_not_told_apart(invented) -> None:
     run = invented.simple(a=[0.2, 0.2], b=[0.2, 0.2])
-    found = invented.verdict("reach(a.test_accuracy, 90 %) < reach(b.test_accuracy, 90 %)", run)
-    assert found.verdict == "fails"
-    assert found.links[0].difference.mean == 0.0
-    assert found.links[0].left.mean == INF
+    for order in ("<", "<=", ">"):
+        found = invented.verdict(f"reach(a.test_accuracy, 90 %) {order} reach(b.test_accuracy, 90 %)", run)
+        assert (found.verdict, found.why) == ("not decided", "2 of 2 chips have no value")
+        assert found.links[0].difference.mean is None
+        assert found.links[0].left.mean == INF
     undefined = invented.verdict("reach(a.test_accuracy, 90 %) / reach(b.test_accuracy, 90 %) < 2", run)
     assert (undefined.verdict, undefined.why) == ("not decided", "2 of 2 chips have no value")
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1.0, 1e160, 1e300])
+def test_numbers_of_any_size_have_intervals(size: float) -> None:
+    """Squares that overflow or vanish change no verdict."""
+    for gains, word in (([1.0, 2.0, 1.5], "holds"), ([-1.0, -2.0, -1.5], "fails"), ([1.0, -2.0, 1.5], "not decided")):
+        assert above([size * gain for gain in gains], strict=True)[0] == word
+    middle, half = spread([size * gain for gain in (1.0, 2.0, 1.5)])
+    expected = interval([1.0, 2.0, 1.5])
+    assert middle / size == pytest.approx(expected[0], rel=1e-12)
+    assert half is not None and half / size == pytest.approx(expected[1], rel=1e-12)
+
+
+def test_the_rounding_of_decimals_decides_nothing(invented) -> None:
+    """0.46 - 0.44 is 0.02 and 2e-17 more."""
+    run = invented.simple(a=[0.46, 0.46, 0.46], b=[0.44, 0.44, 0.44])
+    for claim in (
+        "final(a.test_accuracy) - final(b.test_accuracy) <= 2 %",
+        "final(a.test_accuracy) - final(b.test_accuracy) >= 2 %",
+        "within(final(a.test_accuracy), final(b.test_accuracy), 2 %)",
+    ):
+        assert invented.verdict(claim, run).verdict == "holds"
+    assert invented.verdict("final(a.test_accuracy) - final(b.test_accuracy) < 2 %", run).verdict == "fails"
 
 
 def _swept(invented, offset: float, chips: int, seeds: tuple[int, ...] = (0, 1)):

@@ -96,6 +96,11 @@ def test_check_minds_failures_only(
         ([], "--check", "--check: scenario claimed makes no claims; add a section `claims`"),
         ([FAILS], "--quick", "--check: a quick look decides nothing about claims; leave out --check or --quick"),
         ([FAILS], "--arm=anp", "--arm anp: scenario claimed has no such arm; there are bp, np"),
+        (
+            [{**FAILS, "claim": "diverged(np) > 0"}],
+            "--arm=bp",
+            "--check: every claim of claimed speaks of an arm that is left out; add --arm",
+        ),
         ([{**FAILS, "claim": "diverged(anp) > 0"}], "--check", "claims.0.claim: column 10: there is no arm 'anp'"),
     ],
 )
