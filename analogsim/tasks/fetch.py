@@ -27,8 +27,8 @@ def fetch(source: Source, root: Path, told: Told) -> bool:
         Whether anything was downloaded.
 
     Raises:
-        DataError: the set cannot be fetched; or what is there, or what comes, is not what is published; or the folder
-            cannot be written.
+        DataError: the set cannot be fetched; or what is there, or what comes, is not what is published; or a file of an
+            archive that was unpacked is missing; or the folder cannot be written.
     """
     if not source.files:
         raise DataError(f"{source.title}: has no files to fetch: {source.contents}")

@@ -68,7 +68,8 @@ def find(set_name: str, name: str) -> Path:
         name: of the file, unpacked.
 
     Raises:
-        DataError: there is none, nor a folder of data sets; the message says where it was looked for, and how to get it.
+        DataError: there is none; the message says where it was looked for, and how to get it. Or the place of data sets
+            is no folder.
     """
     source, root = SOURCES[set_name], usable_root()
     found = look_for(source, name, root)

@@ -45,7 +45,8 @@ def unpack(archive: Path, to: Path, inner: str, told: Callable[[str, int, int], 
         told: is told what is unpacked, how many bytes were, and of how many the archive is.
 
     Raises:
-        DataError: the archive is damaged, or packed in a way that cannot be read, or holds something that would lie outside of the folder.
+        DataError: the archive is damaged, or packed in a way that cannot be read, or holds something that would lie
+            outside of the folder.
         OSError: it cannot be written.
     """
     work = to.with_name(f".{to.name}-{os.getpid()}.part")
