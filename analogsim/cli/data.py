@@ -27,10 +27,11 @@ def list_sets(as_json: Json = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from analogsim.tasks.folder import data_root, root_in_words
+    from analogsim.tasks.folder import root_in_words, usable_root
     from analogsim.tasks.sources import SOURCES
 
-    entries = [_entry(source, data_root()) for source in SOURCES.values()]
+    root = usable_root()
+    entries = [_entry(source, root) for source in SOURCES.values()]
     if as_json:
         typer.echo(json.dumps(entries, indent=1))
         return
@@ -46,15 +47,15 @@ def list_sets(as_json: Json = False) -> None:
     console = Console()
     console = console if console.is_terminal else Console(width=120)
     console.print(table)
-    console.print(f"folder: {root_in_words(data_root())}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"folder: {root_in_words(root)}", soft_wrap=True, highlight=False, markup=False)
 
 
 @data.command("show")
 def show_set(name: Name, as_json: Json = False) -> None:
     """A data set: files, where they lie, home page, licence, citation."""
-    from analogsim.tasks.folder import data_root
+    from analogsim.tasks.folder import usable_root
 
-    entry = _entry(_source(name), data_root())
+    entry = _entry(_source(name), usable_root())
     if as_json:
         typer.echo(json.dumps(entry, indent=1))
         return
@@ -76,9 +77,9 @@ def fetch_set(
 ) -> None:
     """Download a data set, verify it, unpack it. What an interruption leaves is gone on from."""
     from analogsim.tasks.fetch import fetch
-    from analogsim.tasks.folder import DATA_VARIABLE, data_root
+    from analogsim.tasks.folder import DATA_VARIABLE, data_root, usable_root
 
-    source, root = _source(name), to or data_root()
+    source, root = _source(name), to or usable_root()
     with _Bars() as bars:
         fetched = fetch(source, root, bars.told)
     how = "fetched and verified" if fetched else "is there; nothing was downloaded"
@@ -93,11 +94,11 @@ def check_sets(
     as_json: Json = False,
 ) -> None:
     """Compare files with their checksums, also within what is packed; exit code 1 if one is corrupt."""
-    from analogsim.tasks.folder import data_root, look_for, root_in_words
+    from analogsim.tasks.folder import look_for, root_in_words, usable_root
     from analogsim.tasks.sources import SOURCES
     from analogsim.tasks.verify import verify
 
-    root = data_root()
+    root = usable_root()
     sources = [source for source in SOURCES.values() if any(look_for(source, f.name, root) for f in source.files)]
     sources = sources if name is None else [_source(name)]
     found = [(source.name, each) for source in sources for each in verify(source, root)]

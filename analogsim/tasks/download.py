@@ -1,13 +1,13 @@
-"""Downloads that an interruption does not lose, for pooch."""
+"""Downloads that an interruption does not lose, and that two processes do not mix."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pooch
 import requests
@@ -35,18 +35,30 @@ def retrieve(download: Download, path: Path, told: Told) -> None:
         told: is told how it goes on.
 
     Raises:
-        DataError: the server does not give it, or gives something else; or another file is there.
+        DataError: the server does not give it, or gives something else; or another file is there; or another process
+            is bringing it.
         OSError: it cannot be written.
     """
-    if path.exists():
-        wrong = mismatch(path, download.digest)
-        if wrong:
-            raise DataError(f"{path}: is there, but {wrong}; move it away, and fetch again")
+    if _there(download, path):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    pooch.get_logger().setLevel("WARNING")
-    downloader: Any = _Resuming(download, path.with_name(f"{path.name}.part"), told)  # pooch types its own ones only
-    pooch.retrieve(download.url, download.digest, path.name, path.parent, downloader=downloader)
+    part = path.with_name(f"{path.name}.part")
+    with _locked(part) as file:
+        if _there(download, path):  # since another process had the lock before
+            part.unlink()
+            return
+        _complete(download, file, part, told)
+        os.replace(part, path)
+
+
+def _there(download: Download, path: Path) -> bool:
+    """Whether the file is there; raises DataError where it is another one."""
+    if not path.exists():
+        return False
+    wrong = mismatch(path, download.digest)
+    if wrong:
+        raise DataError(f"{path}: is there, but {wrong}; move it away, and fetch again")
+    return True
 
 
 def mismatch(path: Path, digest: str) -> str | None:
@@ -56,62 +68,83 @@ def mismatch(path: Path, digest: str) -> str | None:
     return None if found == wanted else f"its {algorithm.upper()} is {found}, where {wanted} is published"
 
 
-@dataclass(frozen=True)
-class _Resuming:
-    """A downloader as pooch wants it: goes on from the part, verifies, and hands over.
-
-    Attributes:
-        download: what to bring.
-        part: holds what has come so far.
-        told: is told how it goes on.
-    """
-
-    download: Download
-    part: Path
-    told: Told
-
-    def __call__(self, url: str, output_file: str, pooch: object) -> None:
-        with self.part.open("ab") as file:
+@contextmanager
+def _locked(part: Path) -> Iterator[IO[bytes]]:
+    """A part to append to, which no other process writes, renames or removes meanwhile; gone after if it is empty."""
+    while True:
+        with part.open("ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise DataError(f"{self.part}: another process is fetching this file; wait for it") from None
+                raise DataError(f"{part}: another process is fetching this file; wait for it") from None
+            if not _named(file, part):
+                continue  # whoever had the lock has renamed or removed it after it was opened here
+            file.seek(0, os.SEEK_END)
             try:
-                self._receive(url, file)
-            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                size = file.tell()
-                kept = (
-                    f"{size} bytes of {self.download.size} are kept in {self.part}; the same command goes on from there"
-                )
-                if not size:
-                    kept = "nothing has come; try again later, or fetch it by hand"
-                    self.part.unlink()
-                raise DataError(f"{url}: cannot be fetched: {_reason(error)}; {kept}") from None
-        wrong = mismatch(self.part, self.download.digest)
-        if wrong:
-            size = self.part.stat().st_size
-            self.part.unlink()
-            raise DataError(
-                f"{url}: what came is not the published file: {wrong} ({size} bytes of {self.download.size}); it was "
-                "removed; the same command starts anew"
-            )
-        os.replace(self.part, output_file)
+                yield file
+            finally:
+                if not file.tell() and _named(file, part):
+                    part.unlink()
+            return
 
-    def _receive(self, url: str, file: IO[bytes]) -> None:
-        """Append what is missing, or all of it where the server does not go on from the middle."""
-        have = file.tell()
-        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
-        with requests.get(url, headers=headers, stream=True, timeout=_WAIT) as response:
-            if have and response.status_code == requests.codes.requested_range_not_satisfiable:
-                return  # nothing beyond what is here: the checksum decides
-            response.raise_for_status()
-            begins = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-            if not (response.status_code == requests.codes.partial_content and begins):
-                file.truncate(0)
-                file.seek(0)
-            for piece in response.raw.stream(1 << 16, decode_content=False):
-                file.write(piece)
-                self.told(self.part.stem, file.tell(), self.download.size)
+
+def _named(file: IO[bytes], path: Path) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _complete(download: Download, file: IO[bytes], part: Path, told: Told) -> None:
+    """Append to the part until it is the published file; a part that can never become it is removed."""
+    try:
+        whole = _receive(download, file, lambda done: told(part.stem, done, download.size))
+        failed = None if whole else "the line was cut"
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        failed = _reason(error)
+    file.flush()
+    size = file.tell()
+    if failed:
+        kept = f"{size} bytes of {download.size} are kept in {part}; the same command goes on from there"
+        kept = kept if size else "nothing has come; try again later, or fetch it by hand"
+        raise DataError(f"{download.url}: cannot be fetched: {failed}; {kept}")
+    wrong = f"it has more than {download.size} bytes" if size > download.size else mismatch(part, download.digest)
+    if wrong:
+        part.unlink()
+        held = "" if size > download.size else f" ({size} bytes of {download.size})"
+        raise DataError(
+            f"{download.url}: what came is not the published file: {wrong}{held}; it was removed; the same command "
+            "starts anew"
+        )
+
+
+def _receive(download: Download, file: IO[bytes], told: Callable[[int], None]) -> bool:
+    """Append what is missing, or all of it where the server does not go on from the middle, and little beyond it.
+
+    Returns:
+        Whether the server has given all that it has; False: the line may have been cut, for too little has come, and
+        no length was announced that would tell.
+    """
+    have = file.tell()
+    if have >= download.size:
+        return True  # the checksum decides
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+    with requests.get(download.url, headers=headers, stream=True, timeout=_WAIT) as response:
+        if have and response.status_code == requests.codes.requested_range_not_satisfiable:
+            return True  # nothing beyond what is here: the checksum decides
+        response.raise_for_status()
+        begins = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if not (response.status_code == requests.codes.partial_content and begins):
+            file.truncate(0)
+            file.seek(0)
+        for piece in response.raw.stream(1 << 16, decode_content=False):
+            file.write(piece)
+            if file.tell() > download.size:
+                return True
+            told(file.tell())
+        announced = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+        return announced or file.tell() == download.size
 
 
 def _reason(error: Exception) -> str:

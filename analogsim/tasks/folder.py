@@ -22,6 +22,20 @@ def data_root() -> Path:
     return Path(where) if where else Path(platformdirs.user_data_dir("analogsim", appauthor=False))
 
 
+def usable_root() -> Path:
+    """The folder of data sets, which need not be there yet.
+
+    Raises:
+        DataError: it is no folder.
+    """
+    root = data_root()
+    if root.exists() and not root.is_dir():
+        raise DataError(
+            f"{root_in_words(root)}: is no folder; set {DATA_VARIABLE} to the folder that holds data sets, or is to"
+        )
+    return root
+
+
 def root_in_words(root: Path) -> str:
     """The folder of data sets, and why it is that one."""
     return f"{root} (" + (DATA_VARIABLE if os.environ.get(DATA_VARIABLE) else f"{DATA_VARIABLE} is not set") + ")"
@@ -54,9 +68,10 @@ def find(set_name: str, name: str) -> Path:
         name: of the file, unpacked.
 
     Raises:
-        DataError: there is none; the message says where it was looked for, and how to get it.
+        DataError: there is none; the message says where it was looked for, and how to get it. Or the place of data sets
+            is no folder.
     """
-    source, root = SOURCES[set_name], data_root()
+    source, root = SOURCES[set_name], usable_root()
     found = look_for(source, name, root)
     if found is None:
         raise DataError(_missing(source, name, root))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import hashlib
+import lzma
 import os
+import re
 import shutil
 import tarfile
 import zipfile
@@ -19,8 +22,21 @@ SUMS = "SHA256SUMS"
 """List of the checksums of what a verified archive held, as `sha256sum` writes it."""
 
 
+_UNREADABLE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,  # of zipfile, where a file is encrypted, or, as NotImplementedError, of a packing that it lacks
+)
+
+
 def unpack(archive: Path, to: Path, inner: str, told: Callable[[str, int, int], None]) -> None:
     """Unpack an archive, a .zip or .tar of any packing, into a folder that appears once all of it is there.
+
+    It is unpacked into `.<name>-<process>.part` beside it; those that killed processes left are removed.
 
     Args:
         archive: the file, already verified.
@@ -29,11 +45,13 @@ def unpack(archive: Path, to: Path, inner: str, told: Callable[[str, int, int], 
         told: is told what is unpacked, how many bytes were, and of how many the archive is.
 
     Raises:
-        DataError: the archive is damaged, or holds something that would lie outside of the folder.
+        DataError: the archive is damaged, or packed in a way that cannot be read, or holds something that would lie
+            outside of the folder.
         OSError: it cannot be written.
     """
     work = to.with_name(f".{to.name}-{os.getpid()}.part")
     shutil.rmtree(work, ignore_errors=True)
+    _remove_abandoned(to)
     work.mkdir(parents=True)
     try:
         sums = []
@@ -45,10 +63,24 @@ def unpack(archive: Path, to: Path, inner: str, told: Callable[[str, int, int], 
             told(f"unpacking {archive.name}", at, archive.stat().st_size)
         (work / SUMS).write_text("".join(sorted(sums, key=lambda line: line[66:])), encoding="utf-8")
         os.rename(work, to)
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{archive}: damaged: {error}; remove it, and fetch again") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _remove_abandoned(to: Path) -> None:
+    """Remove working folders whose processes are gone."""
+    for path in to.parent.glob(f".{glob.escape(to.name)}-*.part"):
+        process = re.fullmatch(r"-([1-9]\d{0,8})\.part", path.name[len(to.name) + 1 :])
+        if process is None:
+            continue
+        try:
+            os.kill(int(process[1]), 0)  # asks only
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except PermissionError:
+            pass  # somebody else's, and at work
 
 
 def _members(archive: Path) -> Iterator[tuple[str, IO[bytes], int]]:

@@ -24,7 +24,7 @@ class Finding:
         file: its name; `N others` for files that only the list of an archive names.
         path: where it lies; None: nowhere.
         state: `ok`: as published; `unknown`: nobody published a checksum to compare with.
-        says: in words, what is wrong or not known; empty where all is well.
+        says: in words, what is wrong or not known; empty where the state says all.
     """
 
     file: str
@@ -76,7 +76,7 @@ def _others(folder: Path, sums: dict[str, str]) -> Iterator[Finding]:
     for name, digest in sums.items():
         path = folder / name
         if not path.is_file():
-            yield Finding(name, None, "missing")
+            yield Finding(name, None, "missing", f"its archive held it: {SUMS} in {folder} lists it")
         elif fault := _fault(path, None, digest):
             yield Finding(name, path, "corrupt", fault)
         else:

@@ -147,3 +147,36 @@ def test_what_is_there_is_used(
     out = capsys.readouterr().out
     assert f"CIFAR-100: is there; nothing was downloaded: {other / 'cifar-100-binary'}" in out
     assert f"to use it: export ANALOGSIM_DATA={other}" in out
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["check"], ["check", "mnist"], ["show", "mnist"]])
+def test_a_file_is_no_folder_of_data_sets(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    monkeypatch.setenv("ANALOGSIM_DATA", str(tmp_path / "file"))
+    assert _call(monkeypatch, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err == (
+        f"error: {tmp_path / 'file'} (ANALOGSIM_DATA): is no folder; set ANALOGSIM_DATA to the folder that holds data "
+        "sets, or is to\n"
+    )
+
+
+def test_fetch_tells_what_an_unpacked_set_has_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    monkeypatch.setitem(SOURCES, "small", Source("small", "Small", "", "", "", files=(File("a"),)))
+    (folder / "small").mkdir()
+    (folder / "small" / "a").write_bytes(b"abc")
+    lines = (f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in (("a", b"abc"), ("b", b"x")))
+    (folder / "small" / "SHA256SUMS").write_text("".join(lines))
+    assert _call(monkeypatch, "fetch", "small") == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err == f"error: {folder / 'small'}: is there, but lacks b; complete it, or move it away and fetch again\n"
+    assert _call(monkeypatch, "check", "small") == 0
+    assert (
+        f"small/b: missing: its archive held it: SHA256SUMS in {folder / 'small'} lists it" in capsys.readouterr().out
+    )

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from analogsim.errors import DataError
+from analogsim.tasks import download
 from analogsim.tasks.fetch import fetch
 from analogsim.tasks.source import Download, File, Source
 from analogsim.tasks.sources import SOURCES
@@ -87,7 +89,7 @@ def test_a_cut_line_loses_nothing(server: Any, tmp_path: Path, ranges: bool) -> 
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-@pytest.mark.parametrize("change", [lambda data: b"x" + data[1:], lambda data: data[:-1], lambda data: data + b"x"])
+@pytest.mark.parametrize("change", [lambda data: b"x" + data[1:], lambda data: data[:-1]])
 def test_other_bytes_are_refused(server: Any, tmp_path: Path, ranges: bool, change: Any) -> None:
     source, server.ranges = _source(server), ranges
     server.files["a.bin"] = change(CONTENTS["a.bin"])
@@ -100,6 +102,36 @@ def test_other_bytes_are_refused(server: Any, tmp_path: Path, ranges: bool, chan
     server.files |= CONTENTS
     assert _fetch(source, tmp_path)
     assert _held(tmp_path) == WHOLE
+
+
+def test_no_more_is_read_than_was_published(server: Any, tmp_path: Path) -> None:
+    source, seen = _source(server), [0]
+    server.files["a.bin"] = CONTENTS["a.bin"] + bytes(5_000_000)
+    with pytest.raises(DataError, match=r"not the published file: it has more than 300000 bytes; it was removed"):
+        fetch(source, tmp_path, lambda what, done, total: seen.append(done))
+    assert max(seen) <= 300_000
+    assert _held(tmp_path) == {}
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_cut_line_without_a_length_loses_nothing(server: Any, tmp_path: Path, ranges: bool) -> None:
+    source, server.announces, server.cut, server.ranges = _source(server), False, 200_000, ranges
+    with pytest.raises(
+        DataError, match=r"a\.bin: cannot be fetched: the line was cut; 200000 bytes of 300000 are kept in .* goes on"
+    ):
+        _fetch(source, tmp_path)
+    assert _held(tmp_path) == {"small/a.bin.part": CONTENTS["a.bin"][:200_000]}
+    server.cut = None
+    assert _fetch(source, tmp_path)
+    assert server.asked[1] == ("a.bin", "bytes=200000-")
+    assert _held(tmp_path) == WHOLE
+
+
+def test_a_line_cut_before_the_first_byte_leaves_nothing(server: Any, tmp_path: Path) -> None:
+    source, server.announces, server.cut = _source(server), False, 0
+    with pytest.raises(DataError, match="the line was cut; nothing has come"):
+        _fetch(source, tmp_path)
+    assert _held(tmp_path) == {}
 
 
 @pytest.mark.parametrize("garbage", [b"not the beginning", bytes(400_000)])
@@ -184,6 +216,67 @@ def test_two_at_once_do_not_mix(server: Any, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="another process is fetching this file"):
             _fetch(_source(server), tmp_path)
     assert not server.asked
+
+
+@pytest.mark.parametrize("step", ["mismatch", "replace"])
+def test_nobody_comes_between_the_last_byte_and_the_name(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """While the checksum is taken, and while the file gets its name, others are refused."""
+    source, refused = _source(server), []
+    owner: Any = download if step == "mismatch" else os
+    done = getattr(owner, step)
+
+    def intruded(path: Path, *args: Any) -> Any:
+        with path.open("ab") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                refused.append(path.name)
+        return done(path, *args)
+
+    monkeypatch.setattr(owner, step, intruded)
+    assert _fetch(source, tmp_path)
+    assert refused == ["a.bin.part", "b.bin.part"]
+    assert _held(tmp_path) == WHOLE
+
+
+@pytest.mark.parametrize("meanwhile", ["named", "removed"])
+def test_a_lock_on_what_is_no_part_any_more_is_given_up(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Another process ends between the opening of the part and its locking here."""
+    source, lock = _source(server), fcntl.flock
+
+    def late(file: Any, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        if meanwhile == "named":
+            assert _fetch(source, tmp_path)
+        else:
+            (tmp_path / "small" / "a.bin.part").unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert _fetch(source, tmp_path)
+    assert _held(tmp_path) == WHOLE
+    assert [name for name, _ in server.asked] == ["a.bin", "b.bin"], "each once"
+
+
+def test_bytes_that_came_between_opening_and_locking_count(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, lock = _source(server), fcntl.flock
+    part = tmp_path / "small" / "a.bin.part"
+
+    def late(file: Any, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        part.write_bytes(CONTENTS["a.bin"][:1000])
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert _fetch(source, tmp_path)
+    assert server.asked[0] == ("a.bin", "bytes=1000-")
+    assert _held(tmp_path) == WHOLE
 
 
 def test_without_checksums_a_set_is_not_fetched(tmp_path: Path) -> None:
@@ -311,3 +404,27 @@ def test_a_folder_that_lacks_something_is_not_mixed_with_an_archive(server: Any,
     with pytest.raises(DataError, match=r"small: is there, but lacks b\.bin; complete it, or move it away"):
         _fetch(_archived(server, "tar"), tmp_path)
     assert not server.asked
+
+
+@pytest.mark.parametrize("lost", ["b.bin", "deep/more.txt"])
+def test_what_an_unpacked_set_has_lost_is_told(server: Any, tmp_path: Path, lost: str) -> None:
+    source = _archived(server, "tar")
+    assert _fetch(source, tmp_path)
+    (tmp_path / "small" / lost).unlink()
+    held, asked = _held(tmp_path), list(server.asked)
+    with pytest.raises(DataError, match=rf"small: is there, but lacks {lost}; complete it, or move it away and fetch"):
+        _fetch(source, tmp_path)
+    assert _held(tmp_path) == held
+    assert server.asked == asked
+    (tmp_path / "small").rename(tmp_path / "away")
+    assert _fetch(source, tmp_path)
+    assert (tmp_path / "small" / lost).is_file()
+
+
+def test_of_many_lost_files_a_few_are_named(server: Any, tmp_path: Path) -> None:
+    source = _archived(server, "tar", {f"small-1/{number}": b"x" for number in range(8)})
+    assert _fetch(source, tmp_path)
+    for number in range(8):
+        (tmp_path / "small" / str(number)).unlink()
+    with pytest.raises(DataError, match="lacks 0, 1, 2, 3, 4 and 3 more; complete it"):
+        _fetch(source, tmp_path)
