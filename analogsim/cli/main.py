@@ -65,6 +65,11 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except MemoryError as error:
+        if debug:
+            raise
+        typer.echo(f"error: not enough memory{f': {error}' if str(error) else ''}; choose smaller sizes", err=True)
+        sys.exit(2)
     except (AnalogsimError, ValueError) as error:
         # ProfileError is a ValueError of a package that loads torch: asked for by name only once something has failed.
         from device_models import ProfileError

@@ -68,9 +68,7 @@ def require_claims(scenario: AnyScenario, check: bool) -> None:
         raise ScenarioError("--check: a quick look decides nothing about claims; leave out --check or --quick")
     left_out = set(scenario.excerpt.left_out)
     if check and all(left_out & {quantity.arm for quantity in quantities(claim.tree)} for claim in scenario.claims):
-        raise ScenarioError(
-            f"--check: every claim of {scenario.name} speaks of an arm that is left out; add --arm"
-        )
+        raise ScenarioError(f"--check: every claim of {scenario.name} speaks of an arm that is left out; add --arm")
 
 
 def show(folder: Path, as_json: bool, scenario: AnyScenario | None = None, check: bool = False) -> None:

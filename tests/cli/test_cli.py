@@ -152,6 +152,19 @@ def test_errors_are_one_message_and_exit_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_too_little_memory_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError("Unable to allocate 7 TiB")
+
+    monkeypatch.setattr("analogsim.study.run.prepare", full)
+    assert _call(monkeypatch, "run", "quickstart", *TINY, "--out", str(tmp_path)) == 2
+    assert capsys.readouterr().err.endswith(
+        "error: not enough memory: Unable to allocate 7 TiB; choose smaller sizes\n"
+    )
+
+
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     from analogsim.errors import ScenarioError
 
