@@ -26,7 +26,6 @@ from device_models._yaml import load_yaml
 from device_models.errors import bulleted, faults
 from device_models.units import UNION_TAGS, Each
 
-
 _OF_CHIPS = ("data", "network", "chip", "train")
 _NO_KIND = (
     "it is of neither kind; give it data, network, chip and train, or, for a linear student and its teacher, "

@@ -171,8 +171,8 @@ def test_numbers_run_without_a_warning_up_to_their_limits(key: str, low: float, 
     theories = {
         f"{end}-{t}": {**arm, "theory": t} for end, arm in ends.items() for t in ("mean_field", "two_variables")
     }
-    result = run(resolve(of_arms(**ends, **theories), "test"), tmp_path, CPU).result
-    assert set(result.arms) == {*ends, *theories}
+    folder = run(resolve(of_arms(**ends, **theories), "test"), tmp_path, CPU).path
+    assert set(read_result(folder / "result.json").arms) == {*ends, *theories}
 
 
 @pytest.mark.parametrize("name", ["student_teachers", None])

@@ -262,7 +262,6 @@ def test_memory_is_told_before_it_is_taken(sizes, runs, normalised):
     state = simulation.state_dict()
     held = sum(array.nbytes for array in (*state["arrays"].values(), *state["drawn"]))
     told = memory_bytes(problem, runs, normalised)
-    print(sizes, held, peak, told)
     assert held < told
     assert peak / 2 < told < 2 * peak
 
