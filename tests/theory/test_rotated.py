@@ -249,7 +249,7 @@ def test_a_simulation_goes_on_where_another_stood(steps):
     [((40, 3000, 5), 8, False), ((40, 3000, 5), 8, True), ((200, 150, 30), 10, False), ((5, 200_000, 3), 1, False)],
 )
 def test_memory_is_told_before_it_is_taken(sizes, runs, normalised):
-    """Between what its arrays take and twice what is in use at most, over a rotation and new draws."""
+    """More than its arrays take, and between 0.9 and 2 times what is in use at most, over a rotation and new draws."""
     problem = StudentTeacher(*sizes)
     tracemalloc.start()
     try:
@@ -263,7 +263,7 @@ def test_memory_is_told_before_it_is_taken(sizes, runs, normalised):
     held = sum(array.nbytes for array in (*state["arrays"].values(), *state["drawn"]))
     told = memory_bytes(problem, runs, normalised)
     assert held < told
-    assert peak / 2 < told < 2 * peak
+    assert 0.9 * peak < told < 2 * peak
 
 
 def test_runs_far_beyond_all_bounds_are_looked_at_without_a_warning():
