@@ -66,6 +66,10 @@ def _fault(item: Any, loc: Path) -> str:
             text = f"must say which {context['discriminator'].strip(chr(39))} it is"
         case "model_type" | "model_attributes_type" | "dict_type":
             text = f"must be a mapping of settings (got {_short(got)})"
+        case "list_type" | "tuple_type":
+            text = f"must be a list (got {_short(got)}); write its items in brackets or each behind a dash"
+        case "too_short" if context["min_length"] == 1:
+            text = f"must not be empty (got {_short(got)}); give one item at least"
         case _:
             message = item["msg"].replace("Input should be", "must be")
             text = f"{message[0].lower()}{message[1:]} (got {_short(got)})"

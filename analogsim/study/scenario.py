@@ -26,6 +26,12 @@ from device_models._yaml import load_yaml
 from device_models.errors import bulleted, faults
 from device_models.units import UNION_TAGS, Each
 
+_OF_CHIPS = ("data", "network", "chip", "train")
+_NO_KIND = (
+    "it is of neither kind; give it data, network, chip and train, or, for a linear student and its teacher, "
+    "student_teacher in their place"
+)
+
 
 def scenario_names() -> list[str]:
     """Names of the packaged scenarios, those of papers last: `quickstart`, `papers/dalm-fig5`."""
@@ -105,12 +111,13 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
     """
     if "student_teacher" in data:
         return _student_teacher(data, where)
-    found: list[str] = []
+    found = [] if any(section in data for section in _OF_CHIPS) else [_NO_KIND]
     scenario: Scenario | None = None
     try:
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
-        found += faults(error, _as_written)
+        missing = tuple(f"{section}: is missing" for section in _OF_CHIPS) if found else ()
+        found += [fault for fault in faults(error, _as_written) if not fault.startswith(missing)]
     chip = data.get("chip")
     resolved = resolve_profiles(chip if isinstance(chip, Mapping) else {}, _depth(data), folder)
     found += resolved.faults
@@ -133,7 +140,7 @@ def _student_teacher(data: Mapping[str, Any], where: str) -> StudentTeacherScena
     """A scenario of the second kind."""
     try:
         scenario = StudentTeacherScenario.model_validate(data).model_copy(update={"quick": {}})
-        found = list(claim_faults(scenario))
+        found = [*scenario.memory_faults(), *claim_faults(scenario)]
     except ValidationError as error:
         found, scenario = faults(error, lambda loc: tuple(part for part in loc if part not in UNION_TAGS)), None
     if found or scenario is None:

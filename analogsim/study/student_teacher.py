@@ -6,7 +6,7 @@ P. Latham, "On the stability and scalability of node perturbation learning", Neu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -15,12 +15,16 @@ from typing_extensions import Self
 from analogsim.study.chip_section import distinct
 from analogsim.study.scenario_base import ScenarioBase
 from analogsim.study.section import PositiveFloat, PositiveInt, Section
-from analogsim.theory import StudentTeacher
+from analogsim.theory import StudentTeacher, memory_bytes
+from device_models.limits import Limit
 from device_models.units import Each, PerChip
 
 Size = Annotated[int, Field(gt=0, le=1_000_000, strict=True)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
-
+_SLIP = "a million of its units either way is a slip of an exponent"
+Positive = Annotated[PositiveFloat, Limit(1e-6, 1e6, _SLIP)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True), Limit(0, 1e6, _SLIP)]
+_SIGMA = Limit(1e-12, 1e3, "smaller ones are lost in rounding, larger ones dwarf the network")
+_MEMORY = 4  # GiB that an arm may take
 
 METRICS = ("weight_norm",)
 """What is measured at each evaluation beside the error, layer by layer."""
@@ -37,7 +41,7 @@ class ProblemSection(Section):
     """Ly."""
     noise: NotNegative = 0.0
     """sigma_t, standard deviation of what the teacher adds to each of its outputs."""
-    sigma: PositiveFloat = 1e-6
+    sigma: Annotated[PositiveFloat, _SIGMA] = 1e-6
     """Standard deviation of the perturbations."""
     steps: PositiveInt
     """Steps of every arm."""
@@ -58,7 +62,7 @@ class StudentArm(Section):
     theory: Literal["mean_field", "mean_field_short", "two_variables"] | None = None
     """In the place of a simulation: the mean field of four order parameters, complete or in its short form, or the two
     variables of eq. 12. It starts where each of the runs starts."""
-    rate: PerChip[PositiveFloat] = 1.0
+    rate: PerChip[Positive] = 1.0
     """Learning rate in units of the problem's own: of `np` the critical rate eta*, of `sgd` the rate at which it learns
     fastest, 1 / ((alpha_o + beta_o) (Lx + 2)). `{each: [...]}` makes it an axis."""
     inputs: Size | None = None
@@ -66,7 +70,7 @@ class StudentArm(Section):
     outputs: Size | None = None
     noise: NotNegative | None = None
     steps: PositiveInt | None = None
-    first_norm: PositiveFloat = 1.0
+    first_norm: Positive = 1.0
     """||W1||^2 at the start, in units of what Glorot's initial weights have."""
     weight_normalisation: bool = Field(default=False, strict=True)
     """Keep each unit's incoming weights at the length that Glorot's have on average. Such runs simulate every hidden
@@ -75,12 +79,17 @@ class StudentArm(Section):
     """Arms of a family are settings of one rule; summaries show the best of them at each point of the axes."""
 
     @model_validator(mode="after")
-    def _known_to_theory(self) -> Self:
+    def _consistent(self) -> Self:
         if isinstance(self.rate, Each):
             distinct(self.rate.values)
         if self.theory is not None and (self.rule != "np" or self.weight_normalisation):
             what = "gradient descent" if self.rule != "np" else "weight_normalisation"
             raise ValueError(f"the theory is one of node perturbation without normalisation (got {what}); leave it out")
+        if self.weight_normalisation and self.first_norm != 1:
+            raise ValueError(
+                f"weight_normalisation sets every norm from the first step on, so first_norm is without effect "
+                f"(got {self.first_norm:g}); leave one of them out"
+            )
         return self
 
 
@@ -103,6 +112,21 @@ class StudentTeacherScenario(ScenarioBase):
         fields = ("inputs", "hidden", "outputs", "noise", "steps")
         given = {name: value for name in fields if (value := getattr(arm, name)) is not None}
         return self.student_teacher.model_copy(update=given)
+
+    def memory_faults(self) -> Iterator[str]:
+        """Faults of arms that would take too much memory."""
+        for name, arm in self.arms.items():
+            own = self.own(arm)
+            runs = own.runs * max(len(places) for places in [[arm.rate], *self.axes(arm).values()])
+            needed = memory_bytes(StudentTeacher(own.inputs, own.hidden, own.outputs), runs, arm.weight_normalisation)
+            if arm.theory is not None:  # computed at once: times, errors and order parameters
+                needed += 8 * (runs * 8 + 8) * (own.steps // own.evaluate_every + 2)
+            if needed > _MEMORY * 2**30:
+                sizes = f"{own.inputs}-{own.hidden}-{own.outputs}, {runs} runs"
+                yield (
+                    f"arms.{name}: would take {needed / 2**30:.3g} GiB of memory (got {sizes}); choose sizes, runs and "
+                    f"evaluations that take {_MEMORY} GiB at most"
+                )
 
     def axes(self, arm: StudentArm) -> dict[str, Sequence[Any]]:
         """The places on each axis of an arm."""

@@ -7,7 +7,7 @@ order parameters), `two_variable_error` (two), `RotatedSimulation` (the process 
 
 from analogsim.theory.mean_field import MeanField
 from analogsim.theory.perturbation import Covariance, mean_cosine, update_covariance
-from analogsim.theory.rotated import Draws, RotatedSimulation, gradient_step, perturbation_step
+from analogsim.theory.rotated import Draws, RotatedSimulation, gradient_step, memory_bytes, perturbation_step
 from analogsim.theory.student_teacher import OrderParameters, StudentTeacher
 from analogsim.theory.two_variable import nullcline, two_variable_error
 
@@ -20,6 +20,7 @@ __all__ = [
     "StudentTeacher",
     "gradient_step",
     "mean_cosine",
+    "memory_bytes",
     "nullcline",
     "perturbation_step",
     "two_variable_error",

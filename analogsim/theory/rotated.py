@@ -124,8 +124,7 @@ class RotatedSimulation:
         self._problem, self._rates, self._noise, self._sigma = problem, each, teacher_noise, sigma
         self._rule, self._normalised = rule, normalised
         x, h, y = problem.inputs, problem.hidden, problem.outputs
-        turned = h > x + y + _BLOCK and not normalised  # narrow layers are taken as they are
-        self._kept = x + y if turned else h  # rows after a rotation
+        self._kept = _kept(problem, normalised)
         streams = [[np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3)] for seed in seeds]
         self._normal, self._square = [s[1] for s in streams], [s[2] for s in streams]
         weights, teachers = zip(*(_initial(problem, s[0], self._kept < h) for s in streams), strict=True)
@@ -143,10 +142,11 @@ class RotatedSimulation:
 
     def order_parameters(self) -> Array:
         """alpha, beta, eps, phi of each run as it stands, (R, 4); a run that is over stays as it was last."""
-        student = self._second @ self._first
-        error = student - self._teacher
-        alpha, beta = np.square(self._first).sum((1, 2)), np.square(self._second).sum((1, 2))
-        eps, phi = np.square(error).mean((1, 2)), -(error * student).mean((1, 2))
+        with np.errstate(over="ignore", invalid="ignore"):  # as in `run`
+            student = self._second @ self._first
+            error = student - self._teacher
+            alpha, beta = np.square(self._first).sum((1, 2)), np.square(self._second).sum((1, 2))
+            eps, phi = np.square(error).mean((1, 2)), -(error * student).mean((1, 2))
         return np.stack([alpha / self._problem.inputs, beta / self._problem.outputs, eps, phi], axis=1)
 
     def run(self, steps: int) -> None:
@@ -233,6 +233,27 @@ class RotatedSimulation:
         for name, generators in (("normal", self._normal), ("square", self._square)):
             for generator, own in zip(generators, state["generators"][name], strict=True):
                 generator.bit_generator.state = own
+
+
+def memory_bytes(problem: StudentTeacher, runs: int, normalised: bool = False) -> int:
+    """What a simulation takes at most: its arrays, as many again for what a step computes, and one student as drawn.
+
+    Args:
+        problem: sizes.
+        runs: R.
+        normalised: see `RotatedSimulation`.
+    """
+    x, h, y = problem.inputs, problem.hidden, problem.outputs
+    kept = _kept(problem, normalised)
+    rows = kept + min(_BLOCK, h - kept)
+    held = rows * (x + y) + y * x + _BLOCK * (x + 2 * y + rows + 1)
+    return 8 * (2 * runs * held + 2 * h * (x + y))
+
+
+def _kept(problem: StudentTeacher, normalised: bool) -> int:
+    """Rows after a rotation; narrow layers, and those of which every unit counts, are taken as they are."""
+    turned = problem.inputs + problem.outputs
+    return turned if problem.hidden > turned + _BLOCK and not normalised else problem.hidden
 
 
 def _initial(problem: StudentTeacher, generator: np.random.Generator, rotate: bool) -> tuple[Array, Array]:

@@ -124,3 +124,71 @@ def test_all_faults_are_told_with_their_paths() -> None:
     text = str(error.value)
     for path in ("student_teacher.hidden:", "student_teacher.sigmas:", "arms.a:", "arms.b:", "arms.c.rate:", "data:"):
         assert path in text, text
+
+
+def refused(data: dict[str, Any]) -> list[str]:
+    with pytest.raises(ScenarioError) as error:
+        resolve(data, "bad.yaml")
+    return str(error.value).splitlines()[1:]
+
+
+def test_a_first_norm_that_normalisation_would_overwrite_is_refused() -> None:
+    [fault] = refused(of_arms(a={"first_norm": 4.0, "weight_normalisation": True}))
+    assert "arms.a: weight_normalisation sets every norm" in fault
+    assert "(got 4); leave one of them out" in fault
+    resolve(of_arms(a={"first_norm": 1.0, "weight_normalisation": True}, b={"first_norm": 4.0}), "good.yaml")
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        {"inputs": 1_000_000, "hidden": 1_000_000},
+        {"hidden": 1_000_000, "inputs": 500, "weight_normalisation": True},
+        {"theory": "mean_field", "steps": 10**30},
+    ],
+)
+def test_an_arm_that_would_not_fit_into_memory_is_refused(arm: dict[str, Any]) -> None:
+    [fault] = refused(of_arms(small={}, big=arm))
+    assert "arms.big: would take " in fault
+    assert fault.endswith("that take 4 GiB at most")
+
+
+def test_the_memory_of_runs_counts_those_of_all_rates() -> None:
+    rates = {"rate": {"each": [0.1 * rate for rate in range(1, 41)]}, "inputs": 9000, "hidden": 1000}
+    [fault] = refused(of_arms(small={**rates, "rate": 1.0}, big=rates))
+    assert "arms.big: " in fault
+    assert "9000-1000-3, 120 runs" in fault
+
+
+@pytest.mark.parametrize(
+    ("key", "low", "high"),
+    [("rate", 1e-6, 1e6), ("first_norm", 1e-6, 1e6), ("noise", 0.0, 1e6)],
+)
+def test_numbers_run_without_a_warning_up_to_their_limits(key: str, low: float, high: float, tmp_path: Path) -> None:
+    [fault] = refused(of_arms(a={key: 1.0e300}))
+    assert f"arms.a.{key}: must not be above 1e+06: " in fault
+    ends = {"low": {key: low}, "high": {key: high}}
+    theories = {
+        f"{end}-{t}": {**arm, "theory": t} for end, arm in ends.items() for t in ("mean_field", "two_variables")
+    }
+    folder = run(resolve(of_arms(**ends, **theories), "test"), tmp_path, CPU).path
+    assert set(read_result(folder / "result.json").arms) == {*ends, *theories}
+
+
+@pytest.mark.parametrize("name", ["student_teachers", None])
+def test_a_scenario_of_neither_kind_is_told_both(name: str | None) -> None:
+    data = {key: value for key, value in SCENARIO.items() if key != "student_teacher"}
+    faults = refused(data | ({name: PROBLEM} if name else {}))
+    assert "of neither kind; give it data, network, chip and train, or, " in faults[0]
+    assert not any("is missing" in fault for fault in faults)
+    assert any(f"{name}: unknown key" in fault for fault in faults) == (name is not None)
+
+
+def test_lists_that_are_none_or_empty_are_refused_in_words_of_ours() -> None:
+    bad = of_arms(a={"rate": {"each": []}}, b={"rate": {"each": 3}})
+    faults = refused({**bad, "claims": "foo"})
+    assert [fault.removeprefix("  - ") for fault in faults] == [
+        "claims: must be a list (got 'foo'); write its items in brackets or each behind a dash",
+        "arms.a.rate.each: must not be empty (got []); give one item at least",
+        "arms.b.rate.each: must be a list (got 3); write its items in brackets or each behind a dash",
+    ]

@@ -1,12 +1,20 @@
 """The simulation in few units: the rule on chips, number by number, and unrotated networks, in distribution."""
 
 import copy
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 
-from analogsim.theory import Draws, RotatedSimulation, StudentTeacher, gradient_step, perturbation_step
+from analogsim.theory import (
+    Draws,
+    RotatedSimulation,
+    StudentTeacher,
+    gradient_step,
+    memory_bytes,
+    perturbation_step,
+)
 
 SIGMA = 1e-6
 
@@ -234,3 +242,32 @@ def test_a_simulation_goes_on_where_another_stood(steps):
     for simulation in made:
         simulation.run(150)
     np.testing.assert_array_equal(made[0].order_parameters(), made[1].order_parameters())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "runs", "normalised"),
+    [((40, 3000, 5), 8, False), ((40, 3000, 5), 8, True), ((200, 150, 30), 10, False), ((5, 200_000, 3), 1, False)],
+)
+def test_memory_is_told_before_it_is_taken(sizes, runs, normalised):
+    """More than its arrays take, and between 0.9 and 2 times what is in use at most, over a rotation and new draws."""
+    problem = StudentTeacher(*sizes)
+    tracemalloc.start()
+    try:
+        simulation = RotatedSimulation(problem, 1e-9, range(runs), normalised=normalised)
+        simulation.run(66)
+        simulation.order_parameters()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    state = simulation.state_dict()
+    held = sum(array.nbytes for array in (*state["arrays"].values(), *state["drawn"]))
+    told = memory_bytes(problem, runs, normalised)
+    assert held < told
+    assert 0.9 * peak < told < 2 * peak
+
+
+def test_runs_far_beyond_all_bounds_are_looked_at_without_a_warning():
+    simulation = RotatedSimulation(StudentTeacher(4, 100, 3), 1e300, range(3))
+    simulation.run(5)
+    assert (simulation.crashed == 1).all()
+    assert not np.isfinite(simulation.order_parameters()[:, 0]).any()
