@@ -24,8 +24,8 @@ from analogsim.results import (
     Tuning,
 )
 from analogsim.study.diagnosis import Diagnosis
+from analogsim.study.population import lay_out
 from analogsim.study.rig import Rig
-from analogsim.study.scenario import lay_out
 from analogsim.study.schema import Scenario, StagedArm
 from analogsim.study.stage import Handover, Stage
 from analogsim.study.stages import last_learning, stages_of

@@ -10,8 +10,8 @@ from analogsim.learning.controller import require_access, require_derivatives
 from analogsim.network import Network, Softmax
 from analogsim.port import Access
 from analogsim.study.claim_faults import claim_faults
+from analogsim.study.population import lay_out
 from analogsim.study.profiles import profiles_of
-from analogsim.study.scenario import lay_out
 from analogsim.study.schema import ArmBase, Scenario
 from analogsim.study.stages import StagePlan, last_learning, stages_of
 from analogsim.tasks import DataSet

@@ -1,10 +1,8 @@
-"""Reading scenarios: from YAML with overrides to a resolved one, and from axes to the chips of a population."""
+"""Reading scenarios: from YAML with overrides to a resolved one, and back to plain data."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,19 +10,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from analogsim.errors import ScenarioError
-from analogsim.study.arm_axes import axes_of_arm
 from analogsim.study.chip_section import StageChip
 from analogsim.study.claim_faults import claim_faults
 from analogsim.study.kinds import AnyScenario
 from analogsim.study.network_section import LAYER_TAGS, count_layers
-from analogsim.study.profiles import Resolved, axes_of, profiles_of, resolve_profiles
+from analogsim.study.profiles import Resolved, axes_of, resolve_profiles
 from analogsim.study.schema import ArmBase, Deployment, Scenario, StageBase, StagedArm
-from analogsim.study.stages import last_learning, stages_of
+from analogsim.study.settings import parse_setting, put, quick_settings
+from analogsim.study.stages import stages_of
 from analogsim.study.student_teacher import StudentTeacherScenario
-from device_models import DeviceProfile, ProfileError
+from device_models import ProfileError
 from device_models._yaml import load_yaml
 from device_models.errors import bulleted, faults
-from device_models.units import UNION_TAGS, Each
+from device_models.units import UNION_TAGS
 
 _OF_CHIPS = ("data", "network", "chip", "train")
 _NO_KIND = (
@@ -92,12 +90,12 @@ def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool =
         what = "is empty" if data is None else f"is a {type(data).__name__}"
         raise ScenarioError(f"{where}: must be a mapping of sections such as name, data, network, chip ({what})")
     if quick:
-        for path, value in _quick_settings(data, where):
-            _put(data, path, value)
-        _put(data, ["excerpt", "quick"], True)
+        for path, value in quick_settings(data, where):
+            put(data, path, value)
+        put(data, ["excerpt", "quick"], True)
     for setting in settings:
-        path, value = _parse_setting(setting)
-        _put(data, path, value)
+        path, value = parse_setting(setting)
+        put(data, path, value)
     return resolve(data, where, Path(name_or_path).parent if name_or_path.endswith((".yaml", ".yml")) else None)
 
 
@@ -254,49 +252,6 @@ def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
     return tuple(part for part in loc if part not in (*UNION_TAGS, *LAYER_TAGS))
 
 
-def _quick_settings(data: Mapping[str, Any], where: str) -> Iterator[tuple[list[str], Any]]:
-    quick = data.get("quick") or {}
-    if not isinstance(quick, Mapping):
-        raise ScenarioError(f"{where}: quick: must map dotted paths to values (got {quick!r})")
-    for path, value in quick.items():
-        yield str(path).split("."), value
-
-
-def _parse_setting(setting: str) -> tuple[list[str], Any]:
-    path, separator, text = setting.partition("=")
-    if not separator or not path:
-        raise ScenarioError(f"--set {setting}: must be path=value, for example --set train.epochs=5")
-    try:
-        return path.split("."), load_yaml(text, f"--set {path}")
-    except ProfileError as error:
-        raise ScenarioError(str(error)) from None
-
-
-def _put(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Set a value by its path; mappings on the way that are not there are made, and judged by validation later."""
-    here: Any = data
-    for depth, key in enumerate(path):
-        last = depth == len(path) - 1
-        if isinstance(here, list):
-            if not key.isdigit() or int(key) >= len(here):
-                where = ".".join(path[:depth])
-                raise ScenarioError(f"{'.'.join(path)}: {where} is a list of {len(here)}; {key!r} is not a place in it")
-            if last:
-                here[int(key)] = value
-            else:
-                here = here[int(key)]
-        elif isinstance(here, dict):
-            key = next((known for known in here if str(known) == key), key)  # a layer's number is no text in YAML
-            if last:
-                here[key] = value
-            else:
-                if here.get(key) is None:
-                    here[key] = {}
-                here = here[key]
-        else:
-            raise ScenarioError(f"{'.'.join(path)}: {'.'.join(path[:depth])} is a single value ({here!r}), no mapping")
-
-
 def to_data(scenario: AnyScenario) -> dict[str, Any]:
     """The resolved scenario as plain data with every default written out; running it repeats the run."""
     if isinstance(scenario, StudentTeacherScenario):
@@ -337,57 +292,3 @@ def _stage_data(stage: ArmBase) -> dict[str, Any]:
         if stage.chip is not None:
             entry["chip"] = stage.chip.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return entry
-
-
-@dataclass(frozen=True)
-class Population:
-    """The chips of an arm, laid out on the axes of the scenario.
-
-    Every list has one entry per chip. Chips of different points that have the same number and seed meet the same random
-    numbers, so points are compared in pairs.
-
-    Attributes:
-        ids, seeds: number and seed.
-        coordinates: place on the axes.
-        rates: learning rate; 0 in a stage that does not learn, where the rate of others is an axis.
-        profiles: of each layer, with one value per chip in place of each axis.
-    """
-
-    ids: list[int]
-    seeds: list[int]
-    coordinates: list[dict[str, Any]]
-    rates: list[float]
-    profiles: tuple[DeviceProfile, ...]
-
-
-def lay_out(scenario: Scenario, arm: ArmBase | StagedArm, stage: int | None = None) -> Population:
-    """The chips of an arm: for each point on the axes, first axis slowest, the scenario's chips.
-
-    Args:
-        scenario: resolved.
-        arm: of it.
-        stage: whose profiles and learning rates; None: profiles of the last, rates of the last that learns.
-
-    Raises:
-        ScenarioError: `only` names a chip that is not in the population, or two stages have an axis of rates.
-    """
-    plans = stages_of(scenario, arm)
-    optimizers = [plan.arm.optimizer or scenario.train.optimizer for plan in plans]
-    axes = axes_of_arm(scenario, arm)
-    numbers = scenario.chip.only if scenario.chip.only is not None else range(scenario.chip.population)
-    if max(numbers) >= scenario.chip.population:
-        raise ScenarioError(
-            f"chip.only: there is no chip {max(numbers)} in a population of {scenario.chip.population}; "
-            f"chips are numbered from 0"
-        )
-    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    places = [{**point, "chip": number} for point in points for number in numbers]
-    values = {path: [place[path] for place in places] for path in axes}
-    rate = optimizers[last_learning(plans) if stage is None else stage].lr
-    return Population(
-        ids=[place["chip"] for place in places],
-        seeds=[place.get("seed", scenario.seed) for place in places],
-        coordinates=places,
-        rates=[place.get("lr", 0.0) if isinstance(rate, Each) else rate for place in places],
-        profiles=profiles_of(plans[-1 if stage is None else stage].chip, scenario.network.depth, values),
-    )

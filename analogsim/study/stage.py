@@ -20,8 +20,8 @@ from analogsim.port import Access, Periphery
 from analogsim.randomness import Purpose, Streams
 from analogsim.results import ChipOfStage, Counts, Curve, StageResult
 from analogsim.study.chip_section import ChipSection
+from analogsim.study.population import Population
 from analogsim.study.rig import Rig
-from analogsim.study.scenario import Population
 from analogsim.study.schema import Scenario
 from analogsim.study.stages import StagePlan
 from analogsim.tasks import Task

@@ -8,7 +8,7 @@ import torch
 
 from analogsim.results import Metrics, TunedPoint, Tuning, interval
 from analogsim.study.arm import Arm, without_chip
-from analogsim.study.scenario import lay_out
+from analogsim.study.population import lay_out
 from analogsim.study.schema import Scenario
 from analogsim.study.stages import last_learning, stages_of, with_optimizer
 from analogsim.study.work import TuningWatcher

@@ -10,8 +10,9 @@ import torch
 
 from analogsim.errors import ScenarioError
 from analogsim.report.summary import axis_label
+from analogsim.study.population import Population, lay_out
 from analogsim.study.run import run
-from analogsim.study.scenario import Population, lay_out, load_scenario, resolve, to_data
+from analogsim.study.scenario import load_scenario, resolve, to_data
 from device_models import DeviceProfile, load_profile
 from device_models._yaml import dump_yaml, load_yaml
 

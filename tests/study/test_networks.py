@@ -12,8 +12,9 @@ from analogsim.errors import ScenarioError
 from analogsim.network import Binary, Conv2d, Dense, HardThreshold, Identity, LeakyReLU, Network, Sigmoid, Tanh
 from analogsim.study.arm import Arm
 from analogsim.study.check import check
+from analogsim.study.population import lay_out
 from analogsim.study.run import load_data
-from analogsim.study.scenario import lay_out, resolve, to_data
+from analogsim.study.scenario import resolve, to_data
 from analogsim.tasks import DATA_SETS, DataSet
 from device_models._yaml import dump_yaml, load_yaml
 

@@ -10,8 +10,9 @@ from analogsim.port import Pass
 from analogsim.report.table import final_table, stages_table
 from analogsim.results import ArmResult, Metrics, read_curves, read_result
 from analogsim.study.arm import Arm
+from analogsim.study.population import lay_out
 from analogsim.study.run import Nobody, load_data, run
-from analogsim.study.scenario import lay_out, load_scenario
+from analogsim.study.scenario import load_scenario
 from analogsim.study.schema import Scenario
 from analogsim.study.tuning import tune
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from analogsim.errors import ScenarioError
+from analogsim.study.population import lay_out
 from analogsim.study.run import run
-from analogsim.study.scenario import lay_out, load_scenario, resolve, to_data
+from analogsim.study.scenario import load_scenario, resolve, to_data
 from analogsim.study.schema import Scenario
 from analogsim.study.stages import stages_of
 from device_models._yaml import dump_yaml, load_yaml
