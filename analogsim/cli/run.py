@@ -110,7 +110,7 @@ def _draw(result: Result, curves: list[Curve], folder: Path) -> Path:
     drawings: dict[str, Callable[[list[Path]], object]] = {
         name: partial(metric_curves, result, curves, name) for name in measured_metrics(curves)
     }
-    drawings["learning_curves"] = lambda files: learning_curves(result, curves, folder)
+    drawings["learning_curves"] = partial(learning_curves, result, curves)
     axis = only_axis(result)
     if axis is not None:
         what = "accuracy" if classified(result) else "loss"

@@ -10,17 +10,19 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analogsim.report.style import COLOURS, STYLE, save
+from analogsim.report.style import COLOURS, STYLE, legend_below, save
 from analogsim.report.summary import classified, point_label, points, standings
 from analogsim.report.words import words
 from analogsim.results import Curve, Result, interval, marked
 
 
-def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> list[Path]:
-    """Draw them into `folder` as learning_curves.png and .svg; one panel for each point of the axes.
+def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Path]) -> None:
+    """Draw test accuracies, or losses where there are none; one panel for each point of the axes.
 
-    Returns:
-        The files.
+    Args:
+        result: of a run.
+        curves: its evaluations.
+        files: where to save the figure, .png or .svg.
     """
     labels: list[str] = []
     for arm in result.arms.values():
@@ -46,10 +48,8 @@ def learning_curves(result: Result, curves: Sequence[Curve], folder: Path) -> li
         if len(shown) <= 6:
             panels.flat[len(labels) - 1].legend(list(shown.values()), list(shown), loc=place)
         else:  # it would hide the lines
-            figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=4)
-        files = [folder / f"learning_curves.{kind}" for kind in ("png", "svg")]
+            legend_below(figure, panels.flat)
         save(figure, files)
-    return files
 
 
 def _falls_far(result: Result, curves: Sequence[Curve]) -> bool:

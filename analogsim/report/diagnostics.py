@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analogsim.report.looks import looked_only, metric_by_arm
-from analogsim.report.style import COLOURS, STYLE, save
+from analogsim.report.style import COLOURS, STYLE, legend_below, save
 from analogsim.report.summary import point_label, points
 from analogsim.report.words import words
 from analogsim.results import ArmResult, Curve, Result, interval, marked
@@ -71,8 +71,7 @@ def metric_curves(result: Result, curves: Sequence[Curve], name: str, files: Seq
         figure.suptitle(
             f"{result.name}: mean over {words(result).copies}, band: 95 % interval of the mean", fontsize=10
         )
-        shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
-        figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=min(5, len(shown)))
+        legend_below(figure, panels.flat)
         save(figure, files)
 
 

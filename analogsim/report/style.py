@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analogsim._files import commit
@@ -23,6 +24,15 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "analogsim",
     "svg.fonttype": "none",
 }
+
+
+def legend_below(figure: Figure, panels: Iterable[Axes]) -> None:
+    """One legend for all panels, below them, in as many columns as the figure is wide enough for."""
+    shown = {title: line for panel in panels for line, title in zip(*panel.get_legend_handles_labels(), strict=True)}
+    if shown:
+        fit = int(10 * figure.get_figwidth() / (max(map(len, shown)) + 6))  # characters of an inch
+        columns = max(1, min(5, len(shown), fit))
+        figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=columns)
 
 
 def save(figure: Figure, files: Sequence[Path], dpi: int = 150) -> None:

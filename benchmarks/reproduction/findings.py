@@ -42,8 +42,10 @@ class Paper:
         """The arms together, as if they had been run at once; None: none was run."""
         if not self.held:
             return None
-        arms = {arm: _with_seed(held.result.arms[arm], held.result.seed) for arm, held in self.held.items()}
-        first = next(iter(self.held.values())).result
+        first, *others = (held.result for held in self.held.values())
+        arms = {arm: held.result.arms[arm] for arm, held in self.held.items()}
+        if any(other.seed != first.seed for other in others):
+            arms = {arm: _with_seed(arms[arm], held.result.seed) for arm, held in self.held.items()}
         result = first.model_copy(update={"name": self.name, "arms": arms})
         return result, [curve for held in self.held.values() for curve in held.curves]
 

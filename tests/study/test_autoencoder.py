@@ -101,10 +101,10 @@ def test_tables_and_figures_show_losses(folder: Path, result: Result, tmp_path: 
         assert "loss" in heads
         assert "accuracy" not in heads
         assert "ccurac" not in str(table.caption)
-    files = learning_curves(result, read_curves(folder / "metrics.jsonl"), tmp_path)
-    axis = tmp_path / "axis.svg"
+    shown, axis = tmp_path / "curves.svg", tmp_path / "axis.svg"
+    learning_curves(result, read_curves(folder / "metrics.jsonl"), [shown])
     accuracy_against(result, "chip.profile.read_noise.0.sigma", [axis])
-    for file in (files[1], axis):
+    for file in (shown, axis):
         text = file.read_text()
         assert "test loss of the noisy chip" in text
         assert "accuracy" not in text
