@@ -38,11 +38,13 @@ def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Pat
         for panel in panels.flat[len(labels) :]:
             panel.set_axis_off()
         called = words(result)
-        figure.supxlabel(called.time, fontsize=10)
+        for panel in panels.flat[max(0, len(labels) - columns) : len(labels)]:  # the lowest of each column
+            panel.set_xlabel(called.time)
+            panel.xaxis.set_tick_params(labelbottom=True)
         figure.supylabel(called.accuracy if classified(result) else called.loss, fontsize=10)
         figure.suptitle(f"{result.name}: mean over {called.copies}, band: 95 % interval of the mean", fontsize=11)
         if _falls_far(result, curves):
-            panels[0, 0].set_yscale("log", nonpositive="mask")
+            panels[0, 0].set_yscale("log", nonpositive="clip")
         shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
         place = "lower right" if classified(result) else "upper right"
         if len(shown) <= 6:
@@ -53,9 +55,9 @@ def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Pat
 
 
 def _falls_far(result: Result, curves: Sequence[Curve]) -> bool:
-    """Whether losses are compared, and reach over more than three decades: then an even scale shows the first only."""
+    """Whether losses are compared, and fall so far that an even scale shows little but the first."""
     losses = [loss for curve in curves for chip in curve.chips if (loss := chip.test_loss) is not None]
-    return not classified(result) and min(losses, default=1.0) > 0 and max(losses, default=1.0) > 1e3 * min(losses)
+    return not classified(result) and min(losses, default=1.0) > 0 and max(losses, default=1.0) > 30 * min(losses)
 
 
 def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> None:
