@@ -1,13 +1,14 @@
 """Before torch is loaded: idle threads must not spin, or small steps beside other load take many times longer.
 
-And a server of this machine, for tests of downloads.
+And the command line as a function, and a server of this machine, for tests of downloads.
 """
 
 import contextlib
 import os
 import re
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -80,3 +81,19 @@ def server() -> Iterator[Server]:
     made = Server()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., int]:
+    """`analogsim` with these arguments, in this process: its exit code."""
+
+    def call(*arguments: str) -> int:
+        from analogsim.cli.main import main
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["analogsim", *arguments])
+            with pytest.raises(SystemExit) as caught:
+                main()
+        return int(caught.value.code or 0)
+
+    return call

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from analogsim.characterize import characterize, draw_page
 from analogsim.characterize.page import Absent, Axis, Map, Page, Panel
 from analogsim.characterize.panels import spectrum
 from analogsim.characterize.registry import PANELS
-from analogsim.cli.main import main
 from device_models import DeviceProfile, ProfileError, load_profile, preset_names
 
 ProfileOf = Callable[..., DeviceProfile]
@@ -26,13 +24,6 @@ ProfileOf = Callable[..., DeviceProfile]
 def short_series(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spectrum, "_SLOW", 16)
     monkeypatch.setattr(spectrum, "_SERIES", 3)
-
-
-def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["analogsim", "profiles", "plot", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return int(caught.value.code or 0)
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -104,10 +95,10 @@ def test_values_per_chip_and_no_devices_are_refused(profile_of: ProfileOf) -> No
 
 
 def test_the_command_writes_two_files(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "new" / "pages"
-    assert _call(monkeypatch, "ideal", "-o", str(folder), "--devices", "20") == 0
+    assert command("profiles", "plot", "ideal", "-o", str(folder), "--devices", "20") == 0
     out = capsys.readouterr().out
     assert sorted(path.name for path in folder.iterdir()) == ["ideal.png", "ideal.svg"]
     for word in ("conductance: 0 µS", "No drift", f"page: {folder / 'ideal.png'}, {folder / 'ideal.svg'}"):
@@ -115,11 +106,11 @@ def test_the_command_writes_two_files(
 
 
 def test_the_command_as_json_and_a_profile_of_ones_own(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("name: a b/c\nconductance: {max: 10 uS}\nprogramming: {kind: constant, sigma: 1 uS}\n")
-    assert _call(monkeypatch, str(mine), "-o", str(tmp_path), "--devices", "5", "--seed", "7", "--json") == 0
+    assert command("profiles", "plot", str(mine), "-o", str(tmp_path), "--devices", "5", "--seed", "7", "--json") == 0
     data = json.loads(capsys.readouterr().out)
     assert data["files"] == [str(tmp_path / f"a-b-c.{kind}") for kind in ("png", "svg")]
     assert (data["name"], data["devices"], data["seed"]) == ("a b/c", 5, 7)
@@ -128,12 +119,16 @@ def test_the_command_as_json_and_a_profile_of_ones_own(
     assert data["figures"][-1][0] == "programming sd"
 
 
-def test_a_folder_is_tried_before_the_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_tried_before_the_work(
+    command: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def work(*arguments: Any) -> Page:
         raise AssertionError("measured although nothing can be written")
 
     monkeypatch.setattr("analogsim.characterize.characterize", work)
-    assert _call(monkeypatch, "ideal", "-o", "/proc") == 2  # not writable, not even for an administrator
+    assert command("profiles", "plot", "ideal", "-o", "/proc") == 2  # not writable, not even for an administrator
     assert "error: /proc: cannot be written: " in capsys.readouterr().err
 
 
@@ -151,13 +146,14 @@ def test_a_folder_is_tried_before_the_work(monkeypatch: pytest.MonkeyPatch, caps
 def test_errors_are_one_message_and_exit_2(
     arguments: list[str],
     message: str,
+    command: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("")
-    assert _call(monkeypatch, *arguments) == 2
+    assert command("profiles", "plot", *arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("error: ") and message in err and err.count("\n") == 1

@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,10 @@ from analogsim.cli.main import main
 TINY = ["--set", "train.epochs=1", "--set", "chip.population=2", "--set", "data.batch=200"]
 
 
-def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["analogsim", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return int(caught.value.code or 0)
-
-
 def test_run_prints_a_table_and_writes_the_folder(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert _call(monkeypatch, "run", "quickstart", *TINY, "--out", str(tmp_path)) == 0
+    assert command("run", "quickstart", *TINY, "--out", str(tmp_path)) == 0
     out, err = capsys.readouterr()
     for word in ("bp (oracle)", "danp", "95 % interval", "run folder:", "for comparison only"):
         assert word in " ".join(out.split())
@@ -41,9 +35,9 @@ def test_run_prints_a_table_and_writes_the_folder(
     }
 
 
-def test_run_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_run_as_json(command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     settings = [*TINY, "--set", "chip.overrides.read_noise.sigma={each: [0 %, 1 %]}"]
-    assert _call(monkeypatch, "run", "quickstart", *settings, "--out", str(tmp_path), "--json") == 0
+    assert command("run", "quickstart", *settings, "--out", str(tmp_path), "--json") == 0
     summary = json.loads(capsys.readouterr().out)
     assert [row["arm"] for row in summary["rows"]] == ["bp", "bp", "np", "np", "anp", "anp", "danp", "danp"]
     assert summary["rows"][0]["oracle"] == ["output_error", "transposed_read"]
@@ -55,37 +49,37 @@ def test_run_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("name", ["profiles", "scenarios", "rules"])
 def test_lists_and_shows_in_both_forms(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _call(monkeypatch, name, "list") == 0
+    assert command(name, "list") == 0
     text = capsys.readouterr().out
-    assert _call(monkeypatch, name, "list", "--json") == 0
+    assert command(name, "list", "--json") == 0
     entries = json.loads(capsys.readouterr().out)
     for entry in entries:
         assert entry["name"] in text
-        assert _call(monkeypatch, name, "show", entry["name"]) == 0
+        assert command(name, "show", entry["name"]) == 0
         assert entry["name"].removeprefix("papers/") in capsys.readouterr().out
-        assert _call(monkeypatch, name, "show", entry["name"], "--json") == 0
+        assert command(name, "show", entry["name"], "--json") == 0
         json.loads(capsys.readouterr().out)
 
 
 def test_a_shown_scenario_runs_and_a_shown_profile_loads(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert _call(monkeypatch, "profiles", "show", "noisy", "--yaml") == 0
+    assert command("profiles", "show", "noisy", "--yaml") == 0
     (tmp_path / "mine.yaml").write_text(capsys.readouterr().out)
-    assert _call(monkeypatch, "scenarios", "show", "quickstart") == 0
+    assert command("scenarios", "show", "quickstart") == 0
     (tmp_path / "study.yaml").write_text(capsys.readouterr().out)
     profile = f"chip.profile={tmp_path / 'mine.yaml'}"
     scenario = str(tmp_path / "study.yaml")
-    assert _call(monkeypatch, "run", scenario, *TINY, "--set", profile, "--out", str(tmp_path / "runs")) == 0
+    assert command("run", scenario, *TINY, "--set", profile, "--out", str(tmp_path / "runs")) == 0
 
 
 def test_a_profile_is_shown_with_figures_units_and_sources(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_text("name: mine\nextends: pcm\nadc: {bits: 5}\n")
-    assert _call(monkeypatch, "profiles", "show", str(tmp_path / "mine.yaml")) == 0
+    assert command("profiles", "show", str(tmp_path / "mine.yaml")) == 0
     text = " ".join(capsys.readouterr().out.split())
     for words in (
         "mine pcm, but for: adc. conductance 0 S to 25 uS",
@@ -100,20 +94,20 @@ def test_a_profile_is_shown_with_figures_units_and_sources(
         assert words in text
 
 
-def test_citations_are_bibtex(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _call(monkeypatch, "profiles", "show", "pcm", "--citation") == 0
+def test_citations_are_bibtex(command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("profiles", "show", "pcm", "--citation") == 0
     out = capsys.readouterr().out
     assert [line for line in out.splitlines() if line.startswith("@")] == [
         "@inproceedings{nandakumar2019,",
         "@article{joshi2020,",
     ]
-    assert _call(monkeypatch, "profiles", "show", "noisy", "--citation") == 0
+    assert command("profiles", "show", "noisy", "--citation") == 0
     out, err = capsys.readouterr()
     assert (out, err) == ("", "profile noisy cites no published work\n")
 
 
-def test_the_schema_is_json_schema(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _call(monkeypatch, "scenarios", "schema") == 0
+def test_the_schema_is_json_schema(command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("scenarios", "schema") == 0
     schema = json.loads(capsys.readouterr().out)
     kinds = [schema["$defs"][kind["$ref"].rpartition("/")[2]] for kind in schema["anyOf"]]
     assert {"name", "data", "network", "chip", "train", "arms"} <= set(kinds[0]["required"])
@@ -138,12 +132,13 @@ def test_the_schema_is_json_schema(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_errors_are_one_message_and_exit_2(
     arguments: list[str],
     message: str,
+    command: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _call(monkeypatch, *arguments) == 2
+    assert command(*arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("error: ")
@@ -153,13 +148,13 @@ def test_errors_are_one_message_and_exit_2(
 
 
 def test_too_little_memory_is_one_message(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def full(*_: object) -> None:
         raise MemoryError("Unable to allocate 7 TiB")
 
     monkeypatch.setattr("analogsim.study.run.prepare", full)
-    assert _call(monkeypatch, "run", "quickstart", *TINY, "--out", str(tmp_path)) == 2
+    assert command("run", "quickstart", *TINY, "--out", str(tmp_path)) == 2
     assert capsys.readouterr().err.endswith(
         "error: not enough memory: Unable to allocate 7 TiB; choose smaller sizes\n"
     )

@@ -1,13 +1,12 @@
 """Claims on the command line: verdicts after a run, `--check`, single arms, quick looks, repeated and resumed runs."""
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from analogsim.cli.main import main
 from analogsim.results import read_curves, read_result
 
 HOLDS = {
@@ -19,13 +18,6 @@ HOLDS = {
 FAILS = {"claim": "diverged(np) > 0.5", "says": "np diverges"}
 OPEN = {"claim": "final(bp.test_loss) < final(bp.test_loss) + 1e-9 * (final(np.test_loss) - 1)", "says": "who knows"}
 ORACLE = ["output_error", "transposed_read"]
-
-
-def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["analogsim", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return int(caught.value.code or 0)
 
 
 def _study(folder: Path, *claims: dict[str, str]) -> str:
@@ -49,10 +41,10 @@ def _run(*arguments: str) -> list[str]:
 
 
 def test_a_run_tells_its_verdicts_and_keeps_them(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     study = _study(tmp_path, HOLDS, FAILS)
-    assert _call(monkeypatch, *_run(study, "--out", str(tmp_path / "runs"))) == 0
+    assert command(*_run(study, "--out", str(tmp_path / "runs"))) == 0
     out = " ".join(capsys.readouterr().out.split())
     for words in (
         "holds it learns",
@@ -67,12 +59,12 @@ def test_a_run_tells_its_verdicts_and_keeps_them(
     assert [each["verdict"] for each in json.loads(held)["claims"]] == ["holds", "fails"]
 
     (folder / "claims.json").unlink()
-    assert _call(monkeypatch, "resume", str(folder), "--check") == 1
+    assert command("resume", str(folder), "--check") == 1
     assert "1 of 2 claims hold; 1 fail" in capsys.readouterr().out
     assert (folder / "claims.json").read_bytes() == held
 
     again = str(folder / "scenario.yaml")  # running a run's scenario repeats it, claims included
-    assert _call(monkeypatch, *_run(again, "--out", str(tmp_path / "again"), "--json", "--check")) == 1
+    assert command(*_run(again, "--out", str(tmp_path / "again"), "--json", "--check")) == 1
     summary = json.loads(capsys.readouterr().out)
     assert summary["claims"] == json.loads(held)["claims"]
     assert summary["quick"] is False
@@ -82,12 +74,10 @@ def test_a_run_tells_its_verdicts_and_keeps_them(
 
 @pytest.mark.parametrize(("claims", "code"), [([HOLDS], 0), ([OPEN], 0), ([HOLDS, FAILS], 1)])
 def test_check_minds_failures_only(
-    claims: list[dict[str, str]], code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    claims: list[dict[str, str]], code: int, command: Callable[..., int], tmp_path: Path
 ) -> None:
     study = _study(tmp_path, *claims)
-    assert (
-        _call(monkeypatch, *_run(study, "--out", str(tmp_path / "runs"), "--check", "--set", "train.epochs=1")) == code
-    )
+    assert command(*_run(study, "--out", str(tmp_path / "runs"), "--check", "--set", "train.epochs=1")) == code
 
 
 @pytest.mark.parametrize(
@@ -108,12 +98,12 @@ def test_what_would_check_nothing_is_refused_before_anything_runs(
     claims: list[dict[str, str]],
     option: str,
     message: str,
-    monkeypatch: pytest.MonkeyPatch,
+    command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     study = _study(tmp_path, *claims)
-    assert _call(monkeypatch, *_run(study, "--out", str(tmp_path / "runs"), "--check", option)) == 2
+    assert command(*_run(study, "--out", str(tmp_path / "runs"), "--check", option)) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
@@ -121,38 +111,37 @@ def test_what_would_check_nothing_is_refused_before_anything_runs(
 
 
 def test_a_quick_look_is_told_as_one(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     study = _study(tmp_path, HOLDS, {"claim": "at(np.test_accuracy, 2) > 0", "says": "later"})
-    assert _call(monkeypatch, *_run(study, "--quick", "--out", str(tmp_path / "runs"))) == 0
+    assert command(*_run(study, "--quick", "--out", str(tmp_path / "runs"))) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "A quick look: its verdicts say nothing about what is claimed." in out
     assert "not run later" in out
     assert "np was trained for 1 epochs, and at(np.test_accuracy, 2) asks for a later one" in out
     [folder] = (tmp_path / "runs").iterdir()
     assert json.loads((folder / "claims.json").read_text())["quick"] is True
-    assert _call(monkeypatch, "resume", str(folder)) == 0
+    assert command("resume", str(folder)) == 0
     assert "A quick look" in capsys.readouterr().out
-    assert _call(monkeypatch, "resume", str(folder), "--check") == 2
+    assert command("resume", str(folder), "--check") == 2
     assert "a quick look decides nothing" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(command: Callable[..., int], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of all arms."""
     folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        assert _call(patch, *_run(_study(folder, HOLDS, FAILS), "--out", str(folder / "runs"))) == 0
+    assert command(*_run(_study(folder, HOLDS, FAILS), "--out", str(folder / "runs"))) == 0
     [run] = (folder / "runs").iterdir()
     return run
 
 
 @pytest.mark.parametrize("arm", ["bp", "np"])
 def test_an_arm_alone_is_what_it_is_beside_others(
-    arm: str, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    arm: str, whole: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     study = _study(tmp_path, HOLDS, FAILS)
-    assert _call(monkeypatch, *_run(study, "--arm", arm, "--out", str(tmp_path / "runs"), "--json")) == 0
+    assert command(*_run(study, "--arm", arm, "--out", str(tmp_path / "runs"), "--json")) == 0
     found = {each["claim"]: each["verdict"] for each in json.loads(capsys.readouterr().out)["claims"]}
     assert found == (
         {HOLDS["claim"]: "holds", FAILS["claim"]: "not run"}
@@ -166,6 +155,6 @@ def test_an_arm_alone_is_what_it_is_beside_others(
     lines = [curve for curve in read_curves(whole / "metrics.jsonl") if curve.arm == arm]
     assert read_curves(folder / "metrics.jsonl") == lines
 
-    assert _call(monkeypatch, *_run(str(folder / "scenario.yaml"), "--out", str(tmp_path / "again"), "--json")) == 0
+    assert command(*_run(str(folder / "scenario.yaml"), "--out", str(tmp_path / "again"), "--json")) == 0
     again = {each["claim"]: each["verdict"] for each in json.loads(capsys.readouterr().out)["claims"]}
     assert again == found  # its scenario knows which arms were left out

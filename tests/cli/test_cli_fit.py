@@ -1,24 +1,16 @@
 """`analogsim profiles fit` as a person meets it."""
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analogsim.cli.main import main
 from device_models import DeviceProfile, load_profile
 from device_models.fit import synthetic
 
 US = 1e-6
-
-
-def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["analogsim", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return int(caught.value.code or 0)
 
 
 @pytest.fixture
@@ -39,10 +31,10 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_several_tables_become_one_profile(
-    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tables: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit = ["profiles", "fit", "writes.csv", "reads.csv", "drift.csv", "-o", "mine.yaml"]
-    assert _call(monkeypatch, *fit) == 0
+    assert command(*fit) == 0
     out, err = capsys.readouterr()
     assert err == ""
     text = " ".join(out.split())
@@ -68,24 +60,24 @@ def test_several_tables_become_one_profile(
     ]
     notes = [entry.note for entry in profile.references]
     assert any(note.startswith("not determined by the data") and "conductance.max" in note for note in notes)
-    assert _call(monkeypatch, "profiles", "show", "mine.yaml") == 0
+    assert command("profiles", "show", "mine.yaml") == 0
     assert "fitted to writes.csv" in capsys.readouterr().out
 
 
 def test_the_same_tables_give_the_same_bytes(
-    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tables: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _call(monkeypatch, "profiles", "fit", "reads.csv", "-o", "mine.yaml") == 0
+    assert command("profiles", "fit", "reads.csv", "-o", "mine.yaml") == 0
     written = [(tables / f"mine.{kind}").read_bytes() for kind in ("yaml", "svg")]
-    assert _call(monkeypatch, "profiles", "fit", "reads.csv", "-o", "mine.yaml", "--force") == 0
+    assert command("profiles", "fit", "reads.csv", "-o", "mine.yaml", "--force") == 0
     assert written == [(tables / f"mine.{kind}").read_bytes() for kind in ("yaml", "svg")]
 
 
 def test_a_base_gives_what_was_not_measured(
-    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tables: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["profiles", "fit", "reads.csv", "-o", "mine.yaml", "--base", "pcm", "--json"]
-    assert _call(monkeypatch, *arguments) == 0
+    assert command(*arguments) == 0
     told = json.loads(capsys.readouterr().out)
     base, profile = load_profile("pcm"), load_profile(tables / "mine.yaml")
     assert told["profile"] == profile.to_data()
@@ -104,11 +96,11 @@ def test_a_base_gives_what_was_not_measured(
 
 
 def test_options_are_given_and_told(
-    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tables: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--g-max", "50 uS", "--degree", "1", "--t0", "10 s", "--t-r", "20 us", "--read-noise", "flicker"]
     arguments = ["profiles", "fit", "writes.csv", "reads.csv", "drift.csv", "-o", "mine.yaml", "--json", *options]
-    assert _call(monkeypatch, *arguments, "--drift", "constant") == 0
+    assert command(*arguments, "--drift", "constant") == 0
     data = json.loads(capsys.readouterr().out)["profile"]
     assert data["conductance"]["max"] == "50 uS"
     assert len(data["programming"]["coefficients"]) == 2
@@ -121,10 +113,10 @@ def test_options_are_given_and_told(
 
 @pytest.mark.parametrize("there", ["mine.yaml", "mine.svg"])
 def test_nothing_is_overwritten_without_force(
-    there: str, tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    there: str, tables: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tables / there).write_text("precious")
-    assert _call(monkeypatch, "profiles", "fit", "reads.csv", "-o", "mine.yaml") == 2
+    assert command("profiles", "fit", "reads.csv", "-o", "mine.yaml") == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err == f"error: -o mine.yaml: {there} exists; choose another name, or --force to overwrite\n"
@@ -150,13 +142,13 @@ def test_errors_are_one_message_exit_2_and_nothing_written(
     arguments: list[str],
     message: str,
     tables: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tables / "bad.csv").write_text("device,time [s],conductance [uS]\na,0,1\na,1,x\n")
     (tables / "few.csv").write_text("target [uS],conductance [uS]\n1,1.1\n2,2.1\n1,0.8\n2,1.7\n")
     before = {path.name for path in tables.iterdir()}
-    assert _call(monkeypatch, "profiles", "fit", *arguments, "-o", "mine.yaml") == 2
+    assert command("profiles", "fit", *arguments, "-o", "mine.yaml") == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"error: {message}")
@@ -166,7 +158,7 @@ def test_errors_are_one_message_exit_2_and_nothing_written(
 
 @pytest.mark.parametrize("name", ["mine.csv", "nowhere/mine.yaml"])
 def test_a_profile_needs_a_name_that_can_be_written(
-    name: str, tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, tables: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _call(monkeypatch, "profiles", "fit", "reads.csv", "-o", name) == 2
+    assert command("profiles", "fit", "reads.csv", "-o", name) == 2
     assert capsys.readouterr().err.startswith(f"error: -o {name}: ")

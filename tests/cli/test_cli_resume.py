@@ -1,24 +1,16 @@
 """`analogsim resume` as a person meets it."""
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from analogsim.cli.main import main
 from analogsim.results import Curve
 from analogsim.study.folder import RunFolder
 
 TINY = ["network.layers=[8, 10]", "chip.population=2", "data.batch=200", "train.epochs=3", "arms={anp: {rule: anp}}"]
 RUN = ["run", "quickstart", "--device", "cpu", *(word for setting in TINY for word in ("--set", setting)), "--out"]
-
-
-def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["analogsim", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return int(caught.value.code or 0)
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -27,9 +19,9 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def test_an_interrupted_run_is_resumed_with_its_table_and_figures(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert _call(monkeypatch, *RUN, str(tmp_path / "undisturbed")) == 0
+    assert command(*RUN, str(tmp_path / "undisturbed")) == 0
     table, _ = capsys.readouterr()
     append = RunFolder.append
 
@@ -40,13 +32,13 @@ def test_an_interrupted_run_is_resumed_with_its_table_and_figures(
 
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "append", interrupted)
-        assert _call(monkeypatch, *RUN, str(tmp_path / "runs")) == 130
+        assert command(*RUN, str(tmp_path / "runs")) == 130
     [folder] = (tmp_path / "runs").iterdir()
     out, err = capsys.readouterr()
     assert out == ""
     assert f"if interrupted: analogsim resume {folder}" in err
 
-    assert _call(monkeypatch, "resume", str(folder)) == 0
+    assert command("resume", str(folder)) == 0
     out, err = capsys.readouterr()
     assert "goes on from a checkpoint, arm anp at step 7" in err
     assert "anp (1/1) epoch 3: accuracy" in err
@@ -55,12 +47,12 @@ def test_an_interrupted_run_is_resumed_with_its_table_and_figures(
     assert _files(folder) == _files(undisturbed)
     assert "figures/learning_curves.png" in _files(folder)
 
-    assert _call(monkeypatch, "resume", str(folder), "--json") == 0
+    assert command("resume", str(folder), "--json") == 0
     out, err = capsys.readouterr()
     assert "this run is finished: there is nothing to resume" in err
     assert [row["arm"] for row in json.loads(out)["rows"]] == ["anp"]
     (folder / "figures" / "learning_curves.svg").unlink()  # ended before it was drawn
-    assert _call(monkeypatch, "resume", str(folder)) == 0
+    assert command("resume", str(folder)) == 0
     assert _files(folder) == _files(undisturbed)
 
 
@@ -76,6 +68,7 @@ def test_an_interrupted_run_is_resumed_with_its_table_and_figures(
 def test_what_cannot_be_resumed_is_one_message_and_exit_2(
     arguments: list[str],
     message: str,
+    command: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -84,7 +77,7 @@ def test_what_cannot_be_resumed_is_one_message_and_exit_2(
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "scenario.yaml").write_text("name: x\nseed: [")
     before = _files(tmp_path)
-    assert _call(monkeypatch, "resume", *arguments) == 2
+    assert command("resume", *arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("error: ")
