@@ -16,7 +16,7 @@ from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
 from analogsim.study.kinds import AnyScenario
 from analogsim.study.schema import Scenario
-from analogsim.study.student_arm import StudentTeacherWork
+from analogsim.study.student_runs import StudentTeacherWork
 from analogsim.study.student_teacher import StudentTeacherScenario
 from analogsim.study.tuning import tune
 from analogsim.study.work import RunningArm, TuningWatcher, Work

@@ -10,10 +10,7 @@ import torch
 from torch import Tensor
 
 from analogsim.errors import DataError
-from analogsim.tasks.stored import Bytes, moments
-
-_ROWS = 4096
-"""Samples that are worked on together where inputs are bytes."""
+from analogsim.tasks.stored import ROWS, Bytes, moments
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class DataSet:
             torch.cat(
                 [
                     torch.nn.functional.avg_pool2d(self._numbers(some).unflatten(1, self.shape), size).flatten(1)
-                    for some in (x.split(_ROWS) if self.stored else [x])
+                    for some in (x.split(ROWS) if self.stored else [x])
                 ]
             )
             for x in (self.train_inputs, self.test_inputs)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_ROWS = 4096
-"""Samples that are looked at together."""
+ROWS = 4096
+"""Samples that are worked on together."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def moments(x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     """
     total = torch.zeros(groups, dtype=torch.int64)
     squares = torch.zeros_like(total)
-    for rows in x.split(_ROWS):
+    for rows in x.split(ROWS):
         numbers = rows.unflatten(1, (groups, -1)).to(torch.int64)
         total += numbers.sum((0, 2))
         squares += numbers.square().sum((0, 2))

@@ -39,12 +39,12 @@ class StudentTeacherWork:
         """No learning rates are searched."""
         return None
 
-    def arm(self, name: str, device: torch.device, tuning: Tuning | None) -> StudentArm:
+    def arm(self, name: str, device: torch.device, tuning: Tuning | None) -> StudentRuns:
         """An arm, at its beginning."""
         return (SimulatedArm if self._scenario.arms[name].theory is None else TheoryArm)(self._scenario, name)
 
 
-class StudentArm(RunningArm):
+class StudentRuns(RunningArm):
     """Runs that start from initial weights of their own; their errors eps stand in the place of test losses.
 
     Args:
@@ -142,7 +142,7 @@ class StudentArm(RunningArm):
 
 
 @final
-class SimulatedArm(StudentArm):
+class SimulatedArm(StudentRuns):
     """Runs that learn. One that has crashed stays as it was last."""
 
     @property
@@ -170,7 +170,7 @@ class SimulatedArm(StudentArm):
 
 
 @final
-class TheoryArm(StudentArm):
+class TheoryArm(StudentRuns):
     """Errors that a theory expects, from where each run starts; computed at once, so a checkpoint holds a place only.
 
     Where an error exceeds 1000 times the first, the run is over: its error stays at that, its norms are not known.
