@@ -104,6 +104,24 @@ def test_currents_in_two_parts() -> None:
     torch.testing.assert_close(TwoParts(high, low, units).whole.double()[:, :, 0], exact[:, :, 0], rtol=1e-6, atol=1e-5)
 
 
+@pytest.mark.parametrize("step", [0.0, 0.25])
+@pytest.mark.parametrize("parts", [True, False])
+def test_results_take_the_place_of_what_is_used_up(parts: bool, step: float) -> None:
+    """Of the random numbers, or of a mean that nobody else has; what was there is read before it is written over."""
+    shape = (2, 1, 1, 4, 6)
+    high, low = (_codes(*shape, seed=seed).int() for seed in (1, 2))
+    units = torch.tensor([1e-3, 2e-3])
+    two = TwoParts(high, low, units)
+    mean = two.whole.clone()
+    numbers, variance = (_randn(*shape, seed=seed, dtype=torch.float32) for seed in (3, 4))
+    expected = mean.double() + variance.square().double().sqrt() * numbers.double()
+    expected = (expected / step).round().clamp(-100, 100) * step if step else expected
+    current = Current(two if parts else mean, 1.0, 0, 0, Noise(Variance(variance.square()), numbers, (True,)))
+    found = current.decoded(step, 100) if step else current.value
+    assert found.data_ptr() == (numbers if parts else mean).data_ptr()
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
 def test_products_of_bytes_keep_their_bound(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     """|error of a mean| <= ||x||_1 max |w| / 65278, beside float32's own rounding; sigma within 0.6 %; vs float64."""

@@ -19,6 +19,12 @@ def test_two_loans_are_apart() -> None:
     assert one.dtype == other.dtype == torch.int32
 
 
+def test_what_came_back_is_lent_to_one_at_a_time() -> None:
+    scratch.give_back(scratch.lend(100))
+    one, other = scratch.lend(100), scratch.lend(100)
+    assert one.data_ptr() != other.data_ptr()
+
+
 def test_what_came_back_is_lent_again_if_it_is_large_enough() -> None:
     memory = scratch.lend(100)
     scratch.give_back(memory)
