@@ -60,13 +60,16 @@ class Paper:
         return list(dict.fromkeys(quantity.arm for quantity in quantities(tree)))
 
     def deviations(self, arm: str) -> list[str]:
-        """What an arm was run with that is not as the scenario has it: `train.epochs 5 in place of 50`."""
+        """What an arm was run with that is not as the scenario has it: `train.epochs 5 in place of 50`, `chips [0] of 3`."""
         if arm not in self.held:
             return []
         packaged, told = to_data(self.scenario), []
         for setting in self.held[arm].settings:
             path, _, value = setting.partition("=")
-            told.append(f"{path} {value} in place of {_at(packaged, path)}")
+            if path == "chip.only":
+                told.append(f"chips {value} of {_at(packaged, 'chip.population')}")
+            else:
+                told.append(f"{path} {value} in place of {_at(packaged, path)}")
         return told
 
     @property

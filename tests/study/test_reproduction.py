@@ -252,6 +252,8 @@ def test_chips_that_were_run_apart_are_those_of_one_run(ledger: SimpleNamespace,
     apart = [_job(ledger, "np", f"chip.only={numbers}") for numbers in ("[1]", "[0, 2]")]
     assert ledger.reproduce.run([apart[0]], "cpu", 1, replace=False) == 0
     assert ledger.reproduce.state(whole) == "done, chip.only=[1]"
+    [paper] = ledger.findings.found()
+    assert paper.deviations("np") == ["chips [1] of 3"]
     assert ledger.reproduce.run([_job(ledger, "np", "chip.only=[0]")], "cpu", 1, replace=False) == 0
     assert ledger.reproduce.state(whole) == "done, chip.only=[0, 1]"
     ledger.reproduce.run([apart[1]], "cpu", 1, replace=False)
