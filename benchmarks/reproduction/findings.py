@@ -60,7 +60,10 @@ class Paper:
         return list(dict.fromkeys(quantity.arm for quantity in quantities(tree)))
 
     def deviations(self, arm: str) -> list[str]:
-        """What an arm was run with that is not as the scenario has it: `train.epochs 5 in place of 50`, `chips [0] of 3`."""
+        """What an arm was run with that is not as the scenario has it.
+
+        Such as `train.epochs 5 in place of 50`, `chips [0] of 3`.
+        """
         if arm not in self.held:
             return []
         packaged, told = to_data(self.scenario), []

@@ -2,7 +2,7 @@
 
 import json
 import math
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from analogsim.bench.row import timed
 from analogsim.bench.start import Start
 from analogsim.bench.steps import LEARNERS, Steps
 from analogsim.bench.timing import Times, in_turn
-from analogsim.cli.main import main
 from analogsim.errors import AnalogsimError
 
 CPU = torch.device("cpu")
@@ -241,20 +240,13 @@ def test_tables_have_a_line_for_each_row(measured: dict[str, list[Row]]) -> None
     assert [table.row_count for table in made] == [len(rows) for rows in measured.values()]
 
 
-def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["analogsim", "bench", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return int(caught.value.code or 0)
-
-
 def test_the_command_prints_a_table_and_writes_rows(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setitem(CASES, "mvm", Entry(TINY["step"], Reads((4,), (2,), (), ("no noise",), 1, 0)))
     before = torch.get_num_threads()
     out = tmp_path / "bench.json"
-    assert _call(monkeypatch, "mvm", "--quick", "--threads", "1", "--out", str(out)) == 0
+    assert command("bench", "mvm", "--quick", "--threads", "1", "--out", str(out)) == 0
     assert torch.get_num_threads() == before
     printed, told = capsys.readouterr()
     assert "mvm: ratio to torch.mm" in printed
@@ -276,9 +268,9 @@ def test_the_command_prints_a_table_and_writes_rows(
     ],
 )
 def test_errors_are_one_message_before_anything_is_measured(
-    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _call(monkeypatch, *arguments) == 2
+    assert command("bench", *arguments) == 2
     out, err = capsys.readouterr()
     assert message in err
     assert len(err.splitlines()) == 1

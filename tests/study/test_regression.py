@@ -2,14 +2,13 @@
 
 import json
 import math
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from analogsim.cli.main import main
 from analogsim.errors import ScenarioError
 from analogsim.results import read_curves, read_result
 from analogsim.study.run import load_data
@@ -27,18 +26,13 @@ SETTINGS = [
 ]
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, out: Path, *settings: str) -> int:
+def _run(command: Callable[..., int], out: Path, *settings: str) -> int:
     given = [part for setting in settings for part in ("--set", setting)]
-    monkeypatch.setattr(sys, "argv", ["analogsim", "run", "quickstart", *given, "--out", str(out)])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return int(caught.value.code or 0)
+    return command("run", "quickstart", *given, "--out", str(out))
 
 
-def test_a_teacher_is_learned(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    assert _run(monkeypatch, tmp_path, *SETTINGS) == 0
+def test_a_teacher_is_learned(command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert _run(command, tmp_path, *SETTINGS) == 0
     out = capsys.readouterr().out
     assert "loss" in out
     assert "accuracy" not in out
@@ -60,7 +54,7 @@ def test_a_teacher_is_learned(
 
 
 def test_notes_of_a_set_stand_with_its_numbers(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ANALOGSIM_DATA", str(tmp_path))
     (tmp_path / "sarcos").mkdir()
@@ -68,7 +62,7 @@ def test_notes_of_a_set_stand_with_its_numbers(
     np.savez(tmp_path / "sarcos" / "sarcos_inv_subset.npz", sarcos_inv=rows)
     savemat(tmp_path / "sarcos" / "sarcos_inv_test.mat", {"sarcos_inv_test": rows[:20]})
     settings = [*SETTINGS, "data={set: sarcos, loss: squared, batch: 10}", "network.layers=[7]", "train.tune=null"]
-    assert _run(monkeypatch, tmp_path / "runs", *settings) == 0
+    assert _run(command, tmp_path / "runs", *settings) == 0
     out, err = capsys.readouterr()
     (folder,) = (tmp_path / "runs").iterdir()
     notes = json.loads((folder / "result.json").read_text())["notes"]
