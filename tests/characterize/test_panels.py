@@ -32,7 +32,6 @@ Z = 5.0  # standard errors; one of a hundred comparisons lies beyond with probab
 ProfileOf = Callable[..., DeviceProfile]
 
 ADDITIVE = {"kind": "additive", "sigma": "2 %"}
-FLICKER = {"kind": "flicker", "q": 0.0088, "exponent": 0.65, "q_max": 0.2, "t_r": "250 ns", "t0": "20 s"}
 
 EVERYTHING_ELSE = {
     "dac": {"bits": 3, "range": 1.0},
