@@ -7,6 +7,7 @@ from device_models.cells import Cells
 from device_models.column_adc import ColumnADC, ColumnErrors
 from device_models.compose import preset_names
 from device_models.converters import ADC, DAC, vector_gain
+from device_models.costs import Costs, Operations
 from device_models.device import Device
 from device_models.drive import Exposure
 from device_models.errors import ProfileError
@@ -23,9 +24,11 @@ __all__ = [
     "Cells",
     "ColumnADC",
     "ColumnErrors",
+    "Costs",
     "Device",
     "DeviceProfile",
     "Exposure",
+    "Operations",
     "ProfileError",
     "ReadNoise",
     "Relaxation",

@@ -14,6 +14,7 @@ from device_models.column_noise import ColumnNoise
 from device_models.compose import composed, named
 from device_models.consistency import contradictions
 from device_models.converters import ADC, DAC
+from device_models.costs import Costs
 from device_models.device import Device
 from device_models.disturb import HalfSelect, ReadDisturb
 from device_models.effect import Description, Site, Timing
@@ -129,6 +130,8 @@ class DeviceProfile(Description):
     """How the chip adds to its weights for the time of a pass."""
     timing: Timing = Timing()
     """When the chip reads."""
+    costs: Costs | None = None
+    """What the chip's operations take, in seconds and joules; without it nobody counts them."""
     temperature: PerChip[Temperature] = 300.0
     """Of the chip, for what depends on it: thermal noise, retention failure; kelvin, 300 K unless given."""
     references: tuple[Reference, ...] = ()

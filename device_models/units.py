@@ -8,7 +8,10 @@
 | `Time`        | `20 s`, `250 ns`, `1 h`, `1 day` | float, seconds                |
 | `Resistance`  | `1 ohm`, `2.2 kohm`| float, ohms                                 |
 | `Temperature` | `300 K`, `85 degC` | float, kelvin                               |
-| `Energy`      | `1.1 eV`           | float, joules                               |
+| `Energy`      | `1.1 eV`           | float, joules: of a bond                    |
+| `Work`        | `1.5 pJ`           | float, joules: what an operation takes      |
+| `Power`       | `1 mW`             | float, watts                                |
+| `Frequency`   | `1 GHz`            | float, hertz                                |
 | `Voltage`     | `0.2 V`            | float, volts                                |
 | `Factor`      | `1.5`              | float, not negative, no unit                |
 | `SignedFactor` | `-0.5`            | float, of either sign, no unit              |
@@ -198,6 +201,9 @@ if TYPE_CHECKING:
     Resistance = float
     Temperature = float
     Energy = float
+    Work = float
+    Power = float
+    Frequency = float
     Voltage = float
     Factor = float
     SignedFactor = float
@@ -209,6 +215,9 @@ else:
     _RESISTANCE = Limit("0 ohm", "1 Tohm", "no resistance is negative, and beyond 1 Tohm nothing conducts")
     _TEMPERATURE = Limit("0.001 K", "1687 K", "nothing is colder on a chip, and silicon melts there")
     _ENERGY = Limit("0 eV", "20 eV", "no energy is negative here, and no bond in a solid takes more than 20 eV")
+    _WORK = Limit("0 J", "1 J", "no energy is negative here, and no single operation of a chip takes a joule")
+    _POWER = Limit("0 W", "10 kW", "no power is negative here, and nothing cools a chip that takes 10 kW")
+    _FREQUENCY = Limit("0 Hz", "1 EHz", "no rate is negative, and no chip does 1e18 operations in a second", above=True)
     _VOLTAGE = Limit("0 V", "100 V", "it is a magnitude, and no memory device stands more than 100 V")
     _FACTOR = Limit(0, 1e15, "a factor is not negative, and beyond 1e15 an exponent has slipped")
     _SIGNED = Limit(-1e15, 1e15, "beyond 1e15 an exponent has slipped")
@@ -225,6 +234,9 @@ else:
         WithJsonSchema({"type": "string", "description": "a temperature in K or degC", "examples": ["300 K"]}),
     ]
     Energy = _quantity("J", "eV", "1.1 eV", _ENERGY, "an energy with its unit")
+    Work = _quantity("J", "pJ", "1.5 pJ", _WORK, "an energy with its unit")
+    Power = _quantity("W", "mW", "1 mW", _POWER, "a power with its unit")
+    Frequency = _quantity("Hz", "Hz", "1 GHz", _FREQUENCY, "a rate with its unit")
     Voltage = _quantity("V", "V", "0.2 V", _VOLTAGE, "a voltage with its unit")
     Factor = Annotated[float, Field(allow_inf_nan=False), _FACTOR]
     SignedFactor = Annotated[float, Field(allow_inf_nan=False), _SIGNED]
