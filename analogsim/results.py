@@ -62,6 +62,35 @@ class Counts(_Record):
     """Those of them that held no information."""
     saturated: float
     """Share of weights that rest at the end of their range at the end."""
+    wear: int = 0
+    """Most writes, or pulses, that any of its devices has received, the first programming included."""
+
+
+class Spent(_Record):
+    """What learning has cost a chip so far, its first programming aside."""
+
+    seconds: float
+    """Simulated time of the steps."""
+    joules: float
+    passes: int
+    """Forward passes of a batch."""
+    writes: int
+    """Programming pulses, or attempts, that devices have received."""
+
+    def plus(self, other: Spent) -> Spent:
+        """Both together."""
+        return Spent(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
+
+
+class StepPrice(_Record):
+    """What one learning step of a chip takes, as a model of its parts says; writes, which are counted, aside."""
+
+    seconds: float
+    """Latency."""
+    joules: dict[str, float]
+    """By kind of operation."""
+    occupancy: dict[str, float]
+    """Share of the latency for which each resource is busy."""
 
 
 class ChipResult(_Record):
@@ -78,6 +107,10 @@ class ChipResult(_Record):
     """The evaluation with the highest test accuracy, or the lowest test loss where targets are no classes; the first of
     equals."""
     counts: Counts
+    spent: Spent | None = None
+    """What its learning has cost; None where a profile has no `costs`."""
+    reached: Spent | None = None
+    """What it had cost at the first evaluation with the accuracy `train.reach`; None where that was not reached."""
 
 
 class TunedPoint(_Record):
@@ -108,17 +141,41 @@ class Tuning(_Record):
         return next(tuned.chosen for tuned in self.points if tuned.point == point)
 
 
-class Later(_Record):
-    """Accuracy of an arm's chips some time after training."""
+class Requests(_Record):
+    """Inference requests of a traffic event, and how long they took."""
+
+    count: int
+    mean: float | None
+    """Seconds from a request to its answer; None where there was none."""
+    percentiles: dict[str, float]
+    """The same at `50`, `95`, `99` and `100` %, by name."""
+
+
+class Moment(_Record):
+    """An event of a timeline, at its end."""
 
     seconds: float
-    """Simulated time since the end of training."""
-    before: tuple[float | None, ...]
-    """Test accuracy of each chip, as it has aged."""
+    """Simulated time since the beginning of the timeline."""
+    event: str
+    """What it was: `train`, `evaluate`, `fault`, ..."""
     steps: int
-    """Learning steps at that time."""
-    after: tuple[float | None, ...] | None
-    """Test accuracy of each chip after them; None where there were none."""
+    """Learning steps since the beginning."""
+    accuracy: tuple[float | None, ...] | None = None
+    """Of `evaluate` the test accuracy of each chip; of `self_test` the share of its own samples; None of others."""
+    loss: tuple[float | None, ...] | None = None
+    """Of the same reads, the mean loss."""
+    joules: tuple[float, ...] | None = None
+    """What each chip has used since the beginning, standing by included; None without prices."""
+    requests: Requests | None = None
+    """Of `traffic`."""
+
+
+class Life(_Record):
+    """What happened to chips on a timeline."""
+
+    chips: tuple[int, ...]
+    """Which of the arm's: all of them together, or one that lives apart."""
+    moments: tuple[Moment, ...]
 
 
 class ChipOfStage(_Record):
@@ -174,8 +231,10 @@ class ArmResult(_Record):
     chips: tuple[ChipResult, ...]
     stages: tuple[StageResult, ...] = ()
     """Of an arm of stages; `chips` then tells of those that it ends on, over all stages on them."""
-    later: tuple[Later, ...] = ()
-    """How it went on after training."""
+    step: StepPrice | None = None
+    """What one step of it costs; None where a profile has no `costs`."""
+    lives: tuple[Life, ...] = ()
+    """What happened after training, on the timeline: one life of all chips, or one of each."""
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -194,6 +253,8 @@ class Result(_Record):
     and whose `test_loss` is the mean squared error of the student's matrix, ||W2 W1 - A||^2 / (Lx Ly)."""
     name: str
     seed: Any
+    reach: float | None = None
+    """The accuracy whose price is told, `train.reach`."""
     arms: dict[str, ArmResult]
     notes: tuple[str, ...] = ()
     """What is not as one would expect of the data set: sentences for those who read the numbers."""
@@ -208,6 +269,8 @@ class Curve(_Record):
     step: int
     """Of the whole arm."""
     chips: tuple[Metrics, ...]
+    spent: tuple[Spent, ...] = ()
+    """What learning has cost each chip so far; empty without prices."""
 
 
 def write_result(result: Result, path: Path) -> None:

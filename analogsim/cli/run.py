@@ -92,7 +92,7 @@ def show(folder: Path, as_json: bool, scenario: AnyScenario | None = None, check
     if as_json:
         typer.echo(json.dumps(_summary(result, folder, verdicts), indent=1, allow_nan=False))
     else:
-        _print(result, verdicts)
+        _print(result, curves, verdicts)
         typer.echo(f"run folder: {folder}")
         typer.echo(f"figure:     {figure}")
     if check and verdicts is not None and verdicts.failed:
@@ -102,21 +102,24 @@ def show(folder: Path, as_json: bool, scenario: AnyScenario | None = None, check
 def _draw(result: Result, curves: list[Curve], folder: Path) -> Path:
     """Draw the figures that are not in the folder yet; the one that tells most."""
     from analogsim.report.axis import accuracy_against, only_axis
+    from analogsim.report.cost import accuracy_for_cost, comparable
     from analogsim.report.curves import learning_curves
     from analogsim.report.diagnostics import measured_metrics, metric_curves
-    from analogsim.report.later import accuracy_over_time
+    from analogsim.report.lives import accuracy_over_time, looks
     from analogsim.report.summary import axis_label, classified
 
     drawings: dict[str, Callable[[list[Path]], object]] = {
         name: partial(metric_curves, result, curves, name) for name in measured_metrics(curves)
     }
+    if comparable(result):
+        drawings["accuracy_for_cost"] = partial(accuracy_for_cost, result, curves)
     drawings["learning_curves"] = partial(learning_curves, result, curves)
     axis = only_axis(result)
     if axis is not None:
         what = "accuracy" if classified(result) else "loss"
         name = f"{what}_against_{axis_label(axis).replace(' ', '_')}"
         drawings[name] = partial(accuracy_against, result, axis)
-    if any(arm.later for arm in result.arms.values()):
+    if any(look.accuracy for arm in result.arms.values() for look in looks(arm)):
         drawings["accuracy_over_time"] = partial(accuracy_over_time, result)
     files: list[Path] = []
     for name, draw in drawings.items():
@@ -126,11 +129,12 @@ def _draw(result: Result, curves: list[Curve], folder: Path) -> Path:
     return files[0]
 
 
-def _print(result: Result, verdicts: Verdicts | None) -> None:
+def _print(result: Result, curves: list[Curve], verdicts: Verdicts | None) -> None:
     from rich.console import Console
 
     from analogsim.report.claims import claims_table
-    from analogsim.report.table import final_table, later_table, stages_table, standings_table
+    from analogsim.report.cost import comparable
+    from analogsim.report.table import cost_table, final_table, lives_table, stages_table, standings_table
     from analogsim.report.words import words
 
     console = Console()
@@ -138,8 +142,10 @@ def _print(result: Result, verdicts: Verdicts | None) -> None:
     console.print(standings_table(result) if families else final_table(result))
     if any(arm.stages for arm in result.arms.values()):
         console.print(stages_table(result))
-    if any(arm.later for arm in result.arms.values()):
-        console.print(later_table(result))
+    if comparable(result):
+        console.print(cost_table(result, curves))
+    if any(arm.lives for arm in result.arms.values()):
+        console.print(lives_table(result))
     for note in result.notes:
         console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
     if verdicts is not None:

@@ -18,6 +18,11 @@ class Clock:
         self._environment = simpy.Environment(initial_time=start)
 
     @property
+    def environment(self) -> simpy.Environment:
+        """Where processes run that share its time."""
+        return self._environment
+
+    @property
     def now(self) -> float:
         """Seconds."""
         return float(self._environment.now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -184,13 +184,19 @@ class Controller:
         self.diverged = state["diverged"].to(device, copy=True)
         for w, saved in zip(self._weights, state["weights"], strict=True):
             w.copy_(saved)  # in place: the optimiser holds these tensors
-        self._load_optimizer(state["optimizer"])
+        self.recall({name: state[name] for name in ("optimizer", "rule")})
         if self._decorrelator is not None:
             self._decorrelator.load_state_dict(state["decorrelation"])
         self._delay.load_state_dict(state["delay"])
-        self.state = restored(self.state, state["rule"])
         self._writing.load_state_dict(state["writing"])
         self._hardware.set_periphery(self._periphery)
+
+    def recall(self, state: Mapping[str, Any]) -> None:
+        """Take over the entries `optimizer` and `rule`, where they are given, of what `state_dict` gave."""
+        if "optimizer" in state:
+            self._load_optimizer(state["optimizer"])
+        if "rule" in state:
+            self.state = restored(self.state, state["rule"])
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
         """torch casts the state to the format of the parameters; here it stays as it was saved, to the bit."""

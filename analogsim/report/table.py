@@ -11,10 +11,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from analogsim.report.later import duration, stages
+from analogsim.report.cost import costs
+from analogsim.report.lives import duration, happened, looks, requests
 from analogsim.report.summary import Row, Standing, classified, point_label, rows, standings
 from analogsim.report.words import Words, words
-from analogsim.results import Metrics, Result, StageResult, interval, marked
+from analogsim.results import ArmResult, Curve, Metrics, Result, StageResult, interval, marked
 
 _WIDTH = 80
 
@@ -122,16 +123,82 @@ def _heading(table: Table, label: str) -> None:
         table.add_row(Text(label, style="bold"), *[""] * (len(table.columns) - 1))
 
 
-def later_table(result: Result) -> Table:
-    """Accuracy of each arm at the times after its training."""
-    left = ("arm", "time after training", "")
-    table = _table([*left, "test\naccuracy, %"], left)
+def lives_table(result: Result) -> Table:
+    """Accuracy of each arm as time passes after its training, what its chips have learned and used until then."""
+    left = ("arm", "time after training")
+    priced = any(look.joules is not None for arm in result.arms.values() for look in looks(arm))
+    columns = [*left, "test\naccuracy, %", "steps", *(["energy"] if priced else [])]
+    table = _table(columns, left)
+    lines = ["steps, energy: of a chip since the end of training, standing by included." if priced else ""]
     for name, arm in result.arms.items():
-        for index, (seconds, done, accuracy) in enumerate(stages(arm.later)):
-            title = marked(name, arm.marks)
-            table.add_row("" if index else title, duration(seconds), done, _percent(accuracy))
+        for index, look in enumerate(looks(arm)):
+            title = "" if index else marked(name, arm.marks)
+            accuracy = _percent(interval(look.accuracy)) if look.accuracy else _plain(interval(look.loss))
+            energy = [] if not priced else ["" if look.joules is None else joules(look.joules)]
+            table.add_row(title, duration(look.seconds), accuracy, f"{look.steps:g}", *energy)
+        counts = ", ".join(f"{kind.replace('_', ' ')} {number:g}" for kind, number in happened(arm).items())
+        lines += [f"{marked(name, arm.marks)}: {counts}." if counts else ""]
+        lines += [f"{marked(name, arm.marks)}: {line}" for line in _served(arm)]
         table.add_section()
+    table.caption = "\n".join(line for line in lines if line)
     return _fitted(table)
+
+
+def _served(arm: ArmResult) -> list[str]:
+    """A line for each kind of traffic event."""
+    found = []
+    for moment in requests(arm):
+        served = moment.requests
+        assert served is not None
+        if served.count:
+            parts = ", ".join(f"{name} % within {duration(value)}" for name, value in served.percentiles.items())
+            found.append(f"{served.count} requests until {duration(moment.seconds)}: {parts}.")
+    return found[:3] + ([f"and {len(found) - 3} more times of traffic, in result.json."] if len(found) > 3 else [])
+
+
+def cost_table(result: Result, curves: Sequence[Curve]) -> Table:
+    """What the learning of each arm cost, and the accuracies that all arms have for the same passes, time, energy."""
+    table = _table(
+        ["arm", "a step", "time", "energy", "writes", "wear", *_reach_column(result.reach), *_EQUAL], left=("arm",)
+    )
+    table.caption = (
+        "Of a chip, as the profile's costs say, its first programming aside. wear: most writes of one device.\n"
+        "at equal ...: accuracy, %, when the first arm to end, by that measure, has ended."
+    )
+    for cost in costs(result, curves):
+        reached = [] if cost.reached is None else [_reached(cost.reached, len(result.arms[cost.arm].chips))]
+        table.add_row(
+            marked(cost.arm, cost.marks),
+            duration(cost.step),
+            duration(cost.seconds),
+            joules(cost.joules),
+            f"{cost.writes:.3g}",
+            f"{cost.wear}",
+            *reached,
+            *(f"{100 * cost.at_equal[what][0]:.2f}" for what in ("passes", "time", "energy")),
+        )
+    return _fitted(table)
+
+
+_EQUAL = ("at equal\npasses", "at equal\ntime", "at equal\nenergy")
+
+
+def _reach_column(reach: float | None) -> list[str]:
+    return [] if reach is None else [f"energy\nto {100 * reach:g} %"]
+
+
+def _reached(found: tuple[float, int], chips: int) -> str:
+    mean, count = found
+    if not count:
+        return "not reached"
+    return joules(mean) if count == chips else f"{joules(mean)} ({count} of {chips})"
+
+
+def joules(value: float) -> str:
+    """`0.0031` -> `3.1 mJ`."""
+    steps = (("kJ", 1e3), ("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6), ("nJ", 1e-9), ("pJ", 1e-12))
+    name, unit = next(((name, unit) for name, unit in steps if value >= unit), steps[-1])
+    return f"{value / unit:.3g} {name}"
 
 
 def stages_table(result: Result) -> Table:

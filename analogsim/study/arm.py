@@ -18,13 +18,15 @@ from analogsim.results import (
     ChipResult,
     Counts,
     Curve,
-    Later,
     Metrics,
+    Spent,
     StageResult,
     Tuning,
 )
 from analogsim.study.diagnosis import Diagnosis
+from analogsim.study.life import Life
 from analogsim.study.population import lay_out
+from analogsim.study.prices import prices_of
 from analogsim.study.rig import Rig
 from analogsim.study.schema import Scenario, StagedArm
 from analogsim.study.stage import Handover, Stage
@@ -42,6 +44,7 @@ class Arm(RunningArm):
         data: of the scenario, standardised where it asks for that.
         device: to simulate on.
         tuning: learning rates in the place of the optimiser's, in the last stage that learns.
+        place: of one chip in the arm's population, to run it alone; None: all of them.
 
     Attributes:
         steps: steps of the whole arm.
@@ -49,14 +52,20 @@ class Arm(RunningArm):
     """
 
     def __init__(
-        self, scenario: Scenario, name: str, data: DataSet, device: torch.device, tuning: Tuning | None = None
+        self,
+        scenario: Scenario,
+        name: str,
+        data: DataSet,
+        device: torch.device,
+        tuning: Tuning | None = None,
+        place: int | None = None,
     ) -> None:
         self.name = name
         self.curves: list[Curve] = []
-        self._scenario, self._tuning = scenario, tuning
+        self._scenario, self._tuning, self._place = scenario, tuning, place
         self._arm = arm = scenario.arms[name]
         self._plans = stages_of(scenario, arm)
-        population = lay_out(scenario, arm)
+        population = lay_out(scenario, arm, place=place)
         self._network = scenario.network.build(data.input_shape)
         first = Streams(population.seeds, population.ids, torch.device("cpu")).generators(Purpose.INITIAL_WEIGHTS)
         weights = self._network.initial_weights(scenario.network.init, [g for g in first if g is not None])
@@ -79,10 +88,7 @@ class Arm(RunningArm):
         )
         self._stages: list[StageResult] = []
         self._stage = self._build(0, self._first)
-        self._times = scenario.train.later
-        self._compensated = scenario.train.drift_compensation
-        self._later: list[Later] = []
-        self._step_time = scenario.train.step_time
+        self._life: Life | None = None
         self._steps_per_epoch = task.steps_per_epoch
         self._ends = [0]  # steps done before each stage, and after all
         for plan in self._plans:
@@ -93,11 +99,13 @@ class Arm(RunningArm):
 
     def _build(self, index: int, begin: Handover, saved: dict[str, Any] | None = None) -> Stage:
         """A stage by its number."""
-        population = lay_out(self._scenario, self._arm, index)
+        population = lay_out(self._scenario, self._arm, index, self._place)
         if self._tuning is not None and index == last_learning(self._plans):
             rates = [self._tuning.rate(without_chip(place)) for place in population.coordinates]
             population = replace(population, rates=rates)
-        return Stage(self._scenario, self._plans[index], population, self._network, self._task, begin, saved)
+        prices = prices_of(self._scenario, self._plans, index, self._network)
+        plan = self._plans[index]
+        return Stage(self._scenario, plan, population, self._network, self._task, begin, prices, saved)
 
     @property
     def _rig(self) -> Rig:
@@ -143,26 +151,24 @@ class Arm(RunningArm):
         self._stages.append(self._stage_result())
         self._stage = self._build(len(self._stages), self._stage.hand_over())
 
-    def age(self) -> None:
-        """After the last step: let time pass, evaluate, and learn a little where the arm is to."""
-        clock, end, steps = self._rig.clock, self._rig.clock.now, self._arm.later_steps
-        chip = self._rig.chip
-        if self._compensated:
-            chip.take_reference(end)
-        for index, seconds in enumerate(self._times):
-            clock.advance(max(0.0, end + seconds - clock.now))  # learning in between may have taken longer
-            if self._compensated:
-                chip.compensate(clock.now)
-            before, _ = self._rig.evaluate(self.steps + 1 + 2 * index)
-            after = None
-            for _ in range(steps):
-                self._stage.learn()
-                clock.advance(self._step_time)
-            if steps:
-                if self._compensated:  # what was learnt with the factor is the new reference
-                    chip.take_reference(clock.now)
-                after = _listed(self._rig.evaluate(self.steps + 2 + 2 * index)[0])
-            self._later.append(Later(seconds=seconds, before=_listed(before), steps=steps, after=after))
+    @property
+    def lives_on(self) -> bool:
+        """Whether something is left to happen on the timeline; all steps are done."""
+        life = self._life
+        return bool(self._scenario.timeline or self._arm.timeline) if life is None else not life.over
+
+    def live(self) -> bool:
+        """Live until a learning step or an event of the timeline has been done; whether a checkpoint is due."""
+        if self._life is None:
+            self._life = self._lived()
+        learned = self._life.go_on()
+        return learned and self._life.steps % self._checkpoint_steps == 0
+
+    def _lived(self, saved: dict[str, Any] | None = None) -> Life:
+        """The life of the chips of the last stage."""
+        scenario, own = self._scenario, self._arm.timeline
+        seed = scenario.seed if isinstance(scenario.seed, int) else scenario.seed.values[0]
+        return Life(self._stage, scenario.timeline, own, self.steps, scenario.train.step_time, seed, saved)
 
     def evaluate(self) -> Curve:
         """Evaluate the chips as deployed, and remember it."""
@@ -176,8 +182,19 @@ class Arm(RunningArm):
             )
             for (a, b, c), found in zip(rows, self._diagnosis().measure(self.step), strict=True)
         )
-        self.curves.append(Curve(arm=self.name, stage=len(self._stages), step=self.step, chips=chips))
+        stage = len(self._stages)
+        self.curves.append(Curve(arm=self.name, stage=stage, step=self.step, chips=chips, spent=self._spent()))
         return self.curves[-1]
+
+    def _spent(self) -> tuple[Spent, ...]:
+        """What learning has cost each chip so far, in all stages on it."""
+        if self._stage.account is None:
+            return ()
+        spent, stage = self._stage.account.spent(), len(self._stages)
+        before = [curve.spent for curve in self.curves if curve.stage == stage - 1]
+        if not self._stage.plan.goes_on or not before or not before[-1]:
+            return spent
+        return tuple(a.plus(b) for a, b in zip(before[-1], spent, strict=True))
 
     def _diagnosis(self) -> Diagnosis:
         """Of the present stage."""
@@ -190,13 +207,16 @@ class Arm(RunningArm):
     def state_dict(self) -> dict[str, Any]:
         """Where the arm stands, for a checkpoint, its curves aside; the tensors are live."""
         stages = [stage.model_dump(mode="json") for stage in self._stages]
-        return {**self._stage.state_dict(), "step": self.step, "stages": stages}
+        life = None if self._life is None else self._life.state_dict()
+        return {**self._stage.state_dict(), "step": self.step, "stages": stages, "life": life}
 
     def load_state_dict(self, state: dict[str, Any], curves: Sequence[Curve]) -> None:
         """Continue where `state_dict` was taken, after these evaluations."""
         self.curves = list(curves)
         self._stages = [StageResult.model_validate(stage) for stage in state["stages"]]
         self._stage = self._build(len(self._stages), self._first, state)
+        if state["life"] is not None:
+            self._life = self._lived(state["life"])
 
     def _stage_result(self) -> StageResult:
         curves = [curve for curve in self.curves if curve.stage == len(self._stages)]
@@ -216,7 +236,8 @@ class Arm(RunningArm):
             passes_per_step=stages[learned].passes_per_step,
             chips=self._chip_results(stages),
             stages=tuple(stages) if isinstance(self._arm, StagedArm) else (),
-            later=tuple(self._later),
+            step=None if self._stage.account is None else self._stage.account.prices.told(),
+            lives=() if self._life is None else (self._life.result(range(self._rig.chips)),),
         )
 
     def _chip_results(self, stages: Sequence[StageResult]) -> tuple[ChipResult, ...]:
@@ -225,8 +246,9 @@ class Arm(RunningArm):
         curves = [curve for curve in self.curves if curve.stage >= first]
         learned = stages[last_learning(self._plans)]
         results = []
-        for at, place in enumerate(lay_out(self._scenario, self._arm).coordinates):
+        for at, place in enumerate(lay_out(self._scenario, self._arm, place=self._place).coordinates):
             history = [curve.chips[at] for curve in curves]
+            spent = [curve.spent[at] for curve in curves if curve.spent]
             own = [stage.chips[at] for stage in stages]
             rate = learned.chips[at].lr
             assert rate is not None
@@ -238,9 +260,19 @@ class Arm(RunningArm):
                     final=history[-1],
                     best=_best(history, self._task.classes),
                     counts=_together(own[first:]),
+                    spent=spent[-1] if spent else None,
+                    reached=self._reached(history, spent),
                 )
             )
         return tuple(results)
+
+    def _reached(self, history: Sequence[Metrics], spent: Sequence[Spent]) -> Spent | None:
+        """What it had cost to reach `train.reach`."""
+        wanted = self._scenario.train.reach
+        if wanted is None or not spent:
+            return None
+        pairs = zip(history, spent, strict=True)
+        return next((cost for seen, cost in pairs if (seen.test_accuracy or 0.0) >= wanted), None)
 
 
 def without_chip(place: dict[str, Any]) -> dict[str, Any]:

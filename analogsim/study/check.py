@@ -43,9 +43,6 @@ def check(scenario: Scenario, data: DataSet) -> None:
             f"train.metrics_batch: must lie between 2 and the {len(data.train_inputs)} training samples of "
             f"{scenario.data.set} (got {scenario.train.metrics_batch})"
         )
-    if scenario.train.later and not data.classes:
-        what = "with data.target: input" if scenario.data.target == "input" else f"in {scenario.data.set}"
-        found.append(f"train.later: records accuracies, and {what} there are none; leave it out")
     if scenario.data.loss == "cross_entropy" and not data.classes:
         found.append(f"data.loss: cross_entropy is of classes, and {scenario.data.set} has none; choose squared")
     found += claim_faults(scenario, data.classes)

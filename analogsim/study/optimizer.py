@@ -82,6 +82,11 @@ class Optimizer(Section):
         return next((name, given) for name in _OPTIMIZERS if (given := getattr(self, name)) is not None)
 
     @property
+    def name(self) -> str:
+        """Which it is."""
+        return self._settings[0]
+
+    @property
     def factory(self) -> Callable[..., torch.optim.Optimizer]:
         """The class in `torch.optim`."""
         return _OPTIMIZERS[self._settings[0]]

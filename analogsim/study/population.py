@@ -36,13 +36,16 @@ class Population:
     profiles: tuple[DeviceProfile, ...]
 
 
-def lay_out(scenario: Scenario, arm: ArmBase | StagedArm, stage: int | None = None) -> Population:
+def lay_out(
+    scenario: Scenario, arm: ArmBase | StagedArm, stage: int | None = None, place: int | None = None
+) -> Population:
     """The chips of an arm: for each point on the axes, first axis slowest, the scenario's chips.
 
     Args:
         scenario: resolved.
         arm: of it.
         stage: whose profiles and learning rates; None: profiles of the last, rates of the last that learns.
+        place: of one of these chips, to lay out it alone; None: all.
 
     Raises:
         ScenarioError: `only` names a chip that is not in the population, or two stages have an axis of rates.
@@ -58,12 +61,13 @@ def lay_out(scenario: Scenario, arm: ArmBase | StagedArm, stage: int | None = No
         )
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     places = [{**point, "chip": number} for point in points for number in numbers]
-    values = {path: [place[path] for place in places] for path in axes}
+    places = places if place is None else [places[place]]
+    values = {path: [each[path] for each in places] for path in axes}
     rate = optimizers[last_learning(plans) if stage is None else stage].lr
     return Population(
-        ids=[place["chip"] for place in places],
-        seeds=[place.get("seed", scenario.seed) for place in places],
+        ids=[each["chip"] for each in places],
+        seeds=[each.get("seed", scenario.seed) for each in places],
         coordinates=places,
-        rates=[place.get("lr", 0.0) if isinstance(rate, Each) else rate for place in places],
+        rates=[each.get("lr", 0.0) if isinstance(rate, Each) else rate for each in places],
         profiles=profiles_of(plans[-1 if stage is None else stage].chip, scenario.network.depth, values),
     )

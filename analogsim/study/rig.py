@@ -77,12 +77,17 @@ class Rig:
     @torch.no_grad()
     def calibrate(self) -> None:
         """Set the ranges of ADCs that are calibrated, by the first training inputs; once, before training."""
-        adcs = [profile.adc for profile in self.chip.profiles if profile.adc is not None]
-        counts = [adc.calibration.inputs for adc in adcs if adc.calibration is not None]
-        if counts:
-            inputs = self.task.first_inputs(max(counts))
+        if count := self.calibration_inputs:
+            inputs = self.task.first_inputs(count)
             inputs = inputs.expand(self.chips, *inputs.shape[1:])
             self.chip.calibrate(inputs, self._periphery, now=self.clock.now)
+
+    @property
+    def calibration_inputs(self) -> int:
+        """Training inputs that a calibration takes; 0 where no range is calibrated."""
+        adcs = [profile.adc for profile in self.chip.profiles if profile.adc is not None]
+        counts = [adc.calibration.inputs for adc in adcs if adc.calibration is not None]
+        return min(max(counts, default=0), self.task.train_samples)
 
     def next_batch(self) -> None:
         """Move on to the next batch."""
@@ -192,18 +197,19 @@ class Rig:
         return true_gradient(self.chip, *self._batch, self.task.loss, self._periphery, self._masks, now=self.clock.now)
 
     @torch.no_grad()
-    def evaluate(self, step: int) -> tuple[Tensor, Tensor]:
+    def evaluate(self, step: int, samples: int | None = None) -> tuple[Tensor, Tensor]:
         """Accuracy and mean loss on the test set, (C,) each, on the chips as deployed: one noisy read per image.
 
         The accuracy is nan where targets stand for no classes, or the loss is not finite.
 
         Args:
             step: decides the noise; how often one evaluates changes nothing.
+            samples: look at so many of the first training samples in place of the test set; at most all.
         """
         self.chip.streams.restart(Purpose.EVALUATION, step)
         correct = loss = torch.zeros_like(self._loss_sum)
         count = 0
-        for inputs, targets in self.task.test_batches(_EVALUATION_BATCH):
+        for inputs, targets in self.task.looked_at(_EVALUATION_BATCH, samples):
             x = inputs.expand(self.chips, *inputs.shape[1:])
             trace = self.chip.forward(x, (Pass(),), 1, self._periphery, Purpose.EVALUATION, now=self.clock.now)
             outputs = trace.outputs[:, 0, 0]

@@ -10,6 +10,7 @@ import torch
 
 from analogsim.errors import DataError, ScenarioError
 from analogsim.results import ArmResult, Curve, Result, Tuning
+from analogsim.study.apart import ApartArm
 from analogsim.study.arm import Arm
 from analogsim.study.check import check
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
@@ -18,6 +19,7 @@ from analogsim.study.kinds import AnyScenario
 from analogsim.study.schema import Scenario
 from analogsim.study.student_runs import StudentTeacherWork
 from analogsim.study.student_teacher import StudentTeacherScenario
+from analogsim.study.timeline_section import lives_apart
 from analogsim.study.tuning import tune
 from analogsim.study.work import RunningArm, TuningWatcher, Work
 from analogsim.tasks import DATA_SETS, DataSet
@@ -108,9 +110,11 @@ class ChipWork:
             return None
         return tune(self._scenario, name, self._data, device, watcher)
 
-    def arm(self, name: str, device: torch.device, tuning: Tuning | None) -> Arm:
+    def arm(self, name: str, device: torch.device, tuning: Tuning | None) -> RunningArm:
         """An arm, at its beginning."""
-        return Arm(self._scenario, name, self._data, device, tuning)
+        scenario = self._scenario
+        apart = lives_apart((*scenario.timeline, *scenario.arms[name].timeline))
+        return (ApartArm if apart else Arm)(scenario, name, self._data, device, tuning)
 
 
 def prepare(scenario: AnyScenario) -> Work:
@@ -213,7 +217,9 @@ def go_on(
                 _evaluate(arm, folder, watcher)
             if arm.checkpoint_due:
                 save(arm)
-        arm.age()
+        while arm.lives_on:
+            if arm.live():
+                save(arm)
         finished[name] = arm.result()
         save(None)
     seed = scenario.model_dump(mode="json")["seed"]
@@ -221,6 +227,7 @@ def go_on(
         kind="student_teacher" if isinstance(scenario, StudentTeacherScenario) else "chips",
         name=scenario.name,
         seed=seed,
+        reach=scenario.train.reach if isinstance(scenario, Scenario) else None,
         arms={name: finished[name] for name in scenario.arms},
         notes=work.notes,
     )

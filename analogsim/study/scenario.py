@@ -19,6 +19,7 @@ from analogsim.study.schema import ArmBase, Deployment, Scenario, StageBase, Sta
 from analogsim.study.settings import parse_setting, put, quick_settings
 from analogsim.study.stages import stages_of
 from analogsim.study.student_teacher import StudentTeacherScenario
+from analogsim.study.timeline_section import Timeline, timeline_faults
 from device_models import ProfileError
 from device_models._yaml import load_yaml
 from device_models.errors import bulleted, faults
@@ -128,6 +129,7 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
     scenario = scenario.model_copy(update={"chip": section, "arms": arms, "quick": {}})
     found += dict.fromkeys(_impossible_writes(scenario, resolved, own))
     found += _foreign_axes(scenario)
+    found += dict.fromkeys(_timeline_faults(scenario))
     found += claim_faults(scenario)
     if found:
         raise ScenarioError(bulleted(f"{where} cannot be used:", found))
@@ -210,6 +212,13 @@ def _foreign_axes(scenario: Scenario) -> Iterator[str]:
                 )
 
 
+def _timeline_faults(scenario: Scenario) -> Iterator[str]:
+    """Faults of the timelines of arms."""
+    for name, arm in scenario.arms.items():
+        learns = stages_of(scenario, arm)[-1].learns
+        yield from timeline_faults(scenario.timeline, arm.timeline, f"arms.{name}.timeline", learns)
+
+
 def _depth(data: Mapping[str, Any]) -> int | None:
     """Number of layers with weights, if the data say so."""
     network = data.get("network")
@@ -245,18 +254,21 @@ def _impossible_writes(scenario: Scenario, shared: Resolved, own: Mapping[tuple[
 
 def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """The path of a fault without the tags of unions: after an arm's name its kind and, unless it has stages, its rule;
-    after a stage's number its rule."""
+    after a stage's number its rule, after an event's its kind."""
     if loc[:1] == ("arms",):
         staged = loc[2:3] == ("stages",)
         loc = (*loc[:2], *loc[3:5], *loc[6:]) if staged else (*loc[:2], *loc[4:])
-    return tuple(part for part in loc if part not in (*UNION_TAGS, *LAYER_TAGS))
+    kinds = {at + 2 for at, part in enumerate(loc) if part in ("timeline", "then")}
+    return tuple(part for at, part in enumerate(loc) if at not in kinds and part not in (*UNION_TAGS, *LAYER_TAGS))
 
 
 def to_data(scenario: AnyScenario) -> dict[str, Any]:
     """The resolved scenario as plain data with every default written out; running it repeats the run."""
     if isinstance(scenario, StudentTeacherScenario):
         return scenario.to_data()
-    data = scenario.model_dump(mode="json", exclude_none=True, exclude={"arms", "claims", "excerpt", "quick"})
+    data = scenario.model_dump(
+        mode="json", exclude_none=True, exclude={"arms", "claims", "excerpt", "quick", "timeline"}
+    )
     data["chip"].pop("overrides")
     data["chip"].pop("layers")
     if scenario.chip.layers:
@@ -264,17 +276,28 @@ def to_data(scenario: AnyScenario) -> dict[str, Any]:
         data["chip"]["layers"] = {
             index: layer.model_dump(mode="json", exclude_defaults=True) for index, layer in layers
         }
+    if scenario.timeline:
+        data["timeline"] = _events(scenario.timeline)
     data["arms"] = {}
     for name, arm in scenario.arms.items():
         entry: dict[str, Any] = (
             {"stages": [_stage_data(stage) for stage in arm.stages]} if isinstance(arm, StagedArm) else _stage_data(arm)
         )
-        if arm.later_steps:
-            entry["later_steps"] = arm.later_steps
+        if arm.timeline:
+            entry["timeline"] = _events(arm.timeline)
         if arm.family is not None:
             entry["family"] = arm.family
         data["arms"][name] = entry
     return data | scenario.claims_data()
+
+
+def _events(timeline: Timeline) -> list[dict[str, Any]]:
+    """A timeline as plain data, the kind of each event first."""
+    found = []
+    for event in timeline:
+        entry = {"do": event.do, **event.model_dump(mode="json", exclude_defaults=True, exclude={"then"})}
+        found.append({**entry, "then": _events(event.then)} if event.then else entry)
+    return found
 
 
 def _stage_data(stage: ArmBase) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from analogsim.study.optimizer import Optimizer
 from analogsim.study.scenario_base import ScenarioBase
 from analogsim.study.section import PositiveInt, Section, one_of
 from analogsim.study.teacher_section import TeacherSettings
+from analogsim.study.timeline_section import Timeline
 from analogsim.study.train_section import Train
 from analogsim.tasks import DATA_SETS, LOSSES, Corruption, GaussianNoise, Masking
 from device_models.units import Each, PerChip
@@ -103,8 +104,8 @@ class ArmBase(Section):
     """Name of the rule; a leading d (`danp`) adds decorrelation."""
     decorrelation: Decorrelation | None = None
     """Decorrelate layer inputs; `{}` for the default rate."""
-    later_steps: int = Field(default=0, ge=0, strict=True)
-    """Learning steps at each of the times under `train.later`, after an evaluation and before another."""
+    timeline: Timeline = ()
+    """What happens to this arm's chips after training, beside the events that all arms share."""
     family: str | None = Field(default=None, min_length=1, max_length=40)
     """Arms of a family are settings of one rule; summaries show the best of them at each point of the axes."""
     weight_normalisation: WeightNormalisation | None = None
@@ -136,7 +137,7 @@ class StageBase(ArmBase):
 
     @model_validator(mode="after")
     def _of_the_arm(self) -> Self:
-        found = [key for key in ("family", "later_steps") if key in self.model_fields_set]
+        found = [key for key in ("family", "timeline") if key in self.model_fields_set]
         if found:
             raise ValueError(f"{' and '.join(found)}: of the whole arm, not of a stage; put it beside `stages`")
         return self
@@ -179,8 +180,8 @@ class StagedArm(Section):
     stages: tuple[Stage, ...]
     """In order. The last is on the scenario's chips, which all arms have in common. Between stages the digital R stays
     as it is; optimisers and rules begin anew."""
-    later_steps: int = Field(default=0, ge=0, strict=True)
-    """Learning steps of the last stage at each of the times under `train.later`."""
+    timeline: Timeline = ()
+    """What happens to this arm's chips after the last stage, beside the events that all arms share."""
     family: str | None = Field(default=None, min_length=1, max_length=40)
     """Arms of a family are settings of one rule; summaries show the best of them at each point of the axes."""
 
@@ -197,12 +198,6 @@ class StagedArm(Section):
                 "{rule: none} after it"
             )
         return stages
-
-    @model_validator(mode="after")
-    def _somebody_learns_later(self) -> Self:
-        if self.later_steps and isinstance(self.stages[-1], Deployment):
-            raise ValueError("later_steps: the last stage must learn to go on learning; it is {rule: none}")
-        return self
 
 
 def _kind_of_arm(arm: Any) -> str:
@@ -238,6 +233,8 @@ class Scenario(ScenarioBase):
     network: NetworkSection
     chip: ChipSection
     train: Train
+    timeline: Timeline = ()
+    """What happens to the chips of all arms after training: events over seconds to years."""
     arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")], Arm] = Field(min_length=1)
     """What is compared; each trains the same chips from the same initial weights. A list is an arm of stages."""
 

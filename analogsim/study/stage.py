@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,8 +19,10 @@ from analogsim.network import Network
 from analogsim.port import Access, Periphery
 from analogsim.randomness import Purpose, Streams
 from analogsim.results import ChipOfStage, Counts, Curve, StageResult
+from analogsim.study.account import Account
 from analogsim.study.chip_section import ChipSection
 from analogsim.study.population import Population
+from analogsim.study.prices import Prices
 from analogsim.study.rig import Rig
 from analogsim.study.schema import Scenario
 from analogsim.study.stages import StagePlan
@@ -61,11 +63,13 @@ class Stage:
         network: what runs on them.
         task: of the arm: the order of data goes on from stage to stage.
         begin: what it begins with; its tensors are live.
+        prices: of what its chips do; None: nobody counts.
         saved: what `state_dict` gave, to continue there; `begin` then only lends its shapes.
 
     Attributes:
         rig: chips and task.
         controller: None where nothing is learned.
+        account: of what its chips are asked to do; None without prices.
         step: steps done.
         steps: of the whole stage.
     """
@@ -78,6 +82,7 @@ class Stage:
         network: Network,
         task: Task,
         begin: Handover,
+        prices: Prices | None = None,
         saved: dict[str, Any] | None = None,
     ) -> None:
         self.plan, self._population = plan, population
@@ -103,12 +108,13 @@ class Stage:
             self.rig.load_state_dict(saved["rig"])  # the controller looks at limits
         elif chip is not begin.chip:
             self.rig.calibrate()
-        self._begin = begin
-        self.controller = self._make_controller(scenario) if plan.learns else None
+        self._begin, self._scenario = begin, scenario
+        self.controller = self._make_controller() if plan.learns else None
         if saved is not None:
             if self.controller is not None:
                 self.controller.load_state_dict(saved["controller"])
             self.rig.load_state_dict(saved["rig"])  # again: the controller has set its periphery
+        self.account = None if prices is None else Account(self.rig, prices, saved and saved["account"])
 
     @staticmethod
     def _restored(begin: Handover, saved: dict[str, Any]) -> Handover:
@@ -121,8 +127,8 @@ class Stage:
         weights = tuple(w.to(device, copy=True) for w in saved["weights"])
         return begin._replace(weights=weights, diverged=saved["diverged"].to(device, copy=True))
 
-    def _make_controller(self, scenario: Scenario) -> Controller:
-        arm, population = self.plan.arm, self._population
+    def _make_controller(self) -> Controller:
+        arm, population, scenario = self.plan.arm, self._population, self._scenario
         optimizer = arm.optimizer or scenario.train.optimizer
         streams = Streams(population.seeds, population.ids, torch.device("cpu"))
         rule = arm.build_rule()
@@ -164,6 +170,25 @@ class Stage:
         if self.controller is None:
             raise RuntimeError("a stage without a rule has no steps")
         self.controller.step()
+        if self.account is not None:
+            self.account.steps += 1
+
+    def lose_power(self, keeps: Collection[str], image: Handover) -> None:
+        """What is volatile is lost, in the chip and beside it; the devices stay as they are.
+
+        Args:
+            keeps: what lies in other non-volatile memory; see `timeline_section.PowerLoss`.
+            image: what everything else falls back to.
+        """
+        held, before = self.hand_over(), self.controller and self.controller.state_dict()
+        r = held if ("weights" if held.periphery.crossbar else "decorrelation") in keeps else image
+        weights = held.weights if "weights" in keeps else image.weights
+        self._begin = held._replace(weights=tuple(w.clone() for w in weights), periphery=r.periphery)
+        self.rig.chip.forget()
+        self.rig.set_periphery(r.periphery)
+        if before is not None:
+            self.controller = self._make_controller()
+            self.controller.recall({name: before[name] for name in ("optimizer", "rule") if name in keeps})
 
     def hand_over(self) -> Handover:
         """What the next stage begins with."""
@@ -184,6 +209,7 @@ class Stage:
             "controller": None if self.controller is None else self.controller.state_dict(),
             "r": list(held.periphery.decorrelation),
             "crossbar": held.periphery.crossbar,
+            "account": None if self.account is None else self.account.state_dict(),
             "written": self._written,
             "pulsed": self._pulsed,
         }
@@ -199,6 +225,7 @@ class Stage:
         diverged = self._begin.diverged if controller is None else controller.diverged
         vectors, silent = ([0] * chip.chips,) * 2 if controller is None else (c.tolist() for c in controller.counters)
         written, pulses = (chip.device_writes - self._written).tolist(), (chip.pulses - self._pulsed).tolist()
+        wear = chip.wear.tolist()
         overdriven, saturated = chip.overdriven.double().tolist(), _saturated(chip)
         first, last, start = curves[0].chips, curves[-1].chips, untrained.chips
         chips = tuple(
@@ -215,6 +242,7 @@ class Stage:
                     vectors=vectors[at],
                     silent=silent[at],
                     saturated=saturated[at],
+                    wear=wear[at],
                 ),
             )
             for at, frozen in enumerate(diverged.tolist())

@@ -56,12 +56,10 @@ class Train(Section):
     metrics_batch: PositiveInt = 100
     """Training samples on which these are measured, the first of the set; 2 or more."""
     step_time: Time = 0.0
-    """Time that passes from one step to the next, such as `1 ms`: drift goes on meanwhile. 0 s: the clock stands."""
-    later: tuple[Time, ...] = ()
-    """Times after the end of training at which the chips are evaluated again, in rising order: `[1 s, 1 h, 1 day]`."""
-    drift_compensation: bool = Field(default=False, strict=True)
-    """Compensate the drift at these times: one digital factor per layer, from reads of known vectors then and at the
-    end of training."""
+    """Time that passes from one step to the next, such as `1 ms`: drift goes on meanwhile. 0 s: the clock stands during
+    training, and steps on a timeline take what the profile's `costs` say."""
+    reach: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
+    """An accuracy whose price is told: what learning had cost at the first evaluation that reached it."""
     chunk: PositiveInt | None = None
     """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no result."""
     memory: str | None = None
@@ -75,25 +73,12 @@ class Train(Section):
             raise ValueError(f"names each metric once (got {', '.join(value)})")
         return value
 
-    @field_validator("later")
-    @classmethod
-    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if list(value) != sorted(set(value)):
-            raise ValueError("must rise from each time to the next")
-        return value
-
     @model_validator(mode="after")
     def _something_to_tune(self) -> Self:
         if self.tune is not None and not self.epochs:
             raise ValueError(
                 "tune: searches learning rates by learning, which takes epochs; give some, or leave it out"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _something_to_compensate(self) -> Self:
-        if self.drift_compensation and not self.later:
-            raise ValueError("drift_compensation acts at the times under `later`, and there are none; add some")
         return self
 
     @field_validator("memory")

@@ -67,9 +67,18 @@ class RunningArm(ABC):
         """
         raise RuntimeError("an arm without stages has no next one")
 
-    def age(self) -> None:
-        """After the last step: what happens later."""
-        return
+    @property
+    def lives_on(self) -> bool:
+        """Whether something is left to happen after the last step."""
+        return False
+
+    def live(self) -> bool:
+        """Let the next thing happen; whether a checkpoint is due.
+
+        Raises:
+            RuntimeError: nothing is left.
+        """
+        raise RuntimeError("an arm without a timeline has no life after its training")
 
     @abstractmethod
     def evaluate(self) -> Curve:

@@ -79,6 +79,11 @@ class Task:
             return x
         return self._corruption(x, self._corrupting.draw(Purpose.CORRUPTION, 0, 1, x.shape[1:], x.dtype)[:, 0])
 
+    @property
+    def train_samples(self) -> int:
+        """Number of training samples."""
+        return len(self._train[0])
+
     def first_inputs(self, count: int) -> Tensor:
         """The first training inputs, not corrupted, at most all of them, (1, M, features): the same for all chips."""
         return self.first_samples(count)[0]
@@ -103,8 +108,16 @@ class Task:
         self._streams.load_state_dict(state["streams"])
         self._corrupting.load_state_dict(state["corrupting"])
 
-    def test_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The test set, inputs (1, M, features) and targets (1, M, outputs) with M <= size: the same for all chips."""
-        inputs, targets = self._test
+    def looked_at(self, size: int, samples: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """The test set, or the first training samples, in parts of at most `size`; the same for all chips.
+
+        Args:
+            size: most samples of a part.
+            samples: how many of the training set; None: the test set.
+
+        Yields:
+            Inputs (1, M, features) and targets (1, M, outputs).
+        """
+        inputs, targets = self._test if samples is None else (each[:samples] for each in self._train)
         for start in range(0, len(inputs), size):
             yield self._numbers(inputs[None, start : start + size]), targets[None, start : start + size]

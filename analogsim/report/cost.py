@@ -1,0 +1,139 @@
+"""What learning cost: accuracy against passes, simulated time and energy, and what arms give for the same of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from analogsim.report.style import COLOURS, STYLE, legend_below, save
+from analogsim.report.summary import classified, points
+from analogsim.results import ArmResult, Curve, Result, Spent, interval, marked
+
+_BUDGETS: dict[str, Callable[[Spent], float]] = {
+    "passes": lambda spent: float(spent.passes),
+    "time": lambda spent: spent.seconds,
+    "energy": lambda spent: spent.joules,
+}
+_AXES = {
+    "passes": "forward passes of a batch",
+    "time": "simulated time of learning, s",
+    "energy": "energy of learning, J",
+}
+
+
+def comparable(result: Result) -> bool:
+    """Whether there are arms without axes whose learning somebody priced, and accuracies to compare."""
+    return classified(result) and any(arm.steps for arm in _priced(result).values())
+
+
+def _priced(result: Result) -> dict[str, ArmResult]:
+    """Arms without axes that have prices."""
+    return {name: arm for name, arm in result.arms.items() if arm.step is not None and len(points(arm)) == 1}
+
+
+class Cost(NamedTuple):
+    """What an arm's learning cost; means over chips.
+
+    Attributes:
+        arm: its name.
+        marks: what makes it a comparison.
+        step: seconds of a step.
+        seconds, joules, writes: of all its learning.
+        wear: most pulses or writes that a device of any chip has received.
+        reached: joules until the stated accuracy, a mean over the chips that reached it, and how many did; None: no
+            accuracy was stated.
+        at_equal: accuracy with half its interval within the budget that all arms have, by its name.
+    """
+
+    arm: str
+    marks: tuple[str, ...]
+    step: float
+    seconds: float
+    joules: float
+    writes: float
+    wear: int
+    reached: tuple[float, int] | None
+    at_equal: dict[str, tuple[float, float | None]]
+
+
+def costs(result: Result, curves: Sequence[Curve]) -> list[Cost]:
+    """Of the arms without axes that have prices, in order.
+
+    Args:
+        result: of a run.
+        curves: its evaluations.
+    """
+    arms = _priced(result)
+    by_arm = {name: [curve for curve in curves if curve.arm == name and curve.spent] for name in arms}
+    budgets = {
+        what: min((_mean_spent(own[-1], of) for own in by_arm.values()), default=0.0) for what, of in _BUDGETS.items()
+    }
+    return [_cost(name, arm, by_arm[name], budgets, result.reach) for name, arm in arms.items() if by_arm[name]]
+
+
+def _cost(name: str, arm: ArmResult, own: Sequence[Curve], budgets: dict[str, float], reach: float | None) -> Cost:
+    assert arm.step is not None
+    spent = [chip.spent for chip in arm.chips if chip.spent is not None]
+    reached = [chip.reached.joules for chip in arm.chips if chip.reached is not None]
+    return Cost(
+        arm=name,
+        marks=arm.marks,
+        step=arm.step.seconds,
+        seconds=_mean([each.seconds for each in spent]),
+        joules=_mean([each.joules for each in spent]),
+        writes=_mean([float(each.writes) for each in spent]),
+        wear=max(chip.counts.wear for chip in arm.chips),
+        reached=None if reach is None else (_mean(reached), len(reached)),
+        at_equal={what: _within(own, of, budgets[what]) for what, of in _BUDGETS.items()},
+    )
+
+
+def _within(own: Sequence[Curve], of: Callable[[Spent], float], budget: float) -> tuple[float, float | None]:
+    """Accuracy at the last evaluation within a budget."""
+    last = [curve for curve in own if _mean_spent(curve, of) <= budget * (1 + 1e-9)][-1]
+    known = [chip.test_accuracy for chip in last.chips if chip.test_accuracy is not None]
+    return interval(known) if known else (math.nan, None)
+
+
+def _mean_spent(curve: Curve, of: Callable[[Spent], float]) -> float:
+    return _mean([of(each) for each in curve.spent])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def accuracy_for_cost(result: Result, curves: Sequence[Curve], files: Sequence[Path]) -> None:
+    """Draw accuracy against passes, simulated time and energy: the frontier of the rules.
+
+    Args:
+        result: of a run.
+        curves: its evaluations.
+        files: where to save the figure, .png or .svg.
+    """
+    arms = _priced(result)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.5, 4.0), layout="constrained")
+        panels = figure.subplots(1, 3, sharey=True)
+        for panel, (what, of) in zip(panels, _BUDGETS.items(), strict=True):
+            for index, (name, arm) in enumerate(arms.items()):
+                own = [curve for curve in curves if curve.arm == name and curve.spent and _mean_spent(curve, of) > 0]
+                known = [[c.test_accuracy for c in curve.chips if c.test_accuracy is not None] for curve in own]
+                shown = [(_mean_spent(c, of), interval(v)) for c, v in zip(own, known, strict=True) if v]
+                x, mean = [x for x, _ in shown], [100 * value for _, (value, _) in shown]
+                half = [100 * (width or 0.0) for _, (_, width) in shown]
+                colour, style = COLOURS[index % len(COLOURS)], "--" if arm.marks else "-"
+                panel.plot(x, mean, style, color=colour, label=marked(name, arm.marks), linewidth=1.5)
+                low, high = ([m + sign * h for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
+                panel.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+            panel.set_xscale("log")
+            panel.set_xlabel(_AXES[what])
+        panels[0].set_ylabel("test accuracy, %")
+        figure.suptitle(f"{result.name}: mean over chips; band: 95 % interval", fontsize=10)
+        legend_below(figure, panels)
+        save(figure, files)

@@ -1,0 +1,151 @@
+"""What happened on a timeline: accuracy as time passes, as a table's rows and as a figure, with events marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analogsim.report.style import COLOURS, STYLE, legend_below, save
+from analogsim.results import ArmResult, Moment, Result, interval, marked
+
+_UNITS = (("year", 31557600.0), ("month", 2629800.0), ("day", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
+_SMALL = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
+_LOOKS = ("evaluate", "self_test")
+_WORK = ("train", "compensate", "reprogram", "calibrate", "self_test")  # what is done to keep a chip alive
+
+
+def duration(seconds: float) -> str:
+    """`3600` -> `1 h`: in the largest unit that leaves at least 1."""
+    units = _UNITS if seconds >= 1 else _SMALL
+    name, unit = next(((name, unit) for name, unit in units if seconds >= unit * (1 - 1e-9)), units[-1])
+    return f"{seconds / unit:.3g} {name}"
+
+
+class Look(NamedTuple):
+    """An evaluation of all chips of an arm at one time.
+
+    Attributes:
+        seconds: since the beginning of the timeline.
+        accuracy: of each chip that has one.
+        loss: likewise.
+        steps: learning steps of a chip since the beginning, a mean.
+        joules: that a chip has used since then, a mean; None without prices.
+    """
+
+    seconds: float
+    accuracy: tuple[float, ...]
+    loss: tuple[float, ...]
+    steps: float
+    joules: float | None
+
+
+def looks(arm: ArmResult) -> list[Look]:
+    """Evaluations that all chips of an arm have at the same times, in order; several of one time in their order."""
+    each = [[moment for moment in life.moments if moment.event == "evaluate"] for life in arm.lives]
+    if len({tuple(moment.seconds for moment in moments) for moments in each}) > 1:
+        common = set.intersection(*({moment.seconds for moment in moments} for moments in each))
+        each = [[moment for moment in moments if moment.seconds in common] for moments in each]
+        fewest = min(map(len, each))
+        each = [moments[:fewest] for moments in each]
+    return [_look(together) for together in zip(*each, strict=True)]
+
+
+def _look(moments: Sequence[Moment]) -> Look:
+    accuracy = tuple(a for moment in moments for a in moment.accuracy or () if a is not None)
+    loss = tuple(a for moment in moments for a in moment.loss or () if a is not None)
+    joules = [a for moment in moments for a in moment.joules or ()]
+    steps = sum(moment.steps for moment in moments) / len(moments)
+    return Look(moments[0].seconds, accuracy, loss, steps, sum(joules) / len(joules) if joules else None)
+
+
+def happened(arm: ArmResult) -> dict[str, float]:
+    """How often each kind of event happened to a chip, a mean over chips; evaluations aside."""
+    counts: dict[str, float] = {}
+    for life in arm.lives:
+        for moment in life.moments:
+            if moment.event != "evaluate":
+                counts[moment.event] = counts.get(moment.event, 0.0) + 1 / len(arm.lives)
+    return counts
+
+
+def requests(arm: ArmResult) -> Iterator[Moment]:
+    """Traffic events of all lives."""
+    return (moment for life in arm.lives for moment in life.moments if moment.requests is not None)
+
+
+def accuracy_over_time(result: Result, files: Sequence[Path]) -> None:
+    """Draw accuracy against the time since training, logarithmic, and below it when each arm's chips were cared for."""
+    arms = {name: arm for name, arm in result.arms.items() if any(life.moments for life in arm.lives)}
+    cared = [name for name, arm in arms.items() if any(kind in _WORK for kind in happened(arm))]
+    with mpl.rc_context(STYLE):
+        height = 4.2 + 0.24 * len(cared)
+        figure = Figure(figsize=(7.6, height), layout="constrained")
+        ratios = [4.0, max(0.05, 0.24 * len(cared))]
+        top, rug = figure.subplots(2, 1, sharex=True, height_ratios=ratios)
+        for index, (name, arm) in enumerate(arms.items()):
+            _draw_arm(top, name, arm, index)
+        _draw_events(top, arms)
+        _draw_care(rug, arms, cared)
+        times = sorted({look.seconds for arm in arms.values() for look in looks(arm) if look.seconds > 0})
+        _time_axis(rug, times)
+        top.set_ylabel("test accuracy, %")
+        top.set_title(f"{result.name}: mean over chips; band: 95 % interval", fontsize=10, loc="left")
+        legend_below(figure, [top])
+        save(figure, files)
+
+
+def _draw_arm(panel: Axes, name: str, arm: ArmResult, index: int) -> None:
+    found = [look for look in looks(arm) if look.accuracy]
+    first = min((look.seconds for look in found if look.seconds > 0), default=1.0)
+    x = [look.seconds or first / 3 for look in found]  # the beginning has no place on a logarithmic axis
+    each = [interval(look.accuracy) for look in found]
+    mean, half = [100 * a for a, _ in each], [100 * (b or 0.0) for _, b in each]
+    colour = COLOURS[index % len(COLOURS)]
+    style = "--" if arm.marks else "-"
+    dots = "o" if len(found) <= 30 else ""
+    panel.plot(x, mean, style, marker=dots, color=colour, label=marked(name, arm.marks), linewidth=1.5, markersize=4)
+    low, high = ([m + sign * h for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
+    panel.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _draw_events(panel: Axes, arms: dict[str, ArmResult]) -> None:
+    """What happens to the chips of all arms: a line with its name."""
+    kinds = ("fault", "temperature", "power_loss", "traffic")
+    found = {(moment.seconds, moment.event) for arm in arms.values() for life in arm.lives for moment in life.moments}
+    for seconds, event in sorted(each for each in found if each[1] in kinds and each[0] > 0):
+        panel.axvline(seconds, color="0.4", linewidth=0.8, linestyle=":")
+        words = event.replace("_", " ")
+        panel.annotate(
+            words, (seconds, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=7, ha="right", va="bottom"
+        )
+
+
+def _draw_care(panel: Axes, arms: dict[str, ArmResult], cared: Sequence[str]) -> None:
+    """A row for each arm: a tick where any of its chips was trained, compensated, ..."""
+    order = list(arms)
+    for row, name in enumerate(cared):
+        moments = [moment for life in arms[name].lives for moment in life.moments if moment.event in _WORK]
+        colour = COLOURS[order.index(name) % len(COLOURS)]
+        panel.plot([m.seconds for m in moments], [row] * len(moments), "|", color=colour, markersize=7)
+    panel.set_yticks(range(len(cared)), list(cared), fontsize=7)
+    panel.set_ylim(len(cared) - 0.5, -0.5)
+    panel.grid(visible=False)
+
+
+def _time_axis(panel: Axes, times: Sequence[float]) -> None:
+    panel.set_xscale("log")
+    shown = list(times)
+    if len(shown) > 8:  # many evaluations: round times
+        low, high = times[0], times[-1]
+        round_times = (1e-6, 1e-3, 1.0, 60.0, 3600.0, 86400.0, 7 * 86400.0, 2629800.0, 31557600.0, 315576000.0)
+        shown = [each for each in round_times if low <= each <= high] or [low, high]
+    panel.set_xticks(shown, [duration(seconds) for seconds in shown])
+    panel.minorticks_off()
+    panel.set_xlabel(
+        "time after training; ticks: learning, compensation and the like" if panel.lines else "time after training"
+    )

@@ -1,0 +1,237 @@
+"""Life: the chips of an arm on the scenario's timeline, and what is written down of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import simpy
+from torch import Tensor
+
+from analogsim.chip.compensation import VECTORS
+from analogsim.clock import Clock
+from analogsim.port import Periphery
+from analogsim.results import Life as LifeResult
+from analogsim.results import Moment
+from analogsim.study.account import Account
+from analogsim.study.stage import Handover, Stage
+from analogsim.study.timeline import Seen, Timeline
+from analogsim.study.timeline_section import (
+    Calibrate,
+    Compensate,
+    Evaluate,
+    Event,
+    Fault,
+    Happening,
+    PowerLoss,
+    Reprogram,
+    SelfTest,
+    SetTemperature,
+    Traffic,
+    Train,
+)
+
+
+class Life:
+    """The chips of an arm's last stage on a timeline; a `Body` of it.
+
+    Args:
+        stage: its chips have been trained.
+        common, own: events of the scenario and of the arm.
+        step: steps that the arm has done, from which evaluations are numbered.
+        step_time: seconds of a learning step; 0: as the prices of the stage say.
+        seed: of requests.
+        saved: what `state_dict` gave, to continue there; the stage is as it was then.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        common: Sequence[Event],
+        own: Sequence[Event],
+        step: int,
+        step_time: float,
+        seed: int,
+        saved: dict[str, Any] | None = None,
+    ) -> None:
+        prices = None if stage.account is None else stage.account.prices
+        self.stage, self._step, self._prices, self._seed = stage, step, prices, seed
+        self._step_time = step_time or (0.0 if prices is None else prices.step.latency)
+        self._looks = self.steps = 0
+        self.moments: list[Moment] = []
+        events = [each for event in (*common, *own) for each in (event, *event.then)]
+        self._compensated = any(isinstance(each, Compensate) for each in events)
+        self._begin = stage.rig.clock.now if saved is None else saved["begin"]
+        if saved is None and self._compensated:
+            stage.rig.chip.take_reference(self._begin)
+        loses = any(isinstance(each, PowerLoss) for each in events)
+        self._image = _image(stage, saved) if loses else None
+        self._account = None if prices is None else Account(stage.rig, prices, saved and saved["account"])
+        self._remembered = [] if saved is None else [Moment.model_validate(each) for each in saved["moments"]]
+        self._replaying = saved is not None
+        clock = Clock(self._begin)
+        self._timeline = Timeline(common, own, self, clock.environment)
+        while saved is not None and self._timeline.turns < saved["turns"]:
+            self._timeline.turn()
+        self._replaying = False
+        stage.rig.clock = clock
+
+    @property
+    def over(self) -> bool:
+        """Whether all has happened."""
+        return self._timeline.over
+
+    def go_on(self) -> bool:
+        """Live until a learning step or an event has been done, or all has; whether it was a step."""
+        steps, moments = self.steps, len(self.moments)
+        while not self.over and (self.steps, len(self.moments)) == (steps, moments):
+            self._timeline.turn()
+        return self.steps != steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it stands, for a checkpoint, the stage aside."""
+        return {
+            "begin": self._begin,
+            "turns": self._timeline.turns,
+            "moments": [each.model_dump(mode="json") for each in self.moments],
+            "account": None if self._account is None else self._account.state_dict(),
+            "image": None if self._image is None else _plain(self._image),
+        }
+
+    @property
+    def step_time(self) -> float:
+        """Seconds of a learning step."""
+        return self._step_time
+
+    def learn(self) -> None:
+        """One learning step."""
+        self.steps += 1
+        if not self._replaying:
+            self.stage.learn()
+            if self._account is not None:
+                self._account.steps += 1
+
+    def busy(self, event: Happening) -> float:
+        """Seconds for which an event keeps the chip busy; none where nobody counts."""
+        prices = self._prices
+        if prices is None:
+            return 0.0
+        if isinstance(event, Reprogram):
+            return prices.write_time
+        return prices.reads_time(self._reads(event))
+
+    def _reads(self, event: Happening) -> int:
+        """Inputs that an event sends through the chip."""
+        if isinstance(event, SelfTest):
+            return min(event.samples, self.stage.rig.task.train_samples)
+        if isinstance(event, Calibrate):
+            return self.stage.rig.calibration_inputs
+        return VECTORS if isinstance(event, Compensate) else 0
+
+    def act(self, event: Happening) -> Seen | None:
+        """Do what an event says, unless it is only remembered."""
+        if isinstance(event, Evaluate | SelfTest):
+            self._looks += 1
+        if self._replaying:
+            return None
+        self._read(self._reads(event))
+        return self._actions[type(event)](event)
+
+    def _read(self, inputs: int) -> None:
+        if self._account is not None:
+            self._account.reads += inputs
+
+    @property
+    def _actions(self) -> dict[type[Happening], Callable[[Any], Seen | None]]:
+        return {
+            Evaluate: self._look,
+            SelfTest: self._look,
+            Reprogram: self._reprogram,
+            Calibrate: self._calibrate,
+            Compensate: self._compensate,
+            SetTemperature: self._set_temperature,
+            Fault: self._fail,
+            PowerLoss: self._lose_power,
+        }
+
+    def _look(self, event: Evaluate | SelfTest) -> Seen:
+        samples = event.samples if isinstance(event, SelfTest) else None
+        accuracy, loss = self.stage.rig.evaluate(self._step + self._looks, samples)
+        return Seen(_listed(accuracy), _listed(loss))
+
+    def _reprogram(self, event: Reprogram) -> None:
+        rig = self.stage.rig
+        rig.chip.reprogram(self.stage.hand_over().weights, now=rig.clock.now)
+        self._refer()
+
+    def _calibrate(self, event: Calibrate) -> None:
+        self.stage.rig.calibrate()
+
+    def _compensate(self, event: Compensate) -> None:
+        self.stage.rig.chip.compensate(self.stage.rig.clock.now)
+
+    def _set_temperature(self, event: SetTemperature) -> None:
+        self.stage.rig.chip.set_temperature(event.to, self.stage.rig.clock.now)
+
+    def _fail(self, event: Fault) -> None:
+        self.stage.rig.chip.fail(event.faults, self.stage.rig.clock.now)
+
+    def _lose_power(self, event: PowerLoss) -> None:
+        assert self._image is not None
+        self.stage.lose_power(event.keeps, self._image)
+
+    def _refer(self) -> None:
+        """What the layers give now is what compensation is to restore."""
+        if self._compensated:
+            self.stage.rig.chip.take_reference(self.stage.rig.clock.now)
+
+    def done(self, event: Happening, seconds: float, seen: Seen | None = None) -> dict[str, float]:
+        """Write down that an event is over; its metrics, means over chips."""
+        if self._replaying:
+            moment = self._remembered[len(self.moments)]
+        else:
+            if isinstance(event, Train):
+                self._refer()
+            joules = None if self._account is None else self._account.joules(seconds)
+            measured = {} if seen is None else {"accuracy": seen.accuracy, "loss": seen.loss}
+            moment = Moment(seconds=seconds, event=event.do, steps=self.steps, joules=joules, **measured)
+        self.moments.append(moment)
+        if isinstance(event, SelfTest):
+            return {"self_test": _mean(moment.accuracy)}
+        if isinstance(event, Evaluate):
+            return {"accuracy": _mean(moment.accuracy), "loss": _mean(moment.loss)}
+        return {}
+
+    def serve(self, event: Traffic, environment: simpy.Environment, chip: simpy.PriorityResource) -> simpy.Event:
+        """Let requests come; an event that happens when the last has been answered."""
+        raise NotImplementedError
+
+    def result(self, chips: Sequence[int]) -> LifeResult:
+        """What happened, to these chips of the arm."""
+        return LifeResult(chips=tuple(chips), moments=tuple(self.moments))
+
+
+def _image(stage: Stage, saved: dict[str, Any] | None) -> Handover:
+    """What is in the non-volatile memory of a computer beside the chip when the timeline begins."""
+    held, device = stage.hand_over(), stage.rig.chip.device
+    weights, r = held.weights, held.periphery.decorrelation
+    if saved is not None:
+        weights, r = saved["image"]["weights"], saved["image"]["r"]
+    copies = tuple(w.to(device, copy=True) for w in weights)
+    own = tuple(None if each is None else each.to(device, copy=True) for each in r)
+    return held._replace(weights=copies, periphery=Periphery(own, held.periphery.crossbar))
+
+
+def _plain(image: Handover) -> dict[str, Any]:
+    return {"weights": list(image.weights), "r": list(image.periphery.decorrelation)}
+
+
+def _listed(values: Tensor) -> tuple[float | None, ...]:
+    return tuple(value if math.isfinite(value) else None for value in values.double().tolist())
+
+
+def _mean(values: Sequence[float | None] | None) -> float:
+    """nan where any is not finite."""
+    known = [math.nan if value is None else value for value in values or ()]
+    return math.fsum(known) / len(known)
