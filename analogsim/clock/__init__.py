@@ -1,5 +1,29 @@
-"""Simulated time."""
+"""Simulated time: the clock, what a learning step takes, and traffic."""
 
 from analogsim.clock.clock import Clock
+from analogsim.clock.digital import optimizer_operations
+from analogsim.clock.shape import Decorrelated, LayerShape, StepShape, Writes, step_shape
+from analogsim.clock.station import Span
+from analogsim.clock.step import InferenceCost, StepCost, inference_cost, step_cost
+from analogsim.clock.traffic import Arrivals, Periodic, Poisson, Priority, Server, Trace
 
-__all__ = ["Clock"]
+__all__ = [
+    "Arrivals",
+    "Clock",
+    "Decorrelated",
+    "InferenceCost",
+    "LayerShape",
+    "Periodic",
+    "Poisson",
+    "Priority",
+    "Server",
+    "Span",
+    "StepCost",
+    "StepShape",
+    "Trace",
+    "Writes",
+    "inference_cost",
+    "optimizer_operations",
+    "step_cost",
+    "step_shape",
+]

@@ -18,6 +18,8 @@ class Activation(ABC):
     """As scenarios call it."""
     differentiable: ClassVar[bool] = True
     """Whether its derivative tells anything: rules that send derivatives backwards need it."""
+    digital_operations: ClassVar[int] = 1
+    """Arithmetic operations of a number: a comparison, or a look-up in a table."""
 
     @abstractmethod
     def __call__(self, a: Tensor) -> Tensor:
@@ -37,6 +39,7 @@ class Identity(Activation):
     """f(a) = a."""
 
     name: ClassVar[str] = "identity"
+    digital_operations: ClassVar[int] = 0
 
     def __call__(self, a: Tensor) -> Tensor:
         return a

@@ -27,6 +27,10 @@ class Operation(ABC):
             ValueError: it cannot take that many.
         """
 
+    def digital_operations(self, count: int) -> int:
+        """Arithmetic operations on `count` numbers, either way: one of each number unless it says otherwise."""
+        return count
+
     def mask(self, uniform: Tensor) -> Tensor:
         """The mask that it takes, of uniform numbers shaped as its input.
 
@@ -101,6 +105,10 @@ class Softmax(Operation):
         return count
 
     @override
+    def digital_operations(self, count: int) -> int:
+        return 3 * count  # exponential, sum, quotient
+
+    @override
     def __call__(self, x: Tensor, mask: Tensor | None) -> Tensor:
         return torch.softmax(x, dim=-1)
 
@@ -134,6 +142,10 @@ class _Pool(Operation):
             size = "x".join(str(n) for n in (self.window.channels, self.window.height, self.window.width))
             raise ValueError(f"a pooling of maps of {size} takes {self.window.pixels} numbers (got {count})")
         return self.window.channels * self.window.places
+
+    @override
+    def digital_operations(self, count: int) -> int:
+        return self.results(count) * self.window.kernel[0] * self.window.kernel[1]
 
     @property
     def _sizes(self) -> tuple[Pair, Pair, Pair]:
