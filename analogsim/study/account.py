@@ -45,20 +45,28 @@ class Account:
         Args:
             seconds: since the beginning, in which chips stood by.
         """
-        prices, given = self.prices, self._given() - self._begin
-        costs = [*prices.costs, *(prices.costs[index] for index in self._rig.chip.decorrelated)]
-        price = torch.tensor([[each.write.energy, each.verify.energy] for each in costs], dtype=torch.float64)
+        prices, chip = self.prices, self._rig.chip
+        verified = [each.write_verify is not None for each in chip.profiles]
+        price = [
+            prices.costs[index].write.energy + verified[index] * prices.costs[index].verify.energy
+            for index, _ in chip.numbered_crossbars
+        ]
+        written = (self._given() - self._begin) @ torch.tensor(price, dtype=torch.float64)
         shared = self.steps * prices.step.energy + self.reads * prices.inference.energy + seconds * prices.standby
-        return tuple((shared + (given * price).sum(dim=(1, 2))).tolist())
+        return tuple((written + shared).tolist())
 
     def spent(self) -> tuple[Spent, ...]:
         """What learning has cost each chip."""
         seconds = self.steps * self.prices.step.latency
-        writes = (self._given() - self._begin)[..., 0].sum(1).to(torch.int64).tolist()
+        writes = (self._given() - self._begin).sum(1).to(torch.int64).tolist()
         passes = self._rig.passes - self._passes
         each = zip(self.joules(seconds), writes, strict=True)
         return tuple(Spent(seconds=seconds, joules=joules, passes=passes, writes=count) for joules, count in each)
 
     def _given(self) -> Tensor:
-        """Programming pulses or attempts, and verifying reads, of all devices: (C, crossbars, 2), on the CPU."""
-        return torch.stack([crossbar.array.given for crossbar in self._rig.chip.crossbars], dim=1).double().cpu()
+        """Programming pulses and attempts that devices have received, (C, crossbars), on the CPU."""
+        found = [
+            sum(cells.wear.sum(dim=(1, 2), dtype=torch.float64) for cells in crossbar.array.cells)
+            for crossbar in self._rig.chip.crossbars
+        ]
+        return torch.stack(found, dim=1).cpu()

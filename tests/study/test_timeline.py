@@ -135,7 +135,7 @@ def test_conditions() -> None:
 @pytest.mark.parametrize(
     ("event", "told"),
     [
-        ({"do": "nap"}, "not a known choice"),
+        ({"do": "nap"}, "does not match any of the expected tags"),
         ({"do": "evaluate", "at": "-1 s"}, "must not be below 0 s"),
         ({"do": "evaluate", "at": ["2 s", "1 s"]}, "must rise"),
         ({"do": "evaluate", "every": "0 s"}, "must be above 0 s"),
