@@ -24,13 +24,13 @@ class Reads(NamedTuple):
     A read is driven and integrated, then its currents are converted; sample-and-hold circuits let the array go on.
 
     Attributes:
-        count: of them.
+        number: of them.
         array: seconds of one: DACs and integration.
         adc: seconds of its conversions: a bank's ADCs work side by side, each on one column after the other.
         operations: of all of them.
     """
 
-    count: int
+    number: int
     array: float
     adc: float
     operations: Operations
@@ -38,7 +38,7 @@ class Reads(NamedTuple):
     @property
     def latency(self) -> float:
         """Seconds from the first input to the last conversion, on an array that is free."""
-        return self.array + self.adc + (self.count - 1) * max(self.array, self.adc)
+        return self.array + self.adc + (self.number - 1) * max(self.array, self.adc)
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ class LayerShape:
 
     def _reads(self, driven: int, read: int, tile: int) -> Reads:
         """Every tile has DACs on its lines and ADCs of its own; a pair's currents are subtracted before conversion."""
-        costs, count = self.costs, self.reads * self.positions
-        lines = count * self.slices
+        costs, number = self.costs, self.reads * self.positions
+        lines = number * self.slices
         return Reads(
-            count,
+            number,
             costs.dac.time + costs.array.time,
             blocks(min(read, tile), costs.adc.shared_by) * costs.adc.time,
             Operations(

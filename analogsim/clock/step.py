@@ -79,7 +79,7 @@ def inference_cost(shape: StepShape) -> InferenceCost:
         if layer.decorrelation == "crossbar":
             reads.append(layer.decorrelating(shape.tile))
         latency += sum(digital) + sum(each.latency for each in reads)
-        parts = [part for each in reads for part in (each.count * each.array, each.count * each.adc)]
+        parts = [part for each in reads for part in (each.number * each.array, each.number * each.adc)]
         interval = max(interval, sum(digital), *parts)
         operations = _forward(layer, shape.tile)
         total, energy = total.plus(operations), energy + layer.costs.energy(operations)
@@ -150,8 +150,8 @@ class _Layer:
 
 def _read(reads: Reads, array: Station, adc: Station, what: str, ready: float) -> float:
     """Reads of a sample, whose conversions begin with the first one and end behind the last; when they do."""
-    start, end = array.book(what, ready, reads.count * reads.array)
-    return adc.book(what, start + reads.array, reads.count * reads.adc, end + reads.adc)[1]
+    start, end = array.book(what, ready, reads.number * reads.array)
+    return adc.book(what, start + reads.array, reads.number * reads.adc, end + reads.adc)[1]
 
 
 class _Run:

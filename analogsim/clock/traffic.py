@@ -162,8 +162,8 @@ class Server:
         kept = self.waits[bisect_left(self.arrived, since) :]
         return sum(kept) / len(kept) if kept else math.nan
 
-    def _rank(self, time: float, learning: bool) -> float:
-        """The lowest goes first; among equals, who asked first."""
+    def _rank(self, time: float, learning: bool) -> Any:
+        """A number, not always whole: the lowest goes first, and among equals who asked first."""
         if self._priority == "first_come":
             return time
         return float(learning == (self._priority == "inference"))
@@ -187,7 +187,7 @@ class Server:
             yield environment.timeout(self.interval)
         self._leave(request)
 
-    def _goes_before(self, rank: float) -> bool:
+    def _goes_before(self, rank: Any) -> bool:
         """Whether somebody in the queue goes before a request of this rank."""
         queue = self.chip.queue
         return bool(queue) and queue[0].priority <= rank

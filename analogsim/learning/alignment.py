@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, final
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from analogsim.learning.feedback import Form, by_layer, copied_feedback, draw_feedback, send_back
+from analogsim.learning.digital import Counts
+from analogsim.learning.feedback import (
+    Form,
+    by_layer,
+    copied_feedback,
+    draw_feedback,
+    send_back,
+    sending_operations,
+)
 from analogsim.learning.rule import Activities, Copy, Counters, Rule, layer_updates
 from analogsim.network import Network
 from analogsim.port import Access, LayerUpdate, Observation, Pass, Plan, Record
@@ -58,6 +66,9 @@ class FeedbackAlignment(Rule):
     def plan(self, network: Network) -> Plan:
         return Plan(Pass(record=SUPERVISED))
 
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        return sending_operations(network, "fa", batch, decorrelated)
+
     def init(self, copy: Copy, generators: Sequence[torch.Generator]) -> FixedFeedback:
         drawn = draw_feedback(copy, "fa", self.gain, generators) if self.start == "random" else copied_feedback(copy)
         return FixedFeedback(drawn, super().init(copy, generators))
@@ -105,6 +116,9 @@ class DirectFeedbackAlignment(Rule):
 
     def plan(self, network: Network) -> Plan:
         return Plan(Pass(record=SUPERVISED))
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        return sending_operations(network, "dfa", batch, decorrelated)
 
     def init(self, copy: Copy, generators: Sequence[torch.Generator]) -> FixedFeedback:
         return FixedFeedback(draw_feedback(copy, "dfa", self.gain, generators), super().init(copy, generators))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch import Tensor
 
+from analogsim.learning.digital import Counts, backward_products
 from analogsim.learning.rule import Activities, Copy, Counters, Rule, backpropagate, layer_updates
 from analogsim.network import Network
 from analogsim.port import Access, LayerUpdate, Observation, Pass, Plan
@@ -40,6 +42,11 @@ class Backpropagation(Rule):
     @property
     def needs_derivatives(self) -> bool:
         return True
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        if self.backward == "copy":
+            return backward_products(network, batch, decorrelated)
+        return super().own_operations(network, batch, decorrelated)
 
     def output_vector(self, baseline: Observation | None, estimate: Any, copy: Copy, state: Any) -> Tensor | None:
         assert baseline is not None and baseline.output_error is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -47,13 +48,24 @@ class Choice(NamedTuple):
         if share == 1:
             return cls()
         elements = positions = None
-        kept, count = batch, round(share * layer.positions)
+        kept, count = cls._sizes(layer, batch, share)
         if share * layer.positions < 1:
-            kept, count = max(1, round(share * batch * layer.positions)), 1
             elements = _some((batch,), kept, generators, device)
         if layer.positions > 1:
             positions = _some((kept, layer.positions), count, generators, device)
         return cls(elements, positions)
+
+    @classmethod
+    def size(cls, layer: Layer, batch: int, share: float) -> int:
+        """Vectors that a choice has."""
+        return math.prod(cls._sizes(layer, batch, share))
+
+    @staticmethod
+    def _sizes(layer: Layer, batch: int, share: float) -> tuple[int, int]:
+        """Elements of the batch, and vectors of each."""
+        if share * layer.positions < 1:
+            return max(1, round(share * batch * layer.positions)), 1
+        return batch, round(share * layer.positions)
 
     def vectors(self, layer: Layer, x: Tensor, decorrelation: Tensor | None) -> Iterator[Tensor]:
         """The chosen vectors without the bias, in blocks (C, M, fan_in).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Literal, NamedTuple, final
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from analogsim.learning.contrasts import Contrasts, compared, informative, mean_over_passes
+from analogsim.learning.digital import Counts, added, cholesky, of_units
 from analogsim.learning.estimates import Baseline, perturbation_plan
 from analogsim.learning.rule import Copy, Counters, Rule, layer_updates
 from analogsim.network import Layer, Network
@@ -125,6 +126,15 @@ class CovarianceAwareNodePerturbation(Rule):
     def plan(self, network: Network) -> Plan:
         inject = Injection(self.sigma) if self.sigma > 0 else None
         return perturbation_plan(self.baseline, self.samples, inject, frozenset({"inputs", "pre_activations"}))
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        """A difference, its product with the loss and its second moment of each contrast; then Cov^-1."""
+        contrasts = batch * (self.samples + (self.baseline == "centred"))
+        if self.covariance == "diagonal":
+            return of_units(network.layers, 5 * contrasts + batch)
+        moments = [2 * contrasts * layer.positions * layer.columns**2 for layer in network.layers]
+        solved = [cholesky(layer.columns, batch * layer.positions) for layer in network.layers]
+        return added(of_units(network.layers, 3 * contrasts), moments, solved)
 
     def teaches(self, step: int) -> bool:
         return step > 0  # the first step has no covariance yet

@@ -30,6 +30,10 @@ class WeightDecay(BaseModel):
     def _by_number(cls, data: Any) -> Any:
         return data if isinstance(data, Mapping) else {"strength": data}
 
+    def digital_operations(self, network: Network) -> tuple[int, ...]:
+        """Arithmetic operations of a step, per layer: a multiply-add of each weight that decays."""
+        return tuple(2 * layer.columns * (layer.rows if self.biases else layer.fan_in) for layer in network.layers)
+
     def check(self, rate: float) -> None:
         """Refuse a decay that would turn weights around.
 

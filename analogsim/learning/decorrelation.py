@@ -13,6 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from analogsim.learning.choice import Choice
+from analogsim.learning.digital import Counts
 from analogsim.network import Network
 
 
@@ -67,6 +69,19 @@ class Decorrelation(BaseModel):
             torch.eye(layer.fan_in, dtype=dtype, device=device).repeat(chips, 1, 1) if index in wanted else None
             for index, layer in enumerate(network.layers)
         )
+
+    def digital_operations(self, network: Network, batch: int) -> Counts:
+        """Arithmetic operations of a step of R, per layer: two products, in the order that takes fewer of them.
+
+        0 where a layer has no R. Beside the products, n^2 is counted for each term of the step, and for a new power.
+        """
+        found, wanted = [], self.indices(network.depth)
+        for index, layer in enumerate(network.layers):
+            n, vectors = layer.fan_in, Choice.size(layer, batch, self.share)
+            moments = 2 * n * n * min(2 * vectors, vectors + n)
+            power = 2 * n * n * vectors + n * n if self.preserve_power else 0
+            found.append((moments + 4 * n * n + power) * (index in wanted))
+        return tuple(found)
 
     def update(self, r: Tensor, x: Tensor | Iterable[Tensor]) -> Tensor:
         """The next R, before its power is looked at.

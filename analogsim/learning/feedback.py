@@ -6,14 +6,15 @@ Two forms. `fa`: from layer to layer, B_l in the place of W_l. `dfa`: from the o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from analogsim.learning.digital import Counts, backward_products
 from analogsim.learning.rule import Activities, Copy, backpropagate
-from analogsim.network import unclipped
+from analogsim.network import Network, unclipped
 
 Form = Literal["fa", "dfa"]
 
@@ -44,6 +45,23 @@ def draw_feedback(copy: Copy, form: Form, gain: float, generators: Sequence[torc
         .to(w.device, w.dtype)
         for shape in shapes
     )
+
+
+def feedback_sizes(network: Network, form: Form) -> Counts:
+    """Numbers of B, at the layer in whose place it stands (`fa`) or to which it leads (`dfa`)."""
+    layers = network.layers
+    if form == "fa":
+        return 0, *(layer.columns * layer.fan_in for layer in layers[1:])
+    return *(layers[-1].units * layer.results for layer in layers[:-1]), 0
+
+
+def sending_operations(network: Network, form: Form, batch: int, decorrelated: Collection[int]) -> Counts:
+    """Arithmetic operations of `send_back`; those of the outer products of `descend` are as many."""
+    if form == "fa":
+        return backward_products(network, batch, decorrelated)
+    slopes = [2 * batch * layer.units for layer in network.layers[:-1]]
+    sizes = feedback_sizes(network, form)
+    return tuple(2 * batch * size + slope for size, slope in zip(sizes, (*slopes, 0), strict=True))
 
 
 def copied_feedback(copy: Copy) -> tuple[Tensor, ...]:

@@ -5,7 +5,7 @@ B. Lansdell, P. Prakash, K. Kording, "Learning to solve the credit assignment pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, final
 
 import torch
@@ -13,13 +13,16 @@ from pydantic import Field
 from torch import Tensor
 
 from analogsim.learning.alignment import SUPERVISED, FixedFeedback
+from analogsim.learning.digital import Counts, added, backward_products
 from analogsim.learning.feedback import (
     Form,
     by_layer,
     copied_feedback,
     descend,
     draw_feedback,
+    feedback_sizes,
     send_back,
+    sending_operations,
     slopes,
 )
 from analogsim.learning.rule import Activities, Copy, Counters, Rule, backpropagate, layer_updates
@@ -62,6 +65,13 @@ class SyntheticGradient(Rule):
 
     def plan(self, network: Network) -> Plan:
         return Plan(Pass(record=SUPERVISED))
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        """The way back through B, a step of B, and the true gradients where they are digital."""
+        sent = sending_operations(network, self.form, batch, decorrelated)
+        moved = [2 * size for size in feedback_sizes(network, self.form)]
+        true = backward_products(network, batch, decorrelated) if self.backward == "copy" else (0,) * network.depth
+        return added(sent, sent, moved, true)
 
     def init(self, copy: Copy, generators: Sequence[torch.Generator]) -> FixedFeedback:
         return FixedFeedback(draw_feedback(copy, self.form, self.gain, generators), super().init(copy, generators))
@@ -138,6 +148,11 @@ class Matching(Rule):
 
     def plan(self, network: Network) -> Plan:
         return Plan(Pass(record=SUPERVISED))
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        """The way back through B, and five operations of each of its numbers."""
+        moved = [5 * size for size in feedback_sizes(network, "fa")]
+        return added(sending_operations(network, "fa", batch, decorrelated), moved)
 
     def init(self, copy: Copy, generators: Sequence[torch.Generator]) -> MatchedState:
         counters = Counters.zero(copy.weights[0].shape[0], copy.weights[0].device)

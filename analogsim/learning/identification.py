@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from analogsim.learning.digital import cholesky
 from analogsim.network import Layer
 
 
@@ -76,6 +77,19 @@ def nlms(weights: Tensor, reading: Reading, rate: float) -> Tensor:
         power = v.square().sum(2, keepdim=True)
         total += torch.bmm((e / power.where(power > 0, 1.0)).transpose(1, 2), v)
     return total * (rate / reading.vectors)
+
+
+def nlms_operations(layer: Layer, batch: int) -> int:
+    """Arithmetic operations of a step: W^ v and e v^T of each vector, ||v||^2, and the step of W^."""
+    weights = layer.columns * layer.rows
+    return batch * layer.positions * (4 * weights + 2 * layer.rows) + 2 * weights
+
+
+def rls_operations(layer: Layer, batch: int) -> int:
+    """Arithmetic operations of a step: W^ v, e v^T and v v^T of each vector, the solution, and the step of W^."""
+    weights = layer.columns * layer.rows
+    sums = batch * layer.positions * (4 * weights + 2 * layer.rows**2)
+    return sums + cholesky(layer.rows, layer.columns) + weights
 
 
 def rls(

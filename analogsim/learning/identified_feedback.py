@@ -5,7 +5,7 @@ A rule of this project; docs/identified-feedback.md tells its idea, costs and li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Literal, NamedTuple, final
 
 import torch
@@ -14,9 +14,10 @@ from torch import Tensor
 from typing_extensions import Self
 
 from analogsim.learning.contrasts import Contrasts, compared, mean_over_passes
+from analogsim.learning.digital import Counts, added, backward_products
 from analogsim.learning.estimates import Baseline, perturbation_plan
-from analogsim.learning.identification import Reading, nlms, rails_of, rls
-from analogsim.learning.output_gradient import least_squares_gradient, scaled_gradient, shape_of
+from analogsim.learning.identification import Reading, nlms, nlms_operations, rails_of, rls, rls_operations
+from analogsim.learning.output_gradient import gradient_operations, least_squares_gradient, scaled_gradient, shape_of
 from analogsim.learning.rule import Activities, Copy, Counters, Rule, backpropagate, layer_updates
 from analogsim.network import Network
 from analogsim.port import Access, Injection, LayerUpdate, Observation, Plan, Record
@@ -133,6 +134,16 @@ class IdentifiedFeedback(Rule):
         if inject is not None:
             record.add("injected")
         return perturbation_plan(self.baseline, self.samples, inject, frozenset(record))
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        """The output gradient, the way back through W^, and the regression of all layers but the first."""
+        contrasts = self.samples + (self.baseline == "centred")
+        output = batch * gradient_operations(self._kind, network.layers[-1].units, contrasts)
+        counted = nlms_operations if self.estimator == "nlms" else rls_operations
+        learned = [0, *(counted(layer, batch) for layer in network.layers[1:])]
+        known = [self.knows_writes * layer.columns * layer.rows for layer in network.layers[1:]]
+        sent = backward_products(network, batch, decorrelated)
+        return added((*(0,) * (network.depth - 1), output), sent, learned, (0, *known))
 
     def init(self, copy: Copy, generators: Sequence[torch.Generator]) -> IdentifiedState:
         first, later = copy.weights[0], copy.weights[1:]

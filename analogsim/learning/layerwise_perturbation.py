@@ -5,7 +5,7 @@ S. Dalm, M. van Gerven, N. Ahmad, "Node Perturbation Can Effectively Train Multi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, NamedTuple, final
 
 import torch
@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
+from analogsim.learning.digital import Counts, of_units
 from analogsim.learning.estimates import (
     Baseline,
     CoMoments,
@@ -95,6 +96,11 @@ class LayerwisePerturbation(Rule):
         if self.baseline == "pairs":
             return Plan(None, tuple(each for probe in probes for each in (reference, probe)), self.samples)
         return Plan(reference, tuple(probes), self.samples)
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        """A square and a multiply-add of each sample; of passes of a group, a mean to subtract, too."""
+        each = 5 * (self.samples + 1) if self.baseline == "centred" else 4 * self.samples
+        return of_units(network.layers, batch * each)
 
     def estimate(self, baseline: Observation | None, probes: Sequence[Observation], network: Network) -> LayerEstimates:
         if self.baseline == "centred":

@@ -5,7 +5,7 @@ B. Lansdell, P. Prakash, K. Kording, "Learning to solve the credit assignment pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Literal, NamedTuple, final
 
 import torch
@@ -13,9 +13,20 @@ from pydantic import Field
 from torch import Tensor
 
 from analogsim.learning.alignment import SUPERVISED
-from analogsim.learning.feedback import Form, at_activations, by_layer, descend, draw_feedback, send_back, signal
+from analogsim.learning.digital import Counts, added, of_units
+from analogsim.learning.feedback import (
+    Form,
+    at_activations,
+    by_layer,
+    descend,
+    draw_feedback,
+    feedback_sizes,
+    send_back,
+    sending_operations,
+    signal,
+)
 from analogsim.learning.lesson import Lesson
-from analogsim.learning.ridge import Ridge, require_plain
+from analogsim.learning.ridge import Ridge, require_plain, ridge_operations
 from analogsim.learning.rule import Copy, Counters, Rule, layer_updates
 from analogsim.network import Network
 from analogsim.port import Access, Injection, LayerUpdate, Observation, Pass, Plan
@@ -94,6 +105,14 @@ class LearnedFeedback(Rule):
         if self.baseline == "pairs":
             return Plan(None, (reference, probe), self.samples)
         return Plan(reference, (probe,), self.samples)
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        """The way back through B, a multiply-add of each sample in hidden layers, and what B learns."""
+        sent = sending_operations(network, self.form, batch, decorrelated)
+        targets = (*of_units(network.layers[:-1], 2 * batch * self.samples), 0)
+        if self.solver == "ridge":
+            return added(sent, targets, ridge_operations(network, self.form, batch, decorrelated))
+        return added(sent, targets, sent, [2 * size for size in feedback_sizes(network, self.form)])
 
     def init(self, copy: Copy, generators: Sequence[torch.Generator]) -> LearnedState:
         counters = Counters.zero(copy.weights[0].shape[0], copy.weights[0].device)

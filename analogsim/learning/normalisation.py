@@ -25,6 +25,10 @@ class WeightNormalisation(BaseModel):
     gains: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)], ...] | None = None
     """One factor for each layer; 1 everywhere unless given. (The paper: 10 for the first layer of its networks.)"""
 
+    def digital_operations(self, network: Network) -> tuple[int, ...]:
+        """Arithmetic operations of a step, per layer: a square that is added, and a product, of each weight."""
+        return tuple(3 * layer.columns * layer.fan_in for layer in network.layers)
+
     def apply(self, network: Network, weights: Sequence[Tensor]) -> None:
         """Normalise weights in place; a unit whose weights are all zero keeps them.
 

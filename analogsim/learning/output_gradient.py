@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from analogsim.learning.contrasts import Contrasts, informative
+from analogsim.learning.contrasts import Contrasts, Quadratic, informative
+from analogsim.learning.digital import lu
 
 
 def scaled_gradient(contrasts: Contrasts) -> tuple[Tensor, Tensor]:
@@ -23,6 +24,13 @@ def scaled_gradient(contrasts: Contrasts) -> tuple[Tensor, Tensor]:
     (p,), (power,), (mean,) = contrasts.products, contrasts.seconds, contrasts.signals
     known = informative(power, mean.square().sum(-1) * contrasts.samples)
     return (torch.where(known, p.shape[-1] / power.where(known, 1.0), 0.0))[..., None] * p, ~known
+
+
+def gradient_operations(kind: Quadratic, outputs: int, contrasts: int) -> int:
+    """Arithmetic operations of one sample: moments of the contrasts, then a factor (`power`) or a solution (`gram`)."""
+    if kind == "power":
+        return 5 * contrasts * outputs + outputs
+    return contrasts * (3 * outputs + 2 * outputs**2) + lu(outputs, outputs + 1)
 
 
 def least_squares_gradient(contrasts: Contrasts, shape: Tensor | None, ridge: float) -> tuple[Tensor, Tensor]:

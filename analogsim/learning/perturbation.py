@@ -5,13 +5,14 @@ S. Dalm, M. van Gerven, N. Ahmad, "Node Perturbation Can Effectively Train Multi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Literal, final
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from analogsim.learning.digital import Counts, of_units
 from analogsim.learning.estimates import (
     Baseline,
     CoMoments,
@@ -64,6 +65,11 @@ class NodePerturbation(Rule):
             sides = (Pass(inject=Injection(self.sigma, scale=side), record=record) for side in (1.0, -1.0))
             return Plan(None, tuple(sides), self.samples)
         return perturbation_plan(self.baseline, self.samples, Injection(self.sigma), frozenset({"injected"}))
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        """A multiply-add of each sample; of passes of a group, a mean to subtract, too."""
+        each = 3 * (self.samples + 1) if self.baseline == "centred" else 2 * self.samples
+        return of_units(network.layers, batch * each)
 
     def estimate(
         self, baseline: Observation | None, probes: Sequence[Observation], network: Network
@@ -125,6 +131,10 @@ class ActivityNodePerturbation(Rule):
     def plan(self, network: Network) -> Plan:
         inject = Injection(self.sigma) if self.sigma > 0 else None
         return perturbation_plan(self.baseline, self.samples, inject, frozenset({"pre_activations"}))
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        """A difference, its square and a multiply-add of each sample, or of each pass of a group."""
+        return of_units(network.layers, 5 * batch * (self.samples + (self.baseline == "centred")))
 
     def estimate(
         self, baseline: Observation | None, probes: Sequence[Observation], network: Network

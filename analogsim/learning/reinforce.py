@@ -6,7 +6,7 @@ NeurIPS 2022, eq. 15, after R. Williams, Machine Learning 8:229 (1992).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, NamedTuple, final
 
@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
+from analogsim.learning.digital import Counts, added, backward_products
 from analogsim.learning.estimates import (
     Baseline,
     CoMoments,
@@ -115,6 +116,14 @@ class Reinforce(Rule):
                 return Plan(None, (Pass(record=activities), probe), self.samples)
             case "centred":
                 return Plan(None, (replace(probe, record=activities | probe.record),), self.samples + 1)
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        """As node perturbation at the output, and the way back where it is digital."""
+        each = 3 * (self.samples + 1) if self.baseline == "centred" else 2 * self.samples
+        output = (*(0,) * (network.depth - 1), batch * each * network.layers[-1].units)
+        if self.backward == "transposed":
+            return output
+        return added(output, backward_products(network, batch, decorrelated))
 
     def estimate(self, baseline: Observation | None, probes: Sequence[Observation], network: Network) -> OutputEstimate:
         reference, probe = compared(baseline, probes)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from analogsim.learning.digital import Counts, cholesky, lu
 from analogsim.learning.feedback import Form
 from analogsim.learning.rule import Copy
 from analogsim.network import Network
@@ -70,6 +71,18 @@ class Ridge(NamedTuple):
             factor, _ = torch.linalg.cholesky_ex(s + penalty * eye)
             found.append(torch.cholesky_solve(t, factor))
         return tuple(found)
+
+
+def ridge_operations(network: Network, form: Form, batch: int, decorrelated: Collection[int]) -> Counts:
+    """Arithmetic operations of a step: sums of a batch, R^-1 of its targets, and a solution for B; per layer."""
+    layers, found = network.layers, [0] * network.depth
+    for index in range(network.depth - 1):
+        place = index + 1 if form == "fa" else index
+        m, n = layers[place].columns if form == "fa" else layers[-1].units, layers[index].results
+        found[place] = 2 * batch * m * (m + n) + cholesky(m, n)
+        if form == "fa" and place in decorrelated:
+            found[place] += lu(n, batch)
+    return tuple(found)
 
 
 def require_plain(network: Network, form: Form) -> None:

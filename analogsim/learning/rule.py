@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from typing_extensions import Self
 
+from analogsim.learning.digital import Counts, added, outer_products
 from analogsim.network import Network
 from analogsim.port import Access, LayerUpdate, Limits, Observation, Periphery, Plan
 
@@ -195,6 +196,26 @@ class Rule(BaseModel, ABC):
     def needs_derivatives(self) -> bool:
         """Whether it sends derivatives backwards through activation functions."""
         return False
+
+    def digital_operations(
+        self, network: Network, batch: int, decorrelated: Collection[int] = (), product: bool = True
+    ) -> Counts:
+        """Arithmetic operations of the controller in one step, per layer: from what was observed to update directions.
+
+        Optimiser and companions aside.
+
+        Args:
+            network: what runs on the chips.
+            batch: samples.
+            decorrelated: layers that have an R.
+            product: whether factors are multiplied digitally; as pulses, the devices do that.
+        """
+        own = self.own_operations(network, batch, decorrelated)
+        return added(own, outer_products(network, batch)) if product else own
+
+    def own_operations(self, network: Network, batch: int, decorrelated: Collection[int]) -> Counts:
+        """Those up to the factors of its updates: none, unless a rule says otherwise; see `digital_operations`."""
+        return (0,) * network.depth
 
     def estimate(self, baseline: Observation | None, probes: Sequence[Observation], network: Network) -> Any:
         """Statistics of the samples given, an `Estimate`; None for rules without probes."""

@@ -6,7 +6,7 @@ looked at by companions of the rule only (decorrelation).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, NamedTuple, final
 
 import torch
@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from typing_extensions import Self
 
+from analogsim.learning.digital import Counts
 from analogsim.learning.estimates import (
     Baseline,
     CoMoments,
@@ -72,6 +73,11 @@ def _mean_loss(seen: Observation) -> Tensor:
     return seen.loss.mean(2, keepdim=True)
 
 
+def _of_weights(network: Network, each: int) -> Counts:
+    """`each` operations of every weight: updates are dense, and a whole batch has one perturbation."""
+    return tuple(each * layer.columns * layer.rows for layer in network.layers)
+
+
 def _estimate(change: Tensor, probe: Observation, sigma: float, inputs: Sequence[Tensor] | None) -> WeightEstimate:
     silent = torch.zeros_like(change, dtype=torch.bool)
     mean = MeanEstimate.of(change / sigma**2, _changes(probe), silent, inputs)
@@ -111,6 +117,11 @@ class WeightPerturbation(Rule):
     def plan(self, network: Network) -> Plan:
         inject = Injection(self.sigma, site="weights")
         return perturbation_plan(self.baseline, self.samples, inject, frozenset({"injected"}), frozenset())
+
+    def digital_operations(
+        self, network: Network, batch: int, decorrelated: Collection[int] = (), product: bool = True
+    ) -> Counts:
+        return _of_weights(network, 3 * (self.samples + 1) if self.baseline == "centred" else 2 * self.samples)
 
     def estimate(self, baseline: Observation | None, probes: Sequence[Observation], network: Network) -> WeightEstimate:
         reference, probe = compared(baseline, probes)
@@ -158,6 +169,11 @@ class SimultaneousPerturbation(Rule):
     def plan(self, network: Network) -> Plan:
         sides = (Injection(self.sigma, site="weights", law="rademacher", scale=side) for side in (1.0, -1.0))
         return Plan(None, tuple(Pass(inject=each, record=frozenset({"injected"})) for each in sides), self.samples)
+
+    def digital_operations(
+        self, network: Network, batch: int, decorrelated: Collection[int] = (), product: bool = True
+    ) -> Counts:
+        return _of_weights(network, 2 * self.samples)
 
     def estimate(self, baseline: Observation | None, probes: Sequence[Observation], network: Network) -> WeightEstimate:
         up, down = probes
