@@ -47,6 +47,8 @@ class Purpose(enum.IntEnum):
     DIAGNOSIS = 19
     CORRUPTION = 20
     TEACHER = 21
+    FAILURES = 22
+    TRAFFIC = 23
 
 
 class Streams:

@@ -10,6 +10,7 @@ import typer
 
 from analogsim.cli import lists
 from analogsim.cli.bench import bench
+from analogsim.cli.cost import cost
 from analogsim.cli.data import data
 from analogsim.cli.profiles_fit import fit
 from analogsim.cli.resume import resume
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(resume)
 app.command()(bench)
+app.command()(cost)
 lists.profiles.command("fit")(fit)
 app.add_typer(lists.profiles, name="profiles")
 app.add_typer(lists.scenarios, name="scenarios")

@@ -5,7 +5,7 @@ from analogsim.clock.digital import optimizer_operations
 from analogsim.clock.shape import Decorrelated, LayerShape, StepShape, Writes, step_shape
 from analogsim.clock.station import Span
 from analogsim.clock.step import InferenceCost, StepCost, inference_cost, step_cost
-from analogsim.clock.traffic import Arrivals, Periodic, Poisson, Priority, Server, Trace
+from analogsim.clock.traffic import Arrivals, Periodic, Poisson, Priority, Server, SharedChip, Trace
 
 __all__ = [
     "Arrivals",
@@ -17,6 +17,7 @@ __all__ = [
     "Poisson",
     "Priority",
     "Server",
+    "SharedChip",
     "Span",
     "StepCost",
     "StepShape",

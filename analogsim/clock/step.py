@@ -29,16 +29,21 @@ class StepCost:
     Attributes:
         latency: seconds from the first input to the last write.
         operations: counted; writes and verifying reads, which depend on what is written, aside.
-        energy: joules of these operations; what stands by aside.
+        joules: of these operations, by their kind; what stands by aside.
         occupancy: of each part of the chip, the share of the latency in which it works.
         spans: what each part does when.
     """
 
     latency: float
     operations: Operations
-    energy: float
+    joules: Mapping[str, float]
     occupancy: Mapping[str, float]
     spans: tuple[Span, ...]
+
+    @property
+    def energy(self) -> float:
+        """Joules of all its operations."""
+        return sum(self.joules.values())
 
 
 class InferenceCost(NamedTuple):
@@ -62,10 +67,10 @@ def step_cost(shape: StepShape) -> StepCost:
     """Simulate one learning step; steps of one shape are simulated once."""
     run = _Run(shape)
     latency = run.latency()
-    operations, energy = _counted(shape)
+    operations, joules = _counted(shape)
     stations = [each for each in run.stations if each.busy]
     occupancy = MappingProxyType({each.name: each.busy / latency for each in stations})
-    return StepCost(latency, operations, energy, occupancy, tuple(span for each in stations for span in each.spans))
+    return StepCost(latency, operations, joules, occupancy, tuple(span for each in stations for span in each.spans))
 
 
 @lru_cache(maxsize=256)
@@ -94,19 +99,21 @@ def _forward(layer: LayerShape, tile: int) -> Operations:
     return counted
 
 
-def _counted(shape: StepShape) -> tuple[Operations, float]:
-    """Operations of the step, and their joules."""
+def _counted(shape: StepShape) -> tuple[Operations, Mapping[str, float]]:
+    """Operations of the step, and their joules by kind."""
     passes = shape.batch * shape.passes
     learning = passes * shape.loss + sum(shape.update) + sum(shape.companions)
     total = Operations(digital=learning, broadcasts=passes)
-    energy = shape.costs.energy(total)
+    joules = shape.costs.by_part(total)
     for index, layer in enumerate(shape.layers):
         counted = _forward(layer, shape.tile).times(passes)
         if shape.backward and index:
             backward = layer.backward(shape.tile).operations.plus(Operations(digital=layer.back))
             counted = counted.plus(backward.times(shape.batch))
-        total, energy = total.plus(counted), energy + layer.costs.energy(counted)
-    return total, energy
+        total = total.plus(counted)
+        for kind, own in layer.costs.by_part(counted).items():
+            joules[kind] += own
+    return total, MappingProxyType(joules)
 
 
 class _Layer:

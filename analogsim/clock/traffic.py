@@ -101,6 +101,39 @@ class Trace(Arrivals):
         return iter(self.at)
 
 
+_RANKS = {"inference": 0, "first_come": 1, "learning": 2}
+_WORK = 1
+
+
+class SharedChip(simpy.PriorityResource):
+    """A chip for which learning and inference ask in turns; whoever holds it has it alone.
+
+    Args:
+        environment: simulated time.
+    """
+
+    def __init__(self, environment: simpy.Environment) -> None:
+        super().__init__(environment, capacity=1)
+        self._environment = environment
+
+    def for_work(self) -> PriorityRequest:
+        """Ask for it, to learn, to be written, to be tested."""
+        return self.request(priority=self._rank(_WORK, self._environment.now))
+
+    def for_inference(self, priority: Priority, arrived: float) -> PriorityRequest:
+        """Ask for it, for a request that came at that time."""
+        return self.request(priority=self._rank(_RANKS[priority], arrived))
+
+    def must_yield(self, priority: Priority, arrived: float) -> bool:
+        """Whether somebody in the queue goes before such a request."""
+        return bool(self.queue) and self.queue[0].priority <= self._rank(_RANKS[priority], arrived)
+
+    @staticmethod
+    def _rank(rank: int, since: float) -> Any:
+        """The lowest goes first, and among equals who came first."""
+        return rank, since
+
+
 class Server:
     """A chip that serves requests for inference one after the other, and is kept by learning at times.
 
@@ -112,9 +145,11 @@ class Server:
         arrivals: times of arrival in order, in that time, seconds.
         interval, latency: seconds; see `inference_cost`. May be changed as the chip changes.
         priority: who goes first where both wait.
+        chip: that it shares with others; its own unless given.
 
     Attributes:
         chip: whoever holds it has the chip alone.
+        over: happens when the last request has been served.
         arrived: of each request that was accepted, when it came, seconds.
         waits: seconds from there until it was accepted.
         latencies: seconds from there until it was answered.
@@ -127,18 +162,19 @@ class Server:
         interval: float,
         latency: float,
         priority: Priority = "inference",
+        chip: SharedChip | None = None,
     ) -> None:
         _require_positive("interval", interval)
         _require_positive("latency", latency)
-        self.chip = simpy.PriorityResource(environment)
+        self.chip = SharedChip(environment) if chip is None else chip
         self.interval, self.latency = interval, latency
         self.arrived, self.waits, self.latencies = array("d"), array("d"), array("d")
         self._environment, self._priority = environment, priority
-        environment.process(self._serve(arrivals))
+        self.over = environment.process(self._serve(arrivals))
 
     def learn(self, seconds: float) -> Generator[simpy.Event, Any, None]:
         """Hold the chip for that long, after what goes first; a process, or a part of one (`yield from`)."""
-        with self.chip.request(priority=self._rank(self._environment.now, learning=True)) as request:
+        with self.chip.for_work() as request:
             yield request
             yield self._environment.timeout(seconds)
 
@@ -162,12 +198,6 @@ class Server:
         kept = self.waits[bisect_left(self.arrived, since) :]
         return sum(kept) / len(kept) if kept else math.nan
 
-    def _rank(self, time: float, learning: bool) -> Any:
-        """A number, not always whole: the lowest goes first, and among equals who asked first."""
-        if self._priority == "first_come":
-            return time
-        return float(learning == (self._priority == "inference"))
-
     def _serve(self, arrivals: Iterator[float]) -> Generator[simpy.Event, Any, None]:
         environment, request = self._environment, None
         for time in arrivals:
@@ -175,9 +205,9 @@ class Server:
                 self._leave(request)
                 request = None
                 yield environment.timeout(time - environment.now)
-            rank = self._rank(time, learning=False)
-            if request is None or self._goes_before(rank):
-                last, request = request, self.chip.request(priority=rank)  # in the queue before the chip is let go
+            if request is None or self.chip.must_yield(self._priority, time):
+                # in the queue before the chip is let go
+                last, request = request, self.chip.for_inference(self._priority, time)
                 self._leave(last)
                 yield request
             wait = max(0.0, environment.now - time)
@@ -186,11 +216,6 @@ class Server:
             self.latencies.append(wait + self.latency)
             yield environment.timeout(self.interval)
         self._leave(request)
-
-    def _goes_before(self, rank: Any) -> bool:
-        """Whether somebody in the queue goes before a request of this rank."""
-        queue = self.chip.queue
-        return bool(queue) and queue[0].priority <= rank
 
     def _leave(self, request: PriorityRequest | None) -> None:
         if request is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
@@ -154,6 +155,39 @@ def _served(arm: ArmResult) -> list[str]:
             parts = ", ".join(f"{name} % within {duration(value)}" for name, value in served.percentiles.items())
             found.append(f"{served.count} requests until {duration(moment.seconds)}: {parts}.")
     return found[:3] + ([f"and {len(found) - 3} more times of traffic, in result.json."] if len(found) > 3 else [])
+
+
+def step_table(found: dict[str, dict[str, Any]]) -> Table:
+    """What a learning step and an inference take, an arm in each row.
+
+    Args:
+        found: by arm: `passes`; `step` with `seconds` and `joules` by kind; `inference` with `seconds`, `interval` and
+            `joules`.
+    """
+    kinds = [kind for kind in _KINDS if any(each["step"]["joules"][kind] for each in found.values())]
+    columns = ["passes", "step", "energy", *(f"{kind},\n%" for kind in kinds), "inference", "every", "energy of it"]
+    table = _table(["arm", *columns], left=("arm",))
+    table.caption = (
+        "step, energy: of one learning step of a chip; its writes take time, and their energy is counted in a run.\n"
+        "inference: from input to answer on a chip that does nothing else; every: the next one may follow."
+    )
+    for name, each in found.items():
+        step, inference = each["step"], each["inference"]
+        total = sum(step["joules"].values())
+        table.add_row(
+            name,
+            str(each["passes"]),
+            duration(step["seconds"]),
+            joules(total),
+            *(f"{100 * step['joules'][kind] / total:.0f}" if total else "" for kind in kinds),
+            duration(inference["seconds"]),
+            duration(inference["interval"]),
+            joules(inference["joules"]),
+        )
+    return _fitted(table)
+
+
+_KINDS = ("dac", "array", "adc", "digital", "broadcasts")
 
 
 def cost_table(result: Result, curves: Sequence[Curve]) -> Table:

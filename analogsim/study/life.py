@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any
 
+import numpy as np
 import simpy
 from torch import Tensor
 
 from analogsim.chip.compensation import VECTORS
-from analogsim.clock import Clock
+from analogsim.clock import Clock, Server, SharedChip
 from analogsim.port import Periphery
+from analogsim.randomness import Purpose
 from analogsim.results import Life as LifeResult
-from analogsim.results import Moment
+from analogsim.results import Moment, Requests
 from analogsim.study.account import Account
 from analogsim.study.stage import Handover, Stage
 from analogsim.study.timeline import Seen, Timeline
@@ -31,6 +34,9 @@ from analogsim.study.timeline_section import (
     Traffic,
     Train,
 )
+
+PERCENTILES = (50.0, 95.0, 99.0, 100.0)
+"""Of the time from a request to its answer."""
 
 
 class Life:
@@ -58,7 +64,8 @@ class Life:
         prices = None if stage.account is None else stage.account.prices
         self.stage, self._step, self._prices, self._seed = stage, step, prices, seed
         self._step_time = step_time or (0.0 if prices is None else prices.step.latency)
-        self._looks = self.steps = 0
+        self._looks = self.steps = self._answered = 0
+        self._servers: list[Server] = []
         self.moments: list[Moment] = []
         events = [each for event in (*common, *own) for each in (event, *event.then)]
         self._compensated = any(isinstance(each, Compensate) for each in events)
@@ -188,24 +195,53 @@ class Life:
 
     def done(self, event: Happening, seconds: float, seen: Seen | None = None) -> dict[str, float]:
         """Write down that an event is over; its metrics, means over chips."""
-        if self._replaying:
-            moment = self._remembered[len(self.moments)]
-        else:
-            if isinstance(event, Train):
-                self._refer()
-            joules = None if self._account is None else self._account.joules(seconds)
-            measured = {} if seen is None else {"accuracy": seen.accuracy, "loss": seen.loss}
-            moment = Moment(seconds=seconds, event=event.do, steps=self.steps, joules=joules, **measured)
-        self.moments.append(moment)
+        if isinstance(event, Train) and not self._replaying:
+            self._refer()
+        moment = self._note(event, seconds, **({} if seen is None else seen._asdict()))
         if isinstance(event, SelfTest):
             return {"self_test": _mean(moment.accuracy)}
         if isinstance(event, Evaluate):
             return {"accuracy": _mean(moment.accuracy), "loss": _mean(moment.loss)}
         return {}
 
-    def serve(self, event: Traffic, environment: simpy.Environment, chip: simpy.PriorityResource) -> simpy.Event:
-        """Let requests come; an event that happens when the last has been answered."""
-        raise NotImplementedError
+    def serve(self, event: Traffic, environment: simpy.Environment, chip: SharedChip) -> Server:
+        """Let requests come from now on."""
+        assert self._prices is not None
+        key = np.random.SeedSequence((self._seed, Purpose.TRAFFIC, len(self._servers)))
+        begin = environment.now
+        times = event.arrivals.times(np.random.default_rng(key), begin)
+        until = takewhile(lambda time: time <= begin + event.time, times)
+        inference = self._prices.inference
+        server = Server(environment, until, inference.interval, inference.latency, event.priority, chip)
+        self._servers.append(server)
+        return server
+
+    def served(self, event: Traffic, seconds: float, server: Server) -> None:
+        """Write down how long requests took."""
+        taken = np.array(server.latencies)
+        found = [] if not taken.size else np.percentile(taken, PERCENTILES).tolist()
+        self._note(
+            event,
+            seconds,
+            requests=Requests(
+                count=taken.size,
+                mean=float(taken.mean()) if taken.size else None,
+                percentiles={f"{share:g}": value for share, value in zip(PERCENTILES, found, strict=False)},
+            ),
+        )
+
+    def _note(self, event: Happening, seconds: float, **measured: Any) -> Moment:
+        """Write down that an event is over, or remember it."""
+        served = sum(len(server.latencies) for server in self._servers)
+        if self._replaying:
+            moment = self._remembered[len(self.moments)]
+        else:
+            self._read(served - self._answered)
+            joules = None if self._account is None else self._account.joules(seconds)
+            moment = Moment(seconds=seconds, event=event.do, steps=self.steps, joules=joules, **measured)
+        self._answered = served
+        self.moments.append(moment)
+        return moment
 
     def result(self, chips: Sequence[int]) -> LifeResult:
         """What happened, to these chips of the arm."""

@@ -99,8 +99,12 @@ def _step(
     batch, wanted = scenario.data.batch, rule.plan(network)
     optimizer = arm.optimizer or scenario.train.optimizer
     each = optimizer_operations(optimizer.name, optimizer.options)
-    learned = rule.digital_operations(network, batch, wanted.samples)
+    decorrelated = [index for index, where in enumerate(r) if where is not None]
+    learned = rule.digital_operations(network, batch, decorrelated, optimizer.writing != "in_memory")
     weights = [layer.rows * layer.columns for layer in network.layers]
+    companions = [] if arm.decorrelation is None else [arm.decorrelation.digital_operations(network, batch)]
+    others = (arm.weight_decay, arm.weight_normalisation)
+    companions += [companion.digital_operations(network) for companion in others if companion is not None]
     written = Access.WEIGHT_INJECTION in rule.requires and not all(p.weight_perturbation.path for p in profiles)
     return step_shape(
         *fixed,
@@ -108,7 +112,7 @@ def _step(
         wanted.passes,
         backward=Access.TRANSPOSED_READ in rule.requires,
         update=[own + each * number for own, number in zip(learned, weights, strict=True)],
-        companions=() if arm.decorrelation is None else arm.decorrelation.digital_operations(network, batch),
+        companions=[sum(layer) for layer in zip(*companions, strict=True)],
         write=optimizer.writing,
         decorrelation=r,
         rewritten=_perturbed(wanted) if written else 0,

@@ -20,6 +20,7 @@ from analogsim.study.settings import parse_setting, put, quick_settings
 from analogsim.study.stages import stages_of
 from analogsim.study.student_teacher import StudentTeacherScenario
 from analogsim.study.timeline_section import Timeline, timeline_faults
+from analogsim.study.trace_file import with_traces
 from device_models import ProfileError
 from device_models._yaml import load_yaml
 from device_models.errors import bulleted, faults
@@ -125,8 +126,13 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
     if found or scenario is None:
         raise ScenarioError(bulleted(f"{where} cannot be used:", found))
     section = scenario.chip.model_copy(update={"profile": resolved.profile, "overrides": {}, "layers": resolved.layers})
-    arms = {name: _with_profiles(name, arm, own) for name, arm in scenario.arms.items()}
-    scenario = scenario.model_copy(update={"chip": section, "arms": arms, "quick": {}})
+    timeline = with_traces(scenario.timeline, "timeline", folder, found)
+    arms = {}
+    for name, arm in scenario.arms.items():
+        lives = with_traces(arm.timeline, f"arms.{name}.timeline", folder, found)
+        arms[name] = _with_profiles(name, arm.model_copy(update={"timeline": lives}), own)
+    given = {"chip": section, "timeline": timeline, "arms": arms, "quick": {}}
+    scenario = scenario.model_copy(update=given)
     found += dict.fromkeys(_impossible_writes(scenario, resolved, own))
     found += _foreign_axes(scenario)
     found += dict.fromkeys(_timeline_faults(scenario))

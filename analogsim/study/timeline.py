@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import simpy
 from simpy.events import NORMAL, URGENT, EventPriority
 
+from analogsim.clock import Server, SharedChip
 from analogsim.study.timeline_section import (
     Evaluate,
     Event,
@@ -70,8 +71,12 @@ class Body(Protocol):
         """Told when an event is over, at so many seconds since the beginning; what is known of its metrics, by name."""
         ...
 
-    def serve(self, event: Traffic, environment: simpy.Environment, chip: simpy.PriorityResource) -> simpy.Event:
-        """Let requests come; an event that happens when the last has been answered."""
+    def serve(self, event: Traffic, environment: simpy.Environment, chip: SharedChip) -> Server:
+        """Let requests come from now on."""
+        ...
+
+    def served(self, event: Traffic, seconds: float, server: Server) -> None:
+        """Told when the last of them has been accepted."""
         ...
 
 
@@ -92,7 +97,7 @@ class Timeline:
         self, common: Sequence[Event], own: Sequence[Event], body: Body, environment: simpy.Environment
     ) -> None:
         self._environment, self._body, self._begin = environment, body, environment.now
-        self._chip = simpy.PriorityResource(environment)
+        self._chip = SharedChip(environment)
         self._measurement = environment.event()
         self._serving = 0  # traffic events under way
         self.turns = 0
@@ -169,13 +174,14 @@ class Timeline:
                 yield from self._act(each)
 
     def _requests(self, event: Traffic) -> Process:
-        yield self._body.serve(event, self._environment, self._chip)
+        server = self._body.serve(event, self._environment, self._chip)
+        yield server.over
         self._serving -= 1
-        self._body.done(event, self._seconds)
+        self._body.served(event, self._seconds, server)
 
     def _steps(self, event: Train) -> Process:
         for _ in range(event.steps):
-            with self._chip.request(priority=1) as turn:
+            with self._chip.for_work() as turn:
                 yield turn
                 self._body.learn()
                 yield self._environment.timeout(self._body.step_time)
@@ -185,7 +191,7 @@ class Timeline:
         if isinstance(event, Evaluate):
             seen = self._body.act(event)
         else:
-            with self._chip.request(priority=1) as turn:
+            with self._chip.for_work() as turn:
                 yield turn
                 seen = self._body.act(event)
                 if busy := self._body.busy(event):

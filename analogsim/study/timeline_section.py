@@ -20,6 +20,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
+from analogsim.clock import Arrivals, Periodic, Poisson
+from analogsim.clock import Trace as ArrivalTrace
 from analogsim.study.section import PositiveInt, Section
 from device_models.faults import Faults
 from device_models.limits import Limit
@@ -256,6 +258,21 @@ class Traffic(Happening):
                 "a shorter time, at several times if need be"
             )
         return self
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """When requests come.
+
+        Raises:
+            RuntimeError: of a trace whose file has not been read.
+        """
+        if self.poisson is not None:
+            return Poisson(self.poisson)
+        if self.periodic is not None:
+            return Periodic(self.periodic)
+        if not isinstance(self.trace, tuple):
+            raise RuntimeError(f"the trace {self.trace} has not been read")
+        return ArrivalTrace(self.trace)
 
 
 MOST_REQUESTS = 1e7

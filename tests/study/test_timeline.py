@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
+import numpy as np
 import pytest
 import simpy
 from pydantic import TypeAdapter
 
+from analogsim.clock import Server, SharedChip
 from analogsim.study.timeline import Seen, Timeline
 from analogsim.study.timeline_section import Condition, Evaluate, SelfTest, Traffic, lives_apart, timeline_faults
 from analogsim.study.timeline_section import Timeline as Events
@@ -42,8 +45,12 @@ class Recorder:
         name = "accuracy" if isinstance(event, Evaluate) else "self_test"
         return {} if seen is None else {name: seen.accuracy[0] or 0.0}
 
-    def serve(self, event: Traffic, environment: simpy.Environment, chip: simpy.PriorityResource) -> simpy.Event:
-        return environment.timeout(event.time)
+    def serve(self, event: Traffic, environment: simpy.Environment, chip: SharedChip) -> Server:
+        times = takewhile(lambda time: time <= event.time, event.arrivals.times(np.random.default_rng(0)))
+        return Server(environment, times, 0.25, 1.0, event.priority, chip)
+
+    def served(self, event: Traffic, seconds: float, server: Server) -> None:
+        self.done_at.append((seconds, f"traffic of {len(server.latencies)}"))
 
 
 def lived(
@@ -118,8 +125,9 @@ def test_the_chip_does_one_thing_at_a_time() -> None:
 
 
 def test_traffic_goes_on_beside_and_is_waited_for() -> None:
-    body = lived({"do": "traffic", "periodic": "1 s", "time": "30 s"}, {"do": "train", "steps": 4})
-    assert body.done_at == [(4.0, "train"), (30.0, "traffic")]
+    body = lived({"do": "traffic", "periodic": "2 s", "time": "30 s"}, {"do": "train", "steps": 4})
+    # Steps of 1 s go on until 2 s, when a request waits: served first, for 0.25 s; so again at 4.25 s.
+    assert body.done_at == [(4.25, "train"), (30.25, "traffic of 15")]
 
 
 def test_conditions() -> None:
