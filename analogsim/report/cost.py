@@ -94,10 +94,16 @@ def _cost(name: str, arm: ArmResult, own: Sequence[Curve], budgets: dict[str, fl
 
 
 def _within(own: Sequence[Curve], of: Callable[[Spent], float], budget: float) -> tuple[float, float | None]:
-    """Accuracy at the last evaluation within a budget."""
-    last = [curve for curve in own if _mean_spent(curve, of) <= budget * (1 + 1e-9)][-1]
-    known = [chip.test_accuracy for chip in last.chips if chip.test_accuracy is not None]
-    return interval(known) if known else (math.nan, None)
+    """Accuracy when a budget is spent, each chip's interpolated between two evaluations."""
+    spent = [_mean_spent(curve, of) for curve in own]
+    after = next((at for at, used in enumerate(spent) if used >= budget * (1 - 1e-9)), len(own) - 1)
+    before = max(0, after - 1)
+    gap = spent[after] - spent[before]
+    share = min(1.0, (budget - spent[before]) / gap) if gap > 0 else 1.0
+    pairs = zip(own[before].chips, own[after].chips, strict=True)
+    known = [(a.test_accuracy, b.test_accuracy) for a, b in pairs]
+    values = [a + share * (b - a) for a, b in known if a is not None and b is not None]
+    return interval(values) if values else (math.nan, None)
 
 
 def _mean_spent(curve: Curve, of: Callable[[Spent], float]) -> float:

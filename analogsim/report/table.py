@@ -164,22 +164,23 @@ def step_table(found: dict[str, dict[str, Any]]) -> Table:
         found: by arm: `passes`; `step` with `seconds` and `joules` by kind; `inference` with `seconds`, `interval` and
             `joules`.
     """
-    kinds = [kind for kind in _KINDS if any(each["step"]["joules"][kind] for each in found.values())]
-    columns = ["passes", "step", "energy", *(f"{kind},\n%" for kind in kinds), "inference", "every", "energy of it"]
+    columns = ["passes", "a step", "energy", "analog,\n%", "digital,\n%", "inference", "every", "energy"]
     table = _table(["arm", *columns], left=("arm",))
     table.caption = (
-        "step, energy: of one learning step of a chip; its writes take time, and their energy is counted in a run.\n"
-        "inference: from input to answer on a chip that does nothing else; every: the next one may follow."
+        "A step's writes take time; their energy is counted in a run. analog: converters and arrays.\n"
+        "inference: from input to answer on an idle chip, and how soon the next one may follow."
     )
     for name, each in found.items():
-        step, inference = each["step"], each["inference"]
-        total = sum(step["joules"].values())
+        kinds, inference = each["step"]["joules"], each["inference"]
+        total = sum(kinds.values())
+        analog = sum(kinds[kind] for kind in ("dac", "array", "adc"))
         table.add_row(
             name,
             str(each["passes"]),
-            duration(step["seconds"]),
+            duration(each["step"]["seconds"]),
             joules(total),
-            *(f"{100 * step['joules'][kind] / total:.0f}" if total else "" for kind in kinds),
+            f"{100 * analog / total:.0f}" if total else "",
+            f"{100 * kinds['digital'] / total:.0f}" if total else "",
             duration(inference["seconds"]),
             duration(inference["interval"]),
             joules(inference["joules"]),
@@ -187,34 +188,31 @@ def step_table(found: dict[str, dict[str, Any]]) -> Table:
     return _fitted(table)
 
 
-_KINDS = ("dac", "array", "adc", "digital", "broadcasts")
-
-
 def cost_table(result: Result, curves: Sequence[Curve]) -> Table:
-    """What the learning of each arm cost, and the accuracies that all arms have for the same passes, time, energy."""
-    table = _table(
-        ["arm", "a step", "time", "energy", "writes", "wear", *_reach_column(result.reach), *_EQUAL], left=("arm",)
-    )
+    """What the learning of each arm cost, and the accuracies that all arms have for the same energy, passes, time."""
+    found = costs(result, curves)
+    several = len(found) > 1
+    equal = [f"{what},\n%" for what in ("energy", "passes", "time")] if several else []
+    columns = ["a step", "time", "energy", "writes", "wear", *_reach_column(result.reach), *equal]
+    table = _table(["arm", *columns], left=("arm",))
     table.caption = (
-        "Of a chip, as the profile's costs say, its first programming aside. wear: most writes of one device.\n"
-        "at equal ...: accuracy, %, when the first arm to end, by that measure, has ended."
+        "Learning of a chip, as its profile's costs say; wear: most writes of a device, the first programming included."
+        + several * "\nenergy, passes, time, %: accuracy for the same of each, that of the arm that needs the least."
     )
-    for cost in costs(result, curves):
+    for cost in found:
         reached = [] if cost.reached is None else [_reached(cost.reached, len(result.arms[cost.arm].chips))]
+        shares = [f"{100 * cost.at_equal[what][0]:.1f}" for what in ("energy", "passes", "time")]
         table.add_row(
             marked(cost.arm, cost.marks),
             duration(cost.step),
             duration(cost.seconds),
             joules(cost.joules),
-            f"{cost.writes:.3g}",
+            f"{cost.writes:.2g}",
             f"{cost.wear}",
             *reached,
-            *(f"{100 * cost.at_equal[what][0]:.2f}" for what in ("passes", "time", "energy")),
+            *(shares if several else []),
         )
     return _fitted(table)
-
-
-_EQUAL = ("at equal\npasses", "at equal\ntime", "at equal\nenergy")
 
 
 def _reach_column(reach: float | None) -> list[str]:

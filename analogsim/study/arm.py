@@ -143,7 +143,7 @@ class Arm(RunningArm):
     def advance(self) -> None:
         """Do one step."""
         self._stage.learn()
-        self._rig.clock.advance(self._step_time)
+        self._rig.clock.advance(self._scenario.train.step_time)
         self._stage.step += 1
 
     def next_stage(self) -> None:
