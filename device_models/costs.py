@@ -2,7 +2,7 @@
 
 A chip's work is counted in operations of a few kinds (`Operations`); each kind has a price (`Costs`). Energy is the sum
 over counted operations, and what stands by. Time is not: operations of different parts overlap, which a model of a step
-decides.
+decides. Memory and links between chips have no price of their own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,19 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from device_models.effect import Description
+from device_models.limits import Limit
 from device_models.units import Frequency, Power, Time, Work
+
+_CONVERSION_LASTS = Limit("0 s", "1 s", "no conversion or read on a chip lasts longer than a second")
+_CONVERSION_TAKES = Limit("0 J", "1 uJ", "a conversion takes picojoules")
+_ARRAY_LASTS = Limit("100 ps", "1 s", "a read of an array takes nanoseconds or more")
+_DEVICE_TAKES = Limit("0 J", "1 uJ", "a device is read with femtojoules, and a microjoule would write it")
+_PULSE_LASTS = Limit("1 ps", "100 s", "nothing in a device switches faster, and no device is pulsed for longer")
+_PULSE_TAKES = Limit("0 J", "1 mJ", "a pulse takes femtojoules to nanojoules, and a millijoule destroys a device")
+_OPERATIONS = Limit("1 kHz", "1 PHz", "arithmetic units do thousands of operations in a second at least, and none 1e15")
+_ARITHMETIC_TAKES = Limit("0 J", "1 uJ", "an arithmetic operation takes picojoules")
+_STANDS_BY = Limit("0 W", "1 kW", "nothing cools a chip that takes 1 kW while it does nothing")
+_SHARING = Limit(1, 65536, "an ADC serves a column at least, and no array has more columns")
 
 
 class Operations(NamedTuple):
@@ -46,37 +58,37 @@ class Operations(NamedTuple):
 
 
 class Conversion(Description):
-    """One conversion of a row driver or a column."""
+    """One conversion, or what is like one."""
 
-    time: Time
-    """Seconds."""
-    energy: Work
-    """Joules."""
+    time: Annotated[Time, _CONVERSION_LASTS]
+    """What it adds to the time of what it is part of, seconds; 0 where the array is read meanwhile."""
+    energy: Annotated[Work, _CONVERSION_TAKES]
+    """What it takes, joules."""
 
 
 class ArrayRead(Description):
     """One read of an array: all rows and columns of a tile at once."""
 
-    time: Time
-    """Until the columns' currents are there, seconds."""
-    energy: Work
+    time: Annotated[Time, _ARRAY_LASTS]
+    """Until the columns' currents are there, or their charges, seconds."""
+    energy: Annotated[Work, _DEVICE_TAKES]
     """Of each device, joules: V^2 G t of a mean input and conductance."""
 
 
 class ColumnConversion(Conversion):
     """One conversion of a column's current."""
 
-    shared_by: Annotated[int, Field(ge=1, strict=True)] = 1
+    shared_by: Annotated[int, Field(strict=True), _SHARING] = 1
     """Columns that one ADC serves, one after the other; no unit."""
 
 
 class WritePulse(Description):
     """One pulse, or programming attempt, of one device."""
 
-    time: Time
-    """Seconds."""
-    energy: Work
-    """Joules."""
+    time: Annotated[Time, _PULSE_LASTS]
+    """From its begin to the next, seconds."""
+    energy: Annotated[Work, _PULSE_TAKES]
+    """What the device takes, joules."""
     parallel: Literal["row", "device"] = "row"
     """Which devices of a tile are programmed at once by absolute writes: a whole row, or one device after the other.
     Incremental writes by factors pulse the whole tile at once, a slot of a train after the other."""
@@ -85,10 +97,10 @@ class WritePulse(Description):
 class Digital(Description):
     """The digital periphery: activation functions, decorrelation, optimiser, regression, sums of row-blocks."""
 
-    rate: Frequency
+    rate: Annotated[Frequency, _OPERATIONS]
     """Operations in a second of each unit: every layer has one for what its signals pass through, and the chip one for
     learning; hertz."""
-    energy: Work
+    energy: Annotated[Work, _ARITHMETIC_TAKES]
     """Of an operation, joules."""
 
 
@@ -109,11 +121,11 @@ class Costs(Description):
     """The digital periphery."""
     broadcast: Conversion
     """A loss on its way to all units."""
-    standby: Power = 0.0
+    standby: Annotated[Power, _STANDS_BY] = 0.0
     """Of a chip whether it works or not, watts."""
 
     def by_part(self, counted: Operations) -> dict[str, float]:
-        """Joules of each kind of operation."""
+        """Joules of each kind of operation, by the names of `Operations`."""
         prices = Operations(
             dac=self.dac.energy,
             array=self.array.energy,

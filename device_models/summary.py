@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from device_models.bibliography import bibtex
+from device_models.costs import Operations
 from device_models.device import Device
 from device_models.profile import DeviceProfile
 from device_models.pulsed_update import PulsedUpdate
 from device_models.read_noise import ReadNoise
 from device_models.relaxation import LogarithmicRelaxation, SpreadRelaxation
 from device_models.slow_noise import SlowNoise
-from device_models.units import values
+from device_models.units import format_prefixed, values
 
 _LEVELS = (0.0, 0.05, 0.2, 0.5, 1.0)  # of the range
+_SIDE = 256  # rows and columns of a tile whose read is priced
 _HOUR, _DAY = 3600.0, 86400.0
 _ABOUT = ("name", "description", "references")
 _FIRST = (*_ABOUT, "conductance")
@@ -214,6 +216,31 @@ def _update(profile: DeviceProfile, device: Device, name: str) -> Iterator[Row]:
         yield Row(name, f"a step {word} at {low:g}, {(low + high) / 2:g}, {high:g}: {steps}")
 
 
+def _costs(profile: DeviceProfile, device: Device, name: str) -> Iterator[Row]:
+    costs = profile.costs
+    assert costs is not None
+    shared = f"; one for {costs.adc.shared_by} columns" if costs.adc.shared_by > 1 else ""
+    at_once = "a row at once" if costs.write.parallel == "row" else "device by device"
+    yield Row(name, f"DAC: {_price(costs.dac.time, costs.dac.energy)} a row")
+    yield Row(name, f"array: {_price(costs.array.time, costs.array.energy)} a device")
+    yield Row(name, f"ADC: {_price(costs.adc.time, costs.adc.energy)} a column{shared}")
+    yield Row(name, f"write: {_price(costs.write.time, costs.write.energy)} a pulse of a device; {at_once}")
+    yield Row(name, f"verify: {_price(costs.verify.time, costs.verify.energy)} a device")
+    rate, energy = format_prefixed(costs.digital.rate, "Hz", 3), format_prefixed(costs.digital.energy, "J", 3)
+    yield Row(name, f"digital: {rate}, {energy} an operation")
+    yield Row(name, f"broadcast: {_price(costs.broadcast.time, costs.broadcast.energy)} a loss")
+    if costs.standby:
+        yield Row(name, f"standby: {format_prefixed(costs.standby, 'W', 3)}")
+    counted = Operations(dac=_SIDE, array=2 * _SIDE**2, adc=_SIDE)
+    lasts = costs.dac.time + costs.array.time + min(_SIDE, costs.adc.shared_by) * costs.adc.time
+    yield Row(name, f"a read of {_SIDE} x {_SIDE} weights: {_price(lasts, costs.energy(counted))}")
+
+
+def _price(seconds: float, joules: float) -> str:
+    """`100 ns, 1 pJ`."""
+    return f"{format_prefixed(seconds, 's', 3)}, {format_prefixed(joules, 'J', 3)}"
+
+
 def _settings(profile: DeviceProfile, device: Device, name: str) -> Iterator[Row]:
     """Any setting: what differs from its defaults."""
     value = getattr(profile, name)
@@ -252,5 +279,6 @@ _SPECIAL: dict[str, Callable[[DeviceProfile, Device, str], Iterator[Row]]] = {
     "adc": _converter,
     "timing": _timing,
     "update": _update,
+    "costs": _costs,
 }
 """Settings of which figures are worked out; of all others what is set is told."""

@@ -11,7 +11,7 @@
 | `Energy`      | `1.1 eV`           | float, joules: of a bond                    |
 | `Work`        | `1.5 pJ`           | float, joules: what an operation takes      |
 | `Power`       | `1 mW`             | float, watts                                |
-| `Frequency`   | `1 GHz`            | float, hertz                                |
+| `Frequency`   | `1 GHz`            | float, hertz: operations in a second        |
 | `Voltage`     | `0.2 V`            | float, volts                                |
 | `Factor`      | `1.5`              | float, not negative, no unit                |
 | `SignedFactor` | `-0.5`            | float, of either sign, no unit              |
@@ -155,6 +155,29 @@ def format_quantity(value: float, si: str, nice: str) -> str:
     return f"{number:f} {nice}" if 1e-4 <= abs(number) < 1e6 else f"{number:e} {nice}"
 
 
+_PREFIXES = {
+    "s": ("f", "p", "n", "u", "m", ""),
+    "J": ("a", "f", "p", "n", "u", "m", ""),
+    "W": ("p", "n", "u", "m", "", "k"),
+    "Hz": ("", "k", "M", "G", "T", "P"),
+}
+"""Of quantities that span many powers of ten, smallest first."""
+
+
+def format_prefixed(value: float, si: str, digits: int = 17) -> str:
+    """`format_quantity` in the largest unit that is not above the value: 1e-7 s -> `100 ns`; 0 has no prefix.
+
+    Args:
+        value: in `si`.
+        si: s, J, W or Hz.
+        digits: significant ones; with 17 the same float is read back.
+    """
+    value = float(f"{value:.{digits}g}")
+    fitting = [prefix for prefix in _PREFIXES[si] if abs(value) >= unit_factor(f"{prefix}{si}", si)]
+    prefix = fitting[-1] if fitting else _PREFIXES[si][0] if value else ""
+    return format_quantity(value, si, f"{prefix}{si}")
+
+
 def in_base_units(text: str) -> float:
     """A quantity of any kind in SI units; shares as fractions of 1."""
     number, unit = split_quantity(text)
@@ -183,12 +206,17 @@ def _format_kelvin(value: float) -> str:
     return format_quantity(float(value), "K", "K")
 
 
-def _quantity(si: str, nice: str, example: str, limit: Limit, description: str) -> Any:
+def _quantity(si: str, nice: str | None, example: str, limit: Limit, description: str) -> Any:
+    """A quantity in `si`, written in the unit `nice`, or with the prefix that suits the value."""
+
+    def written(value: Any) -> str:
+        return format_prefixed(float(value), si) if nice is None else format_quantity(float(value), si, nice)
+
     return Annotated[
         float,
         BeforeValidator(lambda value: parse_quantity(value, si, example)),
         limit,
-        PlainSerializer(lambda value: format_quantity(float(value), si, nice), return_type=str),
+        PlainSerializer(written, return_type=str),
         WithJsonSchema({"type": "string", "description": description, "examples": [example]}),
     ]
 
@@ -224,7 +252,7 @@ else:
     Conductance = _quantity("S", "uS", "25 uS", _CONDUCTANCE, "a conductance with its unit")
     SignedConductance = _quantity("S", "uS", "-1.2 uS", _COEFFICIENT, "a conductance with its unit, of either sign")
     Share = _quantity("%", "%", "1 %", _SHARE, "a share in percent")
-    Time = _quantity("s", "s", "20 s", _TIME, "a time with its unit")
+    Time = _quantity("s", None, "20 s", _TIME, "a time with its unit")
     Resistance = _quantity("ohm", "ohm", "1 ohm", _RESISTANCE, "a resistance with its unit")
     Temperature = Annotated[
         float,
@@ -234,9 +262,9 @@ else:
         WithJsonSchema({"type": "string", "description": "a temperature in K or degC", "examples": ["300 K"]}),
     ]
     Energy = _quantity("J", "eV", "1.1 eV", _ENERGY, "an energy with its unit")
-    Work = _quantity("J", "pJ", "1.5 pJ", _WORK, "an energy with its unit")
-    Power = _quantity("W", "mW", "1 mW", _POWER, "a power with its unit")
-    Frequency = _quantity("Hz", "Hz", "1 GHz", _FREQUENCY, "a rate with its unit")
+    Work = _quantity("J", None, "1.5 pJ", _WORK, "an energy with its unit")
+    Power = _quantity("W", None, "1 mW", _POWER, "a power with its unit")
+    Frequency = _quantity("Hz", None, "1 GHz", _FREQUENCY, "a rate with its unit")
     Voltage = _quantity("V", "V", "0.2 V", _VOLTAGE, "a voltage with its unit")
     Factor = Annotated[float, Field(allow_inf_nan=False), _FACTOR]
     SignedFactor = Annotated[float, Field(allow_inf_nan=False), _SIGNED]

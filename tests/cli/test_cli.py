@@ -85,6 +85,7 @@ def test_a_profile_is_shown_with_figures_units_and_sources(
         "mine pcm, but for: adc. conductance 0 S to 25 uS",
         "ADC 5 bits, +-12 in units of the pre-activations, step 0.8",
         "of a device at 0 S 1.25 uS 5 uS 12.5 uS 25 uS",
+        "costs DAC: 0 s, 3.13 pJ a row array: 250 ns, 6.25 fJ a device",
         "programming: sd of a write 263 nS 359 nS 610 nS 953 nS 1.06 uS",
         "drift: left after a day 43.3 % 55.3 % 66.2 % 66.4 % 66.4 %",
         "sources conductance.max, programming, drift, read noise Nandakumar et al. (2019), doi:10.1109/",
@@ -100,10 +101,11 @@ def test_citations_are_bibtex(command: Callable[..., int], capsys: pytest.Captur
     assert [line for line in out.splitlines() if line.startswith("@")] == [
         "@inproceedings{nandakumar2019,",
         "@article{joshi2020,",
+        "@inproceedings{lee2009,",
     ]
-    assert command("profiles", "show", "noisy", "--citation") == 0
+    assert command("profiles", "show", "ideal", "--citation") == 0
     out, err = capsys.readouterr()
-    assert (out, err) == ("", "profile noisy cites no published work\n")
+    assert (out, err) == ("", "profile ideal cites no published work\n")
 
 
 def test_the_schema_is_json_schema(command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,8 @@ from device_models.limits import Limit
 from device_models.units import Each, in_base_units
 
 UNIT = re.compile(
-    r"\b(no unit|siemens|seconds|percent|ohms?|bits|kelvin|volts?|electronvolts?|eV|joules?|units? of|in ADC steps)\b"
+    r"\b(no unit|siemens|seconds|percent|ohms?|bits|kelvin|volts?|electronvolts?|eV|joules?|watts?|hertz|units? of|"
+    r"in ADC steps)\b"
 )
 
 

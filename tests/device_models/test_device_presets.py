@@ -301,6 +301,26 @@ def test_every_setting_of_a_preset_has_its_source(name: str) -> None:
         assert entry.cite or entry.assumed, "a remark is no source"
 
 
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_but_ideal_has_costs_and_each_its_source(name: str) -> None:
+    profile = load_profile(name)
+    if name == "ideal":
+        assert profile.costs is None
+        return
+    assert profile.costs is not None
+    leaves = [
+        f"costs.{entry}.{field}" for entry, fields_ in profile.costs.model_dump(exclude={"standby"}).items()
+        for field in fields_
+    ]  # fmt: skip
+    assert len(leaves) == 16
+    about = [path for entry in profile.references for path in entry.settings if path.split(".")[0] == "costs"]
+    for leaf in leaves:
+        assert any(leaf == path or leaf.startswith(f"{path}.") for path in about), leaf
+    assert profile.costs.standby == 0, "no source gives one"
+    for path in about:
+        assert any(leaf == path or leaf.startswith(f"{path}.") for leaf in leaves), f"{path} is no cost"
+
+
 def test_the_bibliography_is_whole_and_certain() -> None:
     assert len(keys()) == len(set(keys())) >= 20
     for key in keys():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -12,11 +13,15 @@ from device_models.units import (
     Conductance,
     Each,
     Factor,
+    Frequency,
     PerChip,
+    Power,
     Resistance,
     Share,
     SignedConductance,
     Time,
+    Work,
+    format_prefixed,
     format_quantity,
     parse_quantity,
 )
@@ -33,6 +38,46 @@ def test_a_float_survives_writing_and_reading_bit_for_bit(si: str, nice: str) ->
     values += [numbers.randrange(1, 10**6) * 10.0 ** -numbers.randrange(15) for _ in range(1000)]
     for value in [*values, 0.0, 1.0, 1e-300, 5e-324, 1e300]:
         assert parse_quantity(format_quantity(value, si, nice), si, "1") == value
+
+
+@pytest.mark.parametrize("si", ["s", "J", "W", "Hz"])
+def test_a_float_survives_writing_with_a_prefix_bit_for_bit(si: str) -> None:
+    numbers = random.Random(1)
+    values = [math.ldexp(numbers.random(), numbers.randrange(-60, 60)) for _ in range(3000)]
+    values += [numbers.randrange(1, 10**6) * 10.0 ** numbers.randrange(-18, 15) for _ in range(1000)]
+    for value in [*values, 0.0, 1.0, 1e-300, 5e-324, 1e300]:
+        assert parse_quantity(format_prefixed(value, si), si, "1") == value
+
+
+@pytest.mark.parametrize(
+    ("value", "si", "text"),
+    [
+        (1e-7, "s", "100 ns"),
+        (1e-9, "s", "1 ns"),
+        (0.999e-9, "s", "999 ps"),
+        (1.28e-3, "s", "1.28 ms"),
+        (1.0, "s", "1 s"),
+        (86400.0, "s", "86400 s"),
+        (0.0, "s", "0 s"),
+        (1e-16, "s", "0.1 fs"),
+        (1 / 1.28e9, "s", "781.25 ps"),
+        (1.83e-15, "J", "1.83 fJ"),
+        (2e-18, "J", "2 aJ"),
+        (0.0, "J", "0 J"),
+        (1e-2, "W", "10 mW"),
+        (2500.0, "W", "2.5 kW"),
+        (1e9, "Hz", "1 GHz"),
+        (50.0, "Hz", "50 Hz"),
+        (0.5, "Hz", "0.5 Hz"),
+    ],
+)
+def test_a_prefix_suits_its_value(value: float, si: str, text: str) -> None:
+    assert format_prefixed(value, si) == text
+
+
+def test_as_many_digits_are_written_as_are_wanted() -> None:
+    assert format_prefixed(1.23456e-9, "s", 3) == "1.23 ns"
+    assert format_prefixed(0.99996e-9, "s", 3) == "1 ns"
 
 
 @pytest.mark.parametrize(
@@ -167,6 +212,49 @@ def test_resistances_are_read_in_ohms(text: str, ohms: float) -> None:
 def test_a_resistance_that_is_none_is_refused(value: object) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Resistance).validate_python(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (Work, "1.5 pJ", 1.5e-12),
+        (Work, "20 fJ", 2e-14),
+        (Work, "0 J", 0.0),
+        (Work, "1 eV", 1.602176634e-19),
+        (Power, "1 mW", 1e-3),
+        (Power, "65.8 W", 65.8),
+        (Power, "0 W", 0.0),
+        (Frequency, "1 GHz", 1e9),
+        (Frequency, "1.28 GHz", 1.28e9),
+        (Frequency, "50 1/s", 50.0),
+    ],
+)
+def test_energies_powers_and_rates_are_read_in_si_units(kind: Any, text: str, value: float) -> None:
+    adapter = TypeAdapter(kind)
+    assert adapter.validate_python(text) == value
+    assert adapter.validate_python(adapter.dump_python(value, mode="json")) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "what"),
+    [
+        (Work, 1e-12, "needs a number and its unit as text .*for example '1.5 pJ'"),
+        (Work, "1", "the unit is missing"),
+        (Work, "1 W", "not a unit of this quantity"),
+        (Work, "-1 pJ", "must not be below 0 J"),
+        (Work, "2 J", "must not be above 1 J"),
+        (Work, "nan J", "not a number with a unit"),
+        (Power, "1 J", "not a unit of this quantity"),
+        (Power, "-1 mW", "must not be below 0 W"),
+        (Power, "11 kW", "must not be above 10 kW"),
+        (Frequency, "1 s", "not a unit of this quantity"),
+        (Frequency, "0 Hz", "must be above 0 Hz"),
+        (Frequency, "2 EHz", "must not be above 1 EHz"),
+    ],
+)
+def test_an_energy_a_power_or_a_rate_that_is_none_is_refused(kind: Any, value: object, what: str) -> None:
+    with pytest.raises(ValidationError, match=what):
+        TypeAdapter(kind).validate_python(value)
 
 
 def test_a_coefficient_may_be_negative_and_a_factor_may_not() -> None:
