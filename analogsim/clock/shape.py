@@ -26,7 +26,7 @@ class Reads(NamedTuple):
     Attributes:
         number: of them.
         array: seconds of one: DACs and integration.
-        adc: seconds of its conversions: a bank's ADCs work side by side, each on one column after the other.
+        adc: seconds of its conversions: ADCs work side by side, each on the columns that it serves in turn.
         operations: of all of them.
     """
 
@@ -113,7 +113,7 @@ class LayerShape:
         return Reads(
             number,
             costs.dac.time + costs.array.time,
-            blocks(min(read, tile), costs.adc.shared_by) * costs.adc.time,
+            min(read, tile, costs.adc.shared_by) * costs.adc.time,
             Operations(
                 dac=lines * driven * blocks(read, tile),
                 array=lines * driven * read * 2,

@@ -123,9 +123,9 @@ class _Layer:
         self.shape = shape
         self._forward, self._backward = shape.forward(tile), shape.backward(tile)
         self._decorrelating = shape.decorrelating(tile)
-        parts = ("array", "ADC", "ADC backward", "digital", "array of R", "ADC of R")
+        parts = ("array of R", "ADC of R", "array", "ADC", "ADC backward", "digital")
         self.stations = [Station(f"layer {index} {part}") for part in parts]
-        self.array, self._adc, self._adc_back, self._digital, self.array_of_r, self._adc_of_r = self.stations
+        self.array_of_r, self._adc_of_r, self.array, self._adc, self._adc_back, self._digital = self.stations
 
     def forward(self, ready: float) -> Generator[float, None, float]:
         """A sample on its way forward; yields when it has passed a part."""

@@ -1,0 +1,49 @@
+"""Prices in whole seconds, so that times add up exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from analogsim.clock import LayerShape, StepShape
+from device_models import Costs, DeviceProfile
+
+
+class Prices:
+    """Costs, layers and profiles. Times are whole seconds, and the digital units do an operation in a second."""
+
+    def costs(self, array: int = 1, adc: int = 1, broadcast: int = 0, write: int = 1) -> Costs:
+        times = {"array": array, "adc": adc, "broadcast": broadcast, "write": write}
+        return self.priced(**{name: {"time": f"{time} s", "energy": "0 J"} for name, time in times.items()})
+
+    def priced(self, **parts: Any) -> Costs:
+        nothing = {"time": "0 s", "energy": "0 J"}
+        names = ("dac", "array", "adc", "write", "verify", "broadcast")
+        return Costs.model_validate(
+            {**dict.fromkeys(names, nothing), "digital": {"rate": "1 Hz", "energy": "0 J"}, **parts}
+        )
+
+    def layer(self, costs: Costs | None = None, **more: Any) -> LayerShape:
+        sizes: dict[str, Any] = {
+            "rows": 3,
+            "fan_in": 2,
+            "columns": 1,
+            "positions": 1,
+            "before": 0,
+            "after": 0,
+            "back": 0,
+        }
+        return LayerShape(**{**sizes, "costs": costs or self.costs(), **more})
+
+    def step(self, *layers: LayerShape, batch: int = 1, passes: int = 1, **more: Any) -> StepShape:
+        return StepShape(layers, 256, batch, passes, **{"costs": layers[-1].costs, "write": "none", **more})
+
+    def profile(self, costs: Costs | None = None, **more: Any) -> DeviceProfile:
+        profile = DeviceProfile.from_data({"name": "priced", "conductance": {"max": "25 uS"}, **more})
+        return profile.model_copy(update={"costs": costs})
+
+
+@pytest.fixture(scope="session")
+def prices() -> Prices:
+    return Prices()
