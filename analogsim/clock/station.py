@@ -30,16 +30,17 @@ class Station:
     Attributes:
         name: of the part.
         busy: seconds of work so far.
+        free: when it takes new work, seconds.
     """
 
     def __init__(self, name: str) -> None:
-        self.name, self.busy, self._free = name, 0.0, 0.0
+        self.name, self.busy, self.free = name, 0.0, 0.0
         self._spans: list[Span] = []
 
     def book(self, what: str, ready: float, work: float, until: float = 0.0) -> tuple[float, float]:
         """Take work that comes in at the time `ready` and ends no earlier than `until`; its start and its end."""
-        start = max(ready, self._free)
-        self._free = end = max(start + work, until)
+        start = max(ready, self.free)
+        self.free = end = max(start + work, until)
         self.busy += work
         if end > start:
             self._note(what, start, end)

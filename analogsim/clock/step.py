@@ -9,9 +9,10 @@ the other, and each is written as soon as it is there.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -127,6 +128,13 @@ class _Layer:
         self.stations = [Station(f"layer {index} {part}") for part in parts]
         self.array_of_r, self._adc_of_r, self.array, self._adc, self._adc_back, self._digital = self.stations
 
+    @property
+    def entrance(self) -> Station:
+        """The part that a sample passes first."""
+        if self.shape.decorrelation == "crossbar":
+            return self.array_of_r
+        return self._digital if self.shape.before else self.array
+
     def forward(self, ready: float) -> Generator[float, None, float]:
         """A sample on its way forward; yields when it has passed a part."""
         crossbar = self.shape.decorrelation == "crossbar"
@@ -181,7 +189,7 @@ class _Run:
         for index, passes in enumerate(waves):
             if index:
                 self._together([self._write(layer, self._now, "absolute") for layer in self._layers])
-            self._together([self._pass(sample) for sample in range(self._shape.batch) for _ in range(passes)])
+            self._together([self._stream(passes)])
             if index:
                 self._together([self._write(layer, self._now, "absolute") for layer in self._layers])
         self._together([*self._updates(), *self._companions()])
@@ -197,10 +205,19 @@ class _Run:
             self._environment.process(self._timed(each))
         self._environment.run()
 
-    def _timed(self, process: Generator[float, None, Any]) -> Generator[simpy.Event, Any, None]:
+    def _timed(self, process: Iterable[float]) -> Generator[simpy.Event, Any, None]:
         environment = self._environment
         for time in process:
             yield environment.timeout(max(0.0, time - environment.now))
+
+    def _stream(self, passes: int) -> Generator[float, None, None]:
+        """Send all samples in, all passes of one before the next, each when the first part is free for it."""
+        entrance = self._layers[0].entrance
+        for sample in (sample for sample in range(self._shape.batch) for _ in range(passes)):
+            while entrance.free > self._now:  # what is under way may have come before
+                yield entrance.free
+            way = self._pass(sample)
+            self._environment.process(self._timed(chain([next(way)], way)))
 
     def _pass(self, sample: int) -> Generator[float, None, None]:
         """A sample's forward pass, and behind the last of them its backward pass."""

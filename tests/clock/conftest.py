@@ -15,14 +15,15 @@ class Prices:
 
     def costs(self, array: int = 1, adc: int = 1, broadcast: int = 0, write: int = 1) -> Costs:
         times = {"array": array, "adc": adc, "broadcast": broadcast, "write": write}
-        return self.priced(**{name: {"time": f"{time} s", "energy": "0 J"} for name, time in times.items()})
+        return self.priced(**{name: {"time": float(time)} for name, time in times.items()})
 
     def priced(self, **parts: Any) -> Costs:
-        nothing = {"time": "0 s", "energy": "0 J"}
-        names = ("dac", "array", "adc", "write", "verify", "broadcast")
-        return Costs.model_validate(
-            {**dict.fromkeys(names, nothing), "digital": {"rate": "1 Hz", "energy": "0 J"}, **parts}
-        )
+        """Costs of seconds and joules that no chip has, past their limits."""
+        kinds = {name: field.annotation for name, field in Costs.model_fields.items() if name != "standby"}
+        nothing = {"time": 0.0, "energy": 0.0, "shared_by": 1, "parallel": "row"}
+        given = {"digital": {"rate": 1.0, "energy": 0.0}, **parts}
+        made = {name: kind.model_construct(**{**nothing, **given.get(name, {})}) for name, kind in kinds.items()}
+        return Costs.model_construct(**made, standby=0.0)
 
     def layer(self, costs: Costs | None = None, **more: Any) -> LayerShape:
         sizes: dict[str, Any] = {

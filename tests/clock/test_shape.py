@@ -45,7 +45,7 @@ def test_reads_of_a_product_follow_one_another(prices) -> None:
 
 @pytest.mark.parametrize(("shared_by", "seconds"), [(1, 1), (4, 4), (100, 8)])
 def test_an_adc_serves_its_columns_in_turn(prices, shared_by, seconds) -> None:
-    costs = prices.priced(adc={"time": "1 s", "energy": "0 J", "shared_by": shared_by})
+    costs = prices.priced(adc={"time": 1.0, "shared_by": shared_by})
     (layer,) = step_shape(Network.mlp([20, 9]), [prices.profile(costs)], 8, 1, 1).layers
     assert layer.forward(8).adc == seconds  # a tile has 8 columns at most
 
