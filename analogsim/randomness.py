@@ -47,6 +47,7 @@ class Purpose(enum.IntEnum):
     DIAGNOSIS = 19
     CORRUPTION = 20
     TEACHER = 21
+    FAILURES = 22
 
 
 class Streams:
