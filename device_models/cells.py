@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from device_models.device import Device
     from device_models.read_noise import ReadNoise
 
-_STATE = ("target", "programmed", "written_at", "attempts", "writes")
+_STATE = ("target", "programmed", "written_at", "attempts", "writes", "worn")
 """Attributes that a checkpoint holds, beside the states of effects."""
 
 
@@ -30,11 +31,17 @@ class Cells:
         drifted: siemens, what it is, slow noise aside, at the time of the last `settle`.
         conductance: siemens, the same with slow noise: the mean of its reads.
         written_at: seconds, time of its last write, double precision; None where time changes nothing.
-        faults: devices that do not hold what they are written; set at fabrication, so no checkpoint holds it.
+        faults: devices that do not hold what they are written, from fabrication or since.
         pulsed: the same devices as incremental writes see them; None without an update model.
         lifetimes, used: what devices survive, and how much of it they have had; None without a limit.
         attempts: of programming it, over all its writes, int32; None without write-verify, where each write takes one.
         writes: of single devices with write-verify, the first programming included, (C,), int64; None without.
+        worn: pulses and writes that each device has had, the first programming included, int32; None where nobody
+            counts them, or another count has them. See `wear`.
+
+    Args:
+        device: what they are.
+        count_wear: whether pulses and writes are counted where nothing else needs that.
     """
 
     target: Tensor
@@ -44,9 +51,10 @@ class Cells:
     written_at: Tensor | None
     attempts: Tensor | None
     writes: Tensor | None
+    worn: Tensor | None
 
-    def __init__(self, device: Device) -> None:
-        self._device = device
+    def __init__(self, device: Device, count_wear: bool = False) -> None:
+        self._device, self._count_wear = device, count_wear
         self._states: tuple[State, ...] = tuple({} for _ in device.effects)
         self.faults: FaultMap | None = None
         self.pulsed: Pulsed | None = None
@@ -77,6 +85,10 @@ class Cells:
             self.pulsed.hidden = outcome.hidden
         every = torch.ones_like(target, dtype=torch.bool)
         self.writes = None if self.attempts is None else every.sum(dim=(1, 2))
+        counted = device.endurance is not None or (self.attempts is not None and device.update is None)
+        self.worn = every.to(torch.int32) if self._count_wear and not counted else None
+        if self.worn is not None and self.attempts is not None:
+            self.worn = self.attempts.clone()
         for effect, state, new in zip(device.effects, self._states, renewed, strict=True):
             state.update(new)
             effect.touch(state, every, now)
@@ -107,6 +119,8 @@ class Cells:
         if self.attempts is not None and self.writes is not None and attempts is not None:
             self.attempts = self.attempts + attempts * written
             self.writes = self.writes + written.sum(dim=(1, 2))
+        if self.worn is not None:
+            self.worn += written if attempts is None else attempts * written
         exact = numbers is None and half == 0 and self.lifetimes is None and self._device.read_disturb is None
         if exact:  # what is not written has this target anyhow, and is there
             self.target = self.programmed = target
@@ -154,7 +168,10 @@ class Cells:
         assert self.pulsed is not None
         if self.lifetimes is not None and self.used is not None:
             ups, downs, self.used = self.lifetimes.spend(self.used, ups, downs)
-        written, handed = (ups + downs) > 0, _Handed(numbers)
+        given = ups + downs
+        written, handed = given > 0, _Handed(numbers)
+        if self.worn is not None:
+            self.worn += given.to(torch.int32)
         change = self.drifted - self.programmed if self._device.levels else 0.0
         moved = self.pulsed.write(ups, downs, handed.take(self.pulsed.numbers), change)
         self.programmed = torch.where(written, moved, self.programmed)
@@ -183,11 +200,40 @@ class Cells:
             change = (self.programmed - before) * ((bounds.high - bounds.low) / (device.g_max - device.g_min))
             self.pulsed.hidden = self.pulsed.hidden + change
 
+    @property
+    def wear(self) -> Tensor | None:
+        """Pulses and writes that each device has had, the first programming included, (C, out, rows), or None.
+
+        A write is one, or with write-verify as many as it took attempts; with an endurance what that counts.
+        """
+        if self.used is not None:
+            return self.used + 1
+        return self.attempts if self.worn is None and self._device.update is None else self.worn
+
+    def fail(self, later: FaultMap) -> None:
+        """Let further devices be faulty; `settle` comes next."""
+        self.faults = later if self.faults is None else self.faults.joined(later, self.programmed.dtype)
+
+    def become(self, device: Device, now: float | None = None) -> None:
+        """Have the same devices go on at another temperature; `settle` comes next.
+
+        Args:
+            device: the same description but for the temperature.
+            now: seconds, when it changes; None: what they remember is that of devices at this temperature.
+        """
+        if now is not None and self.written_at is not None:
+            elapsed = now - self.written_at
+            for effect, state in self.remembered:
+                effect.account(state, elapsed)
+        self._device = device
+
     def state_dict(self) -> dict[str, Any]:
         """What the devices remember, for a checkpoint; the tensors are live."""
         hidden = None if self.pulsed is None else self.pulsed.hidden
         state = {name: getattr(self, name) for name in _STATE}
-        return {**state, "states": [dict(each) for each in self._states], "hidden": hidden, "used": self.used}
+        states = [dict(each) for each in self._states]
+        faults = None if self.faults is None else self.faults.state_dict()
+        return {**state, "states": states, "faults": faults, "hidden": hidden, "used": self.used}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on devices that have been programmed; `settle` comes next."""
@@ -200,22 +246,45 @@ class Cells:
             setattr(self, name, restored(state[name]))
         if self.pulsed is not None:
             self.pulsed.hidden = restored(state["hidden"])
+        faults = state["faults"]
+        self.faults = None if faults is None else FaultMap(**{name: restored(value) for name, value in faults.items()})
         self._states = tuple({name: restored(value) for name, value in each.items()} for each in state["states"])
 
     def moving(self, now: float) -> int:
         """Standard normal numbers per device that the devices take to move on to `now`, seconds."""
         return sum(e.moving(state, now) for e, state in zip(self._device.effects, self._states, strict=True))
 
-    def settle(self, now: float, numbers: Tensor | None = None) -> None:
+    def moves_at(self) -> float:
+        """Until when, seconds, what wanders may stand still."""
+        return min((e.moves_at(state) for e, state in self.remembered), default=math.inf)
+
+    def steady(self, now: float | Tensor, tolerance: float) -> Tensor:
+        """How long after `settle(now)` conductances stay, at least, what they are; slow noise aside.
+
+        With levels that act in proportion, to within `tolerance` of themselves; with one that adds siemens, to within
+        `tolerance` of themselves or of G_max, whichever is larger. Levels have equal parts of it.
+
+        Returns:
+            Seconds, double precision, (C,); infinity where nothing changes.
+        """
+        device = self._device
+        if self.written_at is None or not device.levels:
+            return torch.full((len(self.target),), math.inf, dtype=torch.float64, device=self.target.device)
+        elapsed, part = now - self.written_at, tolerance / len(device.levels)
+        levels = zip(device.levels, self._states, strict=False)
+        return torch.stack([effect.steady(state, elapsed, part) for effect, state in levels]).amin(0)
+
+    def settle(self, now: float | Tensor, numbers: Tensor | None = None) -> None:
         """Let time pass until `now`, seconds.
 
         Args:
-            now: seconds.
+            now: seconds; without numbers also of each chip, double precision, (C, 1, 1).
             numbers: standard normal, (C, `moving(now)`, out, rows); None: what wanders stands still.
         """
         device, states = self._device, self._states
         elapsed = None if self.written_at is None else now - self.written_at
         if numbers is not None:
+            assert not isinstance(now, Tensor)
             handed = _Handed(numbers)
             for effect, state in zip(device.effects, states, strict=True):
                 effect.move(state, now, handed.take(effect.moving(state, now)))

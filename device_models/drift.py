@@ -8,6 +8,7 @@ then keeps its place among the devices of its conductance.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from device_models.clipped_log import ClippedLog
-from device_models.conductance_effect import ConductanceEffect, State
+from device_models.conductance_effect import ConductanceEffect, State, steady_logarithm
 from device_models.effect import Description, Site
 from device_models.limits import LAW_BEGINS, SCALE, Limit
 from device_models.units import Factor, PerChip, Time
@@ -63,6 +64,11 @@ class Drift(ConductanceEffect):
         assert elapsed is not None
         units = elapsed.div(self.t0).clamp_(min=1).log_().to(g.dtype)
         return g * torch.exp(-(state["nu"] * units))
+
+    def steady(self, state: State, elapsed: Tensor, tolerance: float) -> Tensor:
+        """No logarithm falls by more than the largest nu times the growth of ln max(t, t0)."""
+        nats = math.log1p(tolerance) / state["nu"].amax(dim=(1, 2)).to(elapsed.dtype)
+        return steady_logarithm(nats, elapsed, self.t0)
 
 
 @dataclass(frozen=True)

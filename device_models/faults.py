@@ -1,4 +1,4 @@
-"""Faults: devices that cannot be programmed, and lines that are open. Fixed at fabrication, each chip its own.
+"""Faults: devices that cannot be programmed, and lines that are open. From fabrication or later, each chip its own.
 
 A device is stuck low, stuck high, or well, at most one of them. Every device has one standard normal number z of its
 own: it is stuck low where Phi(z) <= p_low and stuck high where Phi(z) > 1 - p_high, so counts are exactly binomial, and
@@ -7,11 +7,16 @@ a device that is faulty at one share is so at every larger one: with equal seeds
 An open word line (row) carries no current of any of its devices, in both polarities, since a pair shares its row. An
 open bit line (column) belongs to one polarity: the other column of the pair goes on. Open lines are taken as absent
 (G = 0): sneak paths through a floating line are not modelled.
+
+Faults that come later are found by the same law, with other numbers, among all devices, dead ones included: how many it
+strikes is exactly binomial, and of those that were still well the same share dies. What was stuck stays stuck where it
+was; a line that opens silences stuck devices too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from pydantic import model_validator
@@ -117,16 +122,37 @@ class FaultMap:
     Attributes:
         stuck_low, stuck_high: devices, (C, polarities, out, rows); no device is both.
         open: devices on an open line, stuck or not, same shape.
-        low, high: conductances of stuck devices, siemens.
+        low, high: conductances of stuck devices, siemens; tensors where they became stuck at different ones.
         lines: whether any line may be open.
     """
 
     stuck_low: Tensor
     stuck_high: Tensor
     open: Tensor
-    low: float
-    high: float
+    low: float | Tensor
+    high: float | Tensor
     lines: bool = True
+
+    def joined(self, later: FaultMap, dtype: torch.dtype) -> FaultMap:
+        """These faults, and those of `later` on devices that were not stuck.
+
+        Args:
+            later: of the same shape.
+            dtype: of conductances.
+        """
+        well = ~(self.stuck_low | self.stuck_high)
+        return FaultMap(
+            self.stuck_low | (later.stuck_low & well),
+            self.stuck_high | (later.stuck_high & well),
+            self.open | later.open,
+            _either(self.stuck_low, self.low, later.low, dtype),
+            _either(self.stuck_high, self.high, later.high, dtype),
+            self.lines or later.lines,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain data from which `FaultMap(**data)` is the same again; the tensors are live."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def polarities(self) -> tuple[FaultMap, ...]:
         """The maps of G+ and G-, each (C, out, rows)."""
@@ -145,3 +171,11 @@ class FaultMap:
     def silence(self, value: Tensor) -> Tensor:
         """Conductances or variances of reads, of a shape that broadcasts to the masks': 0 where no current flows."""
         return torch.where(self.open, 0.0, value) if self.lines else value
+
+
+def _either(first: Tensor, a: float | Tensor, b: float | Tensor, dtype: torch.dtype) -> float | Tensor:
+    """a where `first`, else b; one number where they are the same."""
+    if isinstance(a, float) and isinstance(b, float) and a == b:
+        return a
+    a, b = (torch.as_tensor(each, dtype=dtype, device=first.device) for each in (a, b))
+    return torch.where(first, a, b)

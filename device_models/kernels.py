@@ -136,6 +136,14 @@ def program_pairs(begin, end, target, scales, g_min, old_plus, old_minus, clippe
 
 
 @njit(nogil=True, cache=True)
+def count_changes(begin, end, old, new, counts):
+    """Count those entries on, int32, that have changed; all (lines, n), lines `begin` to `end` of them."""
+    for line in range(begin, end):
+        for i in range(old.shape[1]):
+            counts[line, i] += old[line, i] != new[line, i]
+
+
+@njit(nogil=True, cache=True)
 def to_codes(begin, end, levels, step, codes, squares):
     """Levels, multiples of `step`, as whole numbers of one byte, and the upper 16 bits of their squares; all flat."""
     for start in range(begin, end, 1024):

@@ -28,7 +28,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from device_models.conductance_effect import ConductanceEffect, State
+from device_models.conductance_effect import ConductanceEffect, State, steady_logarithm
 from device_models.effect import Description, Site
 from device_models.limits import LAW_BEGINS, SCALE, Limit
 from device_models.programming import Programming, Spread
@@ -42,6 +42,7 @@ class _Logarithmic(ConductanceEffect):
     sd_slope: float
     t0: float
     scale: Tensor  # (chips, 1, 1)
+    g_max: float
     written = 1
     ages = True
 
@@ -55,12 +56,18 @@ class _Logarithmic(ConductanceEffect):
         shift = (sd * state["xi"]).add_(nats, alpha=self.mean)
         return (shift.to(g.dtype) * self.scale).add_(g).clamp_(min=0)
 
+    def steady(self, state: State, elapsed: Tensor, tolerance: float) -> Tensor:
+        """Of scale (|m| + |s1 xi|) siemens at most for each unit of ln t."""
+        steepest = (state["xi"].abs() * abs(self.sd_slope) + abs(self.mean)).mul_(self.scale).amax(dim=(1, 2))
+        return steady_logarithm(tolerance * self.g_max / steepest.to(elapsed.dtype), elapsed, self.t0)
+
 
 @dataclass(frozen=True)
 class _Spread(ConductanceEffect):
     times: tuple[float, ...]
     laws: tuple[Programming, ...]
     scale: Tensor  # (chips, 1, 1)
+    g_max: float
     written = 1
     ages = True
 
@@ -84,6 +91,18 @@ class _Spread(ConductanceEffect):
         sd = self.variance(state["target"], elapsed).sqrt_()
         return (sd.mul_(state["xi"]) * self.scale).add_(g).clamp_(min=0)
 
+    def steady(self, state: State, elapsed: Tensor, tolerance: float) -> Tensor:
+        """V changes by m at most for each unit of ln t, so its root by D where m nats <= D max(D, sqrt(V))."""
+        target, times = state["target"], self.times
+        first, *later = (law.sigma(target).square() for law in self.laws)
+        reached = [torch.zeros_like(first), *((each - first).clamp(min=0) for each in later)]
+        pieces = zip(reached, reached[1:], times, times[1:], strict=False)
+        slopes = [((after - before) / math.log(end / start)).abs() for before, after, start, end in pieces]
+        m, root = torch.stack(slopes).amax(0), self.variance(target, elapsed).sqrt_()
+        change = tolerance * self.g_max / (state["xi"].abs() * self.scale)
+        nats = (change * torch.maximum(change, root) / m).amin(dim=(1, 2))
+        return steady_logarithm(nats, elapsed, times[0])
+
 
 class LogarithmicRelaxation(Description):
     """Mean and spread of the shift are lines in ln t, the same for every conductance."""
@@ -102,7 +121,7 @@ class LogarithmicRelaxation(Description):
 
     def build(self, site: Site) -> ConductanceEffect:
         scale = site.per_chip(self.scale, 2, "relaxation.scale")
-        return _Logarithmic(self.mean, self.sd, self.sd_slope, self.t0, scale)
+        return _Logarithmic(self.mean, self.sd, self.sd_slope, self.t0, scale, site.g_max)
 
 
 class SpreadAt(Description):
@@ -134,4 +153,4 @@ class SpreadRelaxation(Description):
     def build(self, site: Site) -> ConductanceEffect:
         laws = tuple(each.law.build(site, f"relaxation.table.{index}.law") for index, each in enumerate(self.table))
         times = tuple(each.after for each in self.table)
-        return _Spread(times, laws, site.per_chip(self.scale, 2, "relaxation.scale"))
+        return _Spread(times, laws, site.per_chip(self.scale, 2, "relaxation.scale"), site.g_max)

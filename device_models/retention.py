@@ -5,13 +5,15 @@ A share of the devices is weak from fabrication. Each write of a weak device sta
     exponential   T = tau E,                  E ~ Exp(1): a constant hazard 1 / tau
     log_normal    T = tau exp(sigma xi),      xi ~ N(0, 1): tau is the median
 
-after which it stands at G_min or G_max until it is written again. Lengths refer to a temperature T_ref; at T they are
-shorter by the Arrhenius factor exp(E_a / k_B (1 / T_ref - 1 / T)) (see `temperature`), as accelerated bake tests of
-retention assume.
+after which it stands at G_min or G_max until it is written again. Lengths refer to a temperature T_ref; at another one
+they are shorter by the Arrhenius factor AF (see `temperature`), as accelerated bake tests of retention assume. Where
+the temperature changes, each stretch dt_i of time uses up its share, as damage adds up (Miner, J. Appl. Mech. 12:A159,
+1945): a device fails when sum dt_i AF_i has reached T.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -43,12 +45,32 @@ class _RetentionFailure(ConductanceEffect):
 
     def write(self, target: Tensor, numbers: Sequence[Tensor]) -> State:
         (xi,) = numbers
-        life = -torch.special.log_ndtr(-xi) if self.sigma is None else torch.exp(xi * self.sigma)
-        return {"life": life * self.time}
+        return {"life": -torch.special.log_ndtr(-xi) if self.sigma is None else torch.exp(xi * self.sigma)}
+
+    def touch(self, state: State, written: Tensor, now: float) -> None:
+        for name in ("spent", "held") if "spent" in state else ():
+            state[name] = torch.where(written, 0.0, state[name])
+
+    def account(self, state: State, elapsed: Tensor) -> None:
+        """`spent`: of the life, in units of `time`; `held`: seconds since the write that are in it."""
+        before, held = (state.get(name, torch.zeros_like(elapsed)) for name in ("spent", "held"))
+        state |= {"spent": before + (elapsed - held) / self.time.to(elapsed.dtype), "held": elapsed}
+
+    def fails_after(self, state: State) -> Tensor:
+        """Seconds from its write to the failure of each device, if weak, should the temperature stay; 0: it has."""
+        if "spent" not in state:
+            return state["life"] * self.time
+        left = state["life"] - state["spent"]
+        return torch.where(left > 0, state["held"] + left * self.time, 0.0)
 
     def apply(self, g: Tensor, programmed: Tensor, state: State, elapsed: Tensor | None) -> Tensor:
         assert elapsed is not None
-        return torch.where(state["weak"] & (elapsed >= state["life"]), self.level, g)
+        return torch.where(state["weak"] & (elapsed >= self.fails_after(state)), self.level, g)
+
+    def steady(self, state: State, elapsed: Tensor, tolerance: float) -> Tensor:
+        """Until the next failure."""
+        left = self.fails_after(state) - elapsed
+        return torch.where(state["weak"] & (left > 0), left, math.inf).amin(dim=(1, 2))
 
     def base(self, programmed: Tensor, state: State, elapsed: Tensor | None) -> Tensor:
         return self.apply(programmed, programmed, state, elapsed)

@@ -7,7 +7,7 @@ A sum of relaxations (see `spectrum`), each a state of the device that moves on 
 
 A write begins anew. It draws one number, the sum's; only when the clock moves on is that one divided among the
 relaxations, by their law given the sum. So learning on a clock that stands costs one number per device and write. A
-relaxation is moved where at least `_DUE` of its correlation time has passed since it last was; until then it stands, so
+relaxation is moved where at least `DUE` of its correlation time has passed since it last was; until then it stands, so
 its correlation is at most that much too high.
 """
 
@@ -22,7 +22,8 @@ from torch import Tensor
 
 from device_models.conductance_effect import ConductanceEffect, State
 
-_DUE = 0.01
+DUE = 0.01
+"""Share of its correlation time for which a state of a device may stand still."""
 
 
 class SlowNoise(ConductanceEffect):
@@ -66,8 +67,12 @@ class SlowNoise(ConductanceEffect):
         moved, active = state["moved"], self.active(now - state["begun"])
         if state["eta"] is None:
             moved = [state["begun"]] * active
-        due = [k for k, last in enumerate(moved) if now - last >= _DUE * self.taus[k]]
+        due = [k for k, last in enumerate(moved) if now - last >= DUE * self.taus[k]]
         return moved, due, max(0, active - len(moved))
+
+    def moves_at(self, state: State) -> float:
+        moved = [state["begun"]] if state["eta"] is None else state["moved"]
+        return min(last + DUE * tau for last, tau in zip(moved, self.taus, strict=False))
 
     def moving(self, state: State, now: float) -> int:
         if now <= state["clock"]:

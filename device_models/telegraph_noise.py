@@ -25,7 +25,7 @@ from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
 from device_models.limits import CORRELATION_TIME, Limit
 from device_models.read_noise import ReadNoise
-from device_models.slow_noise import SlowNoise
+from device_models.slow_noise import DUE, SlowNoise
 from device_models.spectrum import Relaxation
 from device_models.units import Factor, PerChip, Share, Time
 
@@ -76,6 +76,9 @@ class _Trap(ConductanceEffect):
     def touch(self, state: State, written: Tensor, now: float) -> None:
         if state["moved"] is None:
             state["moved"] = now
+
+    def moves_at(self, state: State) -> float:
+        return math.inf if self.tau is None else state["moved"] + DUE * self.tau
 
     def moving(self, state: State, now: float) -> int:
         return 0 if self.tau is None or now <= state["moved"] else 1

@@ -39,7 +39,7 @@ WRITING = ("programming", "write_verify", "update")
 class _Nothing(Cells):
     """A place without a device: what it is, and its noise, are zero."""
 
-    def settle(self, now: float, numbers: Tensor | None = None) -> None:
+    def settle(self, now: float | Tensor, numbers: Tensor | None = None) -> None:
         super().settle(now, numbers)
         self.drifted = self.conductance = torch.zeros_like(self.target)
 

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from analogsim.chip.draws import Draws
+from analogsim.chip.horizon import Horizon, times
 from analogsim.chip.mapping import Mapping, to_conductances
 from analogsim.chip.numbers import LayerNumbers
-from analogsim.chip.pair import Pair
+from analogsim.chip.pair import Pair, fault_numbers
 from analogsim.chip.pulses import pulse_counts, weight_per_step, worn_out_pairs
 from analogsim.port import LayerPulses
 from analogsim.randomness import Purpose
 from device_models import Cells, Device, threads
+from device_models.faults import Faults
 
 _STATE = ("w_max", "target", "device_writes", "pulses", "pulsed", "overdriven")
 """Attributes that a checkpoint holds beside the devices' own state; what follows from these alone is recomputed."""
@@ -30,6 +32,8 @@ class Array:
         blocks: lines -> those of each tile.
         mapping: how weights become conductances.
         numbers: where random numbers come from.
+        tolerance: of drift; see `Chip`.
+        count_wear: see `Cells`.
 
     Attributes:
         w_max: the weight that G_max stands for, (C, 1, 1) or (C, out, 1).
@@ -44,17 +48,28 @@ class Array:
     """
 
     def __init__(
-        self, device: Device, blocks: Callable[[int], list[slice]], mapping: Mapping, numbers: LayerNumbers
+        self,
+        device: Device,
+        blocks: Callable[[int], list[slice]],
+        mapping: Mapping,
+        numbers: LayerNumbers,
+        tolerance: float = 0.0,
+        count_wear: bool = False,
     ) -> None:
         self._device, self._mapping, self._numbers = device, mapping, numbers
         self.shares = (1.0,) if device.slices is None else device.slices.shares
-        self.pairs = [Pair(device, blocks) for _ in self.shares]
-        self.settled, self._now = 0, 0.0
+        self.pairs = [Pair(device, blocks, count_wear) for _ in self.shares]
+        self.settled, self._horizon = 0, Horizon(tolerance)
 
     @property
     def pair(self) -> Pair:
         """The devices, or those of the most significant slice."""
         return self.pairs[0]
+
+    @property
+    def cells(self) -> list[Cells]:
+        """The devices of all slices and both polarities."""
+        return [cells for pair in self.pairs for cells in pair.sides]
 
     @property
     def weights(self) -> Tensor:
@@ -75,7 +90,7 @@ class Array:
         d, slices = self._device, len(self.pairs)
         numbers = self._numbers.devices(Purpose.PROGRAMMING, d.numbers * slices)
         fabrication = self._numbers.devices(Purpose.FABRICATION, d.fabricated * slices)
-        count = self.pair.fault_numbers(*weights.shape[1:]) * slices
+        count = 0 if d.faults is None else fault_numbers(*weights.shape[1:]) * slices
         faults = self._numbers.normal(Purpose.FAULTS, (count,)) if count else None
         for pair, numbers_of_faults in zip(self.pairs, self._by_slice(faults), strict=True):
             pair.fabricate(numbers_of_faults, *weights.shape[1:])
@@ -86,6 +101,7 @@ class Array:
         self.overdriven = torch.zeros(len(weights), dtype=weights.dtype, device=weights.device)
         self._activity: Tensor | None = None
         self._by_pulses = False
+        self._horizon.at = [now] * len(weights)
         for sides, made in zip(self._sides(numbers), self._by_slice(fabrication), strict=True):
             both = (None, None) if made is None else made.unbind(2)
             for (cells, target, xi), own in zip(sides, both, strict=True):
@@ -111,7 +127,8 @@ class Array:
         w_max = self._mapping.next_range(self.w_max, target)
         moved = None if w_max is self.w_max else w_max != self.w_max
         if moved is None and len(self.pairs) == 1 and self.pair.exact and threads.compiled(target, w_max):
-            self._now, self.settled, self.w_max = now, self.settled + 1, w_max
+            self._horizon.move(now)
+            self.settled, self.w_max = self.settled + 1, w_max
             self.target, written = self.pair.program_exactly(target, w_max, now)
             self.device_writes += written
             return
@@ -144,7 +161,8 @@ class Array:
             raise ValueError("pulses need a fixed range: with `mapping.range: follow` there is no range to step in")
         self._by_pulses = True
         self.disturb()
-        self.settle(now)
+        if d.ages and not self._horizon.reached(now):
+            self._settle(now)
         raising, lowering, lines, overdriven = pulse_counts(write, step, d, self._numbers.uniform)
         self.pulsed += 1
         if overdriven is not None:
@@ -221,11 +239,28 @@ class Array:
         held = self.target if self._device.update is None else self.weights * (1 + 1e-6)
         return (held.abs() >= self.w_max).to(held.dtype).mean(dim=(1, 2))
 
+    def fail(self, faults: Faults) -> None:
+        """Let further devices and lines die; the same random numbers are drawn whatever the shares."""
+        out, rows = self.target.shape[1:]
+        built, count = faults.build(self._device.site), fault_numbers(out, rows) * len(self.pairs)
+        numbers = self._numbers.normal(Purpose.FAILURES, (count,)).chunk(len(self.pairs), dim=1)
+        for pair, own in zip(self.pairs, numbers, strict=True):
+            pair.fail(built, own, out, rows)
+        self._recompute()
+
+    def become(self, device: Device, now: float | None = None) -> None:
+        """Have the devices go on at another temperature; see `Cells.become`."""
+        self._device = device
+        for pair in self.pairs:
+            pair.become(device, now)
+        if now is not None:
+            self._recompute()
+
     def state_dict(self) -> dict[str, Any]:
         """What the devices hold, for a checkpoint; the tensors are live."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _STATE}
         pairs = [pair.state_dict() for pair in self.pairs]
-        rest = {"now": self._now, "activity": self._activity, "by_pulses": self._by_pulses}
+        rest = {"at": list(self._horizon.at), "activity": self._activity, "by_pulses": self._by_pulses}
         return {**state, "pairs": pairs, **rest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -236,18 +271,23 @@ class Array:
         for pair, saved in zip(self.pairs, state["pairs"], strict=True):
             pair.load_state_dict(saved)
         self._activity, activity = None, state["activity"]
-        self._settle(state["now"], wander=False)
+        self._horizon.at = list(state["at"])
+        self._recompute()
         self._activity = None if activity is None else activity.to(self.target.device, copy=True)
 
     def settle(self, now: float) -> None:
-        """Let time pass until `now`, seconds: nothing to do unless devices age and time has passed."""
-        if self._device.ages and now != self._now:
+        """Let time pass until `now`, seconds: nothing to do where what was computed still stands."""
+        if not self._device.ages or self._horizon.reached(now):
+            return
+        if self._activity is not None or self._horizon.tolerance == 0:
             self._settle(now)
+        elif self._horizon.due(now):
+            self._recompute(now if self._horizon.wanders(now) else None)
 
     def disturb(self) -> None:
         """Let the devices have what the reads so far have done to them."""
         if self._activity is not None:
-            self._settle(self._now)
+            self._recompute()
 
     def expose(self, levels: Tensor, gain: Tensor | None, draws: Draws) -> None:
         """Remember what a read of these levels does to the devices, for what comes next."""
@@ -260,16 +300,28 @@ class Array:
 
     def _disturb(self) -> None:
         if self._activity is not None:
-            for cells in (cells for pair in self.pairs for cells in pair.sides):
+            for cells in self.cells:
                 cells.expose(self._activity)
             self._activity = None
 
-    def _settle(self, now: float, wander: bool = True) -> None:
-        """Recompute what reads use and only writes and time change."""
-        counts = [pair.plus.moving(now) for pair in self.pairs] if wander else []
+    def _settle(self, now: float) -> None:
+        """Let time pass until `now`, seconds, whatever still stands."""
+        self._horizon.move(now)
+        self._recompute(now)
+
+    def _recompute(self, wander: float | None = None) -> None:
+        """Compute anew what reads use and only writes and time change.
+
+        Args:
+            wander: seconds, until when what wanders moves; None: it stands still.
+        """
+        counts = [] if wander is None else [pair.plus.moving(wander) for pair in self.pairs]
         drawn = self._numbers.devices(Purpose.WANDERING, sum(counts))
         each = [None] * len(self.pairs) if drawn is None else drawn.split(counts, dim=1)
-        self._now, self.settled = now, self.settled + 1
+        self.settled += 1
         self._disturb()
+        when = times(self._horizon.when, self.target)
         for pair, numbers in zip(self.pairs, each, strict=True):
-            pair.settle(now, numbers, self.w_max)
+            pair.settle(when, numbers, self.w_max)
+        if self._device.ages:
+            self._horizon.renew(self.cells)

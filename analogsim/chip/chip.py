@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -10,9 +9,11 @@ import torch
 from torch import Tensor
 
 from analogsim.chip.compensation import VECTORS
+from analogsim.chip.counters import Counters
 from analogsim.chip.crossbar import Crossbar, Sampling
 from analogsim.chip.decorrelation import Decorrelators
 from analogsim.chip.draws import Draws
+from analogsim.chip.events import Events, finite
 from analogsim.chip.geometry import Geometry
 from analogsim.chip.injection import check_layers, perturbs_weights
 from analogsim.chip.layers import build, per_layer
@@ -29,7 +30,7 @@ from analogsim.randomness import Purpose, Streams
 from device_models import DeviceProfile
 
 
-class Chip:
+class Chip(Counters, Events):
     """C simulated chips that run one network; every tensor has a leading chips dimension.
 
     Args:
@@ -51,6 +52,13 @@ class Chip:
         generator: makes a random generator for a device; replaced in tests that have no such device.
         products: `exact`: of the floating-point numbers; `fast`: on units for matrices of bytes, where the CPU has them
             and products are large, to the bounds of `analogsim.chip.coded`.
+        drift_tolerance: what time does to conductances, slow noise aside, is computed anew only where it may have
+            changed one by more than this share of itself (of G_max, where relaxation adds siemens); 0: always.
+        count_wear: whether `wear` is counted where the profile has no endurance and no write-verify.
+
+    Raises:
+        ValueError: the population is empty, or a setting makes no sense.
+        ProfileError: profiles that do not suit the network or the population.
     """
 
     def __init__(
@@ -70,11 +78,15 @@ class Chip:
         grants: Access = DEFAULT_GRANTS,
         generator: Callable[[torch.device], torch.Generator | None] = torch.Generator,
         products: Literal["exact", "fast"] = "exact",
+        drift_tolerance: float = 0.0,
+        count_wear: bool = False,
     ) -> None:
         ids = list(range(population)) if isinstance(population, int) else list(population)
         seeds = [seed] * len(ids) if isinstance(seed, int) else list(seed)
         if not ids or len(seeds) != len(ids):
             raise ValueError(f"a population needs at least one chip and one seed per chip (got {population}, {seed})")
+        if not 0 <= drift_tolerance < 1:
+            raise ValueError(f"drift_tolerance must be a share from 0 to below 1 (got {drift_tolerance})")
         self.network = network
         self.profiles = per_layer(profile, network.depth)
         self.chips = len(ids)
@@ -82,34 +94,27 @@ class Chip:
         self.dtype = dtype
         self.grants = grants
         self.streams = Streams(seeds, ids, self.device, generator)
-        fast = products == "fast"
-        built = build(self.profiles, self.chips, self.device, dtype)
-        self._layers = [
-            Crossbar(each, Geometry(tile), mapping or Mapping(), sampling, self._numbers(index), fast)
-            for index, each in enumerate(built)
-        ]
-        self._decorrelators = Decorrelators(
-            network.layers,
-            self.streams,
-            dtype,
-            self.device,
-            lambda index, numbers: Crossbar(
-                built[index], Geometry(tile), mapping or Mapping(), sampling, numbers, fast
-            ),
-        )
+        self._devices = build(self.profiles, self.chips, self.device, dtype)
+        settings = Geometry(tile), mapping or Mapping(), sampling
+
+        def crossbar(index: int, numbers: LayerNumbers) -> Crossbar:
+            fast = products == "fast"
+            return Crossbar(self._devices[index], *settings, numbers, fast, drift_tolerance, count_wear)
+
+        self._layers = [crossbar(index, self._numbers(index)) for index in range(network.depth)]
+        self._decorrelators = Decorrelators(network.layers, self.streams, dtype, self.device, crossbar)
         self._path = SignalPath(
             network,
             self._layers,
             self._decorrelators,
             self.streams,
-            tuple(each.unit_noise for each in built),
+            tuple(each.unit_noise for each in self._devices),
             order,
             self.profiles[0].timing.pass_time,  # the same for all layers
             injection,
             dtype,
         )
         self._fixed_range = (mapping or Mapping()).range == "fixed"
-        self._last_write = 0.0
         self.reference_reads = 0
         """Reads of each layer that compensation has cost so far."""
 
@@ -125,7 +130,7 @@ class Chip:
             weights: per layer (C, outputs, rows).
             now: seconds.
         """
-        self._last_write = _finite(now)
+        self._last = "write", finite(now)
         for crossbar, layer, w in zip(self._layers, self.network.layers, weights, strict=True):
             if w.shape != (self.chips, layer.columns, layer.rows):
                 raise ValueError(
@@ -138,13 +143,12 @@ class Chip:
 
         Args:
             writes: per layer.
-            now: seconds; not before the last write.
+            now: seconds; not before the last write or event.
 
         Raises:
             ValueError: pulses for devices whose profile has no update model.
         """
-        self._check_time(now)
-        self._last_write = now
+        self._note("write", now)
         for crossbar, write in zip(self._layers, writes, strict=True):
             if isinstance(write, LayerPulses):
                 crossbar.array.pulse(write, now)
@@ -158,13 +162,12 @@ class Chip:
 
         Args:
             matrices: per layer (C, fan_in, fan_in), or None.
-            now: seconds; not before the last write.
+            now: seconds; not before the last write or event.
 
         Returns:
             Whether crossbars were made. Where ranges of ADCs are calibrated, `calibrate` comes before their first read.
         """
-        self._check_time(now)
-        self._last_write = now
+        self._note("write", now)
         return self._decorrelators.write(matrices, now)
 
     def settle(self, now: float) -> None:
@@ -202,10 +205,6 @@ class Chip:
             levels.append((crossbar, crossbar.reference_level(draws, now)))
         return levels
 
-    def _check_time(self, now: float) -> None:
-        if not self._last_write <= _finite(now):
-            raise ValueError(f"now must not lie before the last write at {self._last_write:g} s (got {now:g} s)")
-
     @property
     def crossbars(self) -> list[Crossbar]:
         """All of the chip: those of the layers, and those of their decorrelation."""
@@ -225,7 +224,7 @@ class Chip:
         Args:
             x: network inputs (C, B, inputs).
             periphery: operations beside the layers' crossbars; those of decorrelation are calibrated, too.
-            now: seconds; not before the last write.
+            now: seconds; not before the last write or event.
         """
         self._check_time(now)
         if not self.calibrates:
@@ -249,38 +248,6 @@ class Chip:
         )
 
     @property
-    def device_writes(self) -> Tensor:
-        """Device pairs of which one or both were written since the first programming, (C,); those of R included."""
-        return torch.stack([crossbar.array.device_writes for crossbar in self.crossbars]).sum(0)
-
-    @property
-    def pulses(self) -> Tensor:
-        """Pulses that incremental writes have given, (C,)."""
-        return torch.stack([crossbar.array.pulses for crossbar in self._layers]).sum(0)
-
-    @property
-    def overdriven(self) -> Tensor:
-        """Mean share of line drives that would have needed more pulses than a train has, (C,): updates too small."""
-        layers = [crossbar.array.overdriven / crossbar.array.pulsed.clamp(min=1) for crossbar in self._layers]
-        return torch.stack(layers).mean(0)
-
-    @property
-    def attempts(self) -> Tensor:
-        """Mean number of programming attempts of a device in a write, the first programming included, (C,)."""
-        attempts, writes = torch.zeros(2, self.chips, dtype=torch.float64, device=self.device)
-        for cells in (cells for crossbar in self.crossbars for cells in crossbar.array.pair.sides):
-            if cells.attempts is None or cells.writes is None:
-                return torch.ones_like(attempts)
-            attempts += cells.attempts.sum(dim=(1, 2))
-            writes += cells.writes
-        return attempts / writes
-
-    @property
-    def saturated(self) -> Tensor:
-        """Share of each layer's weights that rest at the end of their range, (C, layers)."""
-        return torch.stack([crossbar.array.saturated() for crossbar in self._layers], dim=1)
-
-    @property
     def oracle(self) -> Oracle:
         """What no learner sees: for diagnostics and tests."""
         return Oracle(tuple(self._layers), self._decorrelators.by_layer)
@@ -291,14 +258,17 @@ class Chip:
             "streams": self.streams.state_dict(),
             "layers": [crossbar.state_dict() for crossbar in self._layers],
             "decorrelation": self._decorrelators.state_dict(),
-            "last_write": self._last_write,
+            "last": self._last,
+            "temperature": self.temperature,
             "reference_reads": self.reference_reads,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on an equal chip that has been programmed, its R included."""
         self.streams.load_state_dict(state["streams"])
-        self._last_write = state["last_write"]
+        self._last = state["last"]
+        if state["temperature"] != self.temperature:
+            self._adopt(state["temperature"])
         self.reference_reads = state["reference_reads"]
         for crossbar, saved in zip(self._layers, state["layers"], strict=True):
             crossbar.load_state_dict(saved)
@@ -324,7 +294,7 @@ class Chip:
             samples: how often to run each.
             periphery: operations beside the layers' crossbars.
             purpose: which random streams feed the stochastic noise.
-            now: seconds, the same for all passes; not before the last write.
+            now: seconds, the same for all passes; not before the last write or event.
             go_on: these passes of the same batch follow those of the last call, and noise remembers them.
             masks: per layer (C, B, n) for the operation that takes one, or None; None: those operations do nothing.
         """
@@ -341,7 +311,7 @@ class Chip:
             return trace
 
         if not all(each.weight_perturbation.path for each in self.profiles):
-            self._last_write = now
+            self._note("write", now)
         return run_with_perturbed_weights(at_once, self._layers, self.streams, passes, samples, now)
 
     def backward(
@@ -358,9 +328,3 @@ class Chip:
         self._check_time(now)
         seen = (inputs, pre_activations, (None,) * self.network.depth if masks is None else masks)
         return self._path.backward(output_vector, seen, self.limits, periphery, now)
-
-
-def _finite(now: float) -> float:
-    if not math.isfinite(now):
-        raise ValueError(f"now must be a finite time in seconds (got {now})")
-    return now

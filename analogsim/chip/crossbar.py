@@ -46,12 +46,14 @@ class Crossbar:
         sampling: Sampling,
         numbers: LayerNumbers,
         fast: bool = False,
+        tolerance: float = 0.0,
+        count_wear: bool = False,
     ) -> None:
         self._device, self._geometry, self._numbers = device, geometry, numbers
         self._by_column = sampling == "column"
         single = numbers.dtype == torch.float32 and numbers.device.type == "cpu"
         self._coded = fast and self._by_column and device.codes and single and matrix_units()
-        self.array = Array(device, geometry.blocks, mapping, numbers)
+        self.array = Array(device, geometry.blocks, mapping, numbers, tolerance, count_wear)
         self._banks = None if device.adc is None else (Bank(device.adc), Bank(device.adc))  # of either direction
         self._forward: tuple[int, list[Operand]] | None = None
         self._added: Tensor | None = None  # to the weights, by the perturbation path
@@ -77,6 +79,11 @@ class Crossbar:
                 bank.errors = bank.adc.fabricate(
                     self._numbers.normal(Purpose.CONVERTERS, (bank.adc.fabricated, *places))
                 )
+
+    def become(self, device: Device, now: float | None = None) -> None:
+        """Go on at another temperature; see `Cells.become`. Converters stay as they are."""
+        self._device = device
+        self.array.become(device, now)
 
     @property
     def input_limit(self) -> float | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from analogsim.chip.mapping import weight_per_siemens
 from device_models import Cells, Device, ReadNoise, Relaxation, threads
+from device_models.faults import Fabrication
 
 
 class Source(NamedTuple):
@@ -50,50 +51,68 @@ class View(NamedTuple):
     attenuation: tuple[Tensor, Tensor] | None
 
 
+def fault_numbers(out: int, rows: int) -> int:
+    """Random numbers that decide on the faults of a pair of arrays, for each chip."""
+    return 2 * out * rows + rows + 2 * out
+
+
 class Pair:
     """Two devices at each crossing of a population of C crossbars.
 
     Args:
         device: what they are.
         blocks: lines -> those of each tile; either polarity has tiles of its own.
+        count_wear: see `Cells`.
 
     Attributes:
         plus, minus: the devices.
     """
 
-    def __init__(self, device: Device, blocks: Callable[[int], list[slice]]) -> None:
+    def __init__(self, device: Device, blocks: Callable[[int], list[slice]], count_wear: bool = False) -> None:
         self._device, self._blocks = device, blocks
-        self.plus, self.minus = Cells(device), Cells(device)
+        self.plus, self.minus = Cells(device, count_wear), Cells(device, count_wear)
         self._views: dict[bool, View] = {}
 
     def fabricate(self, numbers: Tensor | None, out: int, rows: int) -> None:
-        """Decide which devices and lines are faulty.
+        """Decide which new devices and lines are faulty.
 
         Args:
             numbers: standard normal, (C, `fault_numbers(out, rows)`), or None where nothing is faulty.
             out, rows: of the layer.
         """
-        faults = self._device.faults
-        if faults is None or numbers is None:
-            return
+        self.plus.faults = self.minus.faults = None
+        if self._device.faults is not None and numbers is not None:
+            self.fail(self._device.faults, numbers, out, rows)
+
+    def fail(self, faults: Fabrication, numbers: Tensor, out: int, rows: int) -> None:
+        """Let devices and lines be faulty, on top of those that are; `settle` comes next.
+
+        Args:
+            faults: how many.
+            numbers: standard normal, (C, `fault_numbers(out, rows)`).
+            out, rows: of the layer.
+        """
         devices, lines, columns = numbers.split([2 * out * rows, rows, 2 * out], dim=1)
         found = faults.fabricate(devices.unflatten(1, (2, out, rows)), lines, columns.unflatten(1, (2, out)))
-        self.plus.faults, self.minus.faults = found.polarities()
+        for cells, own in zip(self.sides, found.polarities(), strict=True):
+            cells.fail(own)
 
-    def fault_numbers(self, out: int, rows: int) -> int:
-        """Random numbers that decide on faults, for each chip."""
-        return 0 if self._device.faults is None else 2 * out * rows + rows + 2 * out
+    def become(self, device: Device, now: float | None = None) -> None:
+        """See `Cells.become`."""
+        self._device = device
+        for cells in self.sides:
+            cells.become(device, now)
 
     @property
     def sides(self) -> tuple[Cells, Cells]:
         """Both devices."""
         return self.plus, self.minus
 
-    def settle(self, now: float, numbers: Tensor | None, w_max: Tensor) -> None:
+    def settle(self, now: float | Tensor, numbers: Tensor | None, w_max: Tensor) -> None:
         """Let time pass until `now`, seconds.
 
         Args:
-            now: seconds.
+            now: seconds; without numbers also of each chip, (C, 1, 1).
             numbers: standard normal, (C, `Cells.moving(now)`, 2, out, rows), or None.
             w_max: the weight that G_max stands for, (C, 1, 1) or (C, out, 1).
         """
@@ -105,7 +124,8 @@ class Pair:
     @property
     def exact(self) -> bool:
         """Whether a write brings both devices just where it aims, they stay there, and a read sees just them."""
-        return self._device.exact and self._device.cell == "pair" and self._device.wires is None
+        well = self.plus.faults is None and self.minus.faults is None
+        return well and self._device.exact and self._device.cell == "pair" and self._device.wires is None
 
     def program_exactly(self, target: Tensor, w_max: Tensor, now: float) -> tuple[Tensor, Tensor]:
         """Write exact pairs in one pass; the same as `to_conductances`, a write of both devices and `settle`.
@@ -130,7 +150,10 @@ class Pair:
         scales = scales.expand(3, *target.shape[:2]).reshape(3, lines).numpy()
         arguments = given[0], scales, scales.dtype.type(d.g_min), *given[1:], *results, written.numpy()
         threads.in_parts(kernels.program_pairs, lines, target.numel(), *arguments)
-        for cells, g in zip(self.sides, (plus, minus), strict=True):
+        for cells, g, old, new in zip(self.sides, (plus, minus), given[1:], results[1:3], strict=True):
+            if cells.worn is not None:
+                counts = cells.worn.view(lines, n).numpy()
+                threads.in_parts(kernels.count_changes, lines, target.numel(), old, new, counts)
             cells.target = cells.programmed = g
         self.settle(now, None, w_max)
         self._views[False] = View(weights, self._sources(None), None)

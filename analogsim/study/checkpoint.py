@@ -22,7 +22,7 @@ from analogsim.errors import RunError
 from analogsim.results import ArmResult, Tuning
 from analogsim.study.folder import Mark
 
-CHECKPOINT_VERSION = 5
+CHECKPOINT_VERSION = 6
 """Of what a checkpoint holds: count up with every change to a `state_dict`."""
 
 _KEPT = 2

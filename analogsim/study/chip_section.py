@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from analogsim.port import DEFAULT_GRANTS, Access
 from analogsim.study.section import PositiveInt, Section, one_of
+from device_models.units import Share
 
 _ACCESS = tuple(name for flag in Access for name in flag.names)
 
@@ -82,6 +83,11 @@ class ChipSection(Section):
     products: Literal["exact", "fast"] = "exact"
     """`exact`: of floating-point numbers. `fast`: forward reads of weights in 16 bits and of variances in 8 significant
     bits, on the CPU's units for matrices, where it has them."""
+    drift_tolerance: Share = 0.0
+    """What time does to conductances is computed anew only where it may have changed one by more than this share of
+    itself; 0 %: whenever time has passed."""
+    count_wear: bool = Field(default=True, strict=True)
+    """Count what each device is written, for the peak wear and the energy of writes."""
     grants: tuple[AccessName, ...] = DEFAULT_GRANTS.names
     """What the hardware offers to a learner."""
 

@@ -282,6 +282,8 @@ def build_chip(section: ChipSection, network: Network, population: Population, d
         injection=section.injection,
         products=section.products,
         grants=Access.of(*section.grants),
+        drift_tolerance=section.drift_tolerance,
+        count_wear=section.count_wear,
     )
 
 
