@@ -112,7 +112,7 @@ class Array:
         """Random numbers (C, slices x count, ...) of each slice."""
         return [None] * len(self.pairs) if numbers is None else numbers.chunk(len(self.pairs), dim=1)
 
-    def write(self, target: Tensor, now: float = 0.0) -> None:
+    def write(self, target: Tensor, now: float = 0.0, every: bool = False) -> None:
         """Absolute write: program every device whose target changed towards it, clipped to the range.
 
         A change of range writes all devices that it concerns.
@@ -120,12 +120,15 @@ class Array:
         Args:
             target: weights (C, out, rows).
             now: seconds.
+            every: program all devices, whether their target changed or not.
         """
         self._by_pulses = False
         self.disturb()
         self.settle(now)
         w_max = self._mapping.next_range(self.w_max, target)
-        moved = None if w_max is self.w_max else w_max != self.w_max
+        moved = torch.ones_like(w_max, dtype=torch.bool) if every else None
+        if not every and w_max is not self.w_max:
+            moved = w_max != self.w_max
         if moved is None and len(self.pairs) == 1 and self.pair.exact and threads.compiled(target, w_max):
             self._horizon.move(now)
             self.settled, self.w_max = self.settled + 1, w_max

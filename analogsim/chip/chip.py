@@ -155,6 +155,18 @@ class Chip(Counters, Events):
             else:
                 crossbar.array.write(write.target, now)
 
+    def reprogram(self, weights: Sequence[Tensor], *, now: float = 0.0) -> None:
+        """Write every device anew, those of R on crossbars towards what was last asked of them.
+
+        Args:
+            weights: per layer (C, outputs, rows).
+            now: seconds; not before the last write or event.
+        """
+        self._note("write", now)
+        for index, crossbar in self.numbered_crossbars:
+            of_r = crossbar is not self._layers[index]
+            crossbar.array.write(crossbar.array.target if of_r else weights[index], now, every=True)
+
     def write_decorrelation(self, matrices: Sequence[Tensor | None], *, now: float = 0.0) -> bool:
         """Write R of layers onto crossbars of their own; at the first time new ones are programmed.
 

@@ -21,6 +21,8 @@ _WORK = ("train", "compensate", "reprogram", "calibrate", "self_test")  # what i
 
 def duration(seconds: float) -> str:
     """`3600` -> `1 h`: in the largest unit that leaves at least 1."""
+    if not seconds:
+        return "0 s"
     units = _UNITS if seconds >= 1 else _SMALL
     name, unit = next(((name, unit) for name, unit in units if seconds >= unit * (1 - 1e-9)), units[-1])
     return f"{seconds / unit:.3g} {name}"

@@ -228,6 +228,8 @@ def _reached(found: tuple[float, int], chips: int) -> str:
 
 def joules(value: float) -> str:
     """`0.0031` -> `3.1 mJ`."""
+    if not value:
+        return "0 J"
     steps = (("kJ", 1e3), ("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6), ("nJ", 1e-9), ("pJ", 1e-12))
     name, unit = next(((name, unit) for name, unit in steps if value >= unit), steps[-1])
     return f"{value / unit:.3g} {name}"
