@@ -177,8 +177,8 @@ class Server:
                 yield environment.timeout(time - environment.now)
             rank = self._rank(time, learning=False)
             if request is None or self._goes_before(rank):
-                last, request = request, self.chip.request(priority=rank)  # in the queue before the chip is let go
-                self._leave(last)
+                self._leave(request)
+                request = self.chip.request(priority=rank)
                 yield request
             wait = max(0.0, environment.now - time)
             self.arrived.append(time)
