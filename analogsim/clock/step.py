@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import simpy
@@ -57,14 +56,14 @@ class InferenceCost(NamedTuple):
     energy: float
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def step_cost(shape: StepShape) -> StepCost:
     """Simulate one learning step; steps of one shape are simulated once."""
     run = _Run(shape)
     latency = run.latency()
     operations, energy = _counted(shape)
     stations = [each for each in run.stations if each.busy]
-    occupancy = MappingProxyType({each.name: each.busy / latency for each in stations})
+    occupancy = {each.name: each.busy / latency for each in stations}
     return StepCost(latency, operations, energy, occupancy, tuple(span for each in stations for span in each.spans))
 
 
