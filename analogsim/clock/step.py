@@ -13,7 +13,6 @@ from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import simpy
@@ -63,14 +62,14 @@ class InferenceCost(NamedTuple):
     energy: float
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def step_cost(shape: StepShape) -> StepCost:
     """Simulate one learning step; steps of one shape are simulated once."""
     run = _Run(shape)
     latency = run.latency()
     operations, joules = _counted(shape)
     stations = [each for each in run.stations if each.busy]
-    occupancy = MappingProxyType({each.name: each.busy / latency for each in stations})
+    occupancy = {each.name: each.busy / latency for each in stations}
     return StepCost(latency, operations, joules, occupancy, tuple(span for each in stations for span in each.spans))
 
 
@@ -114,7 +113,7 @@ def _counted(shape: StepShape) -> tuple[Operations, Mapping[str, float]]:
         total = total.plus(counted)
         for kind, own in layer.costs.by_part(counted).items():
             joules[kind] += own
-    return total, MappingProxyType(joules)
+    return total, joules
 
 
 class _Layer:

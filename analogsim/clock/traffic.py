@@ -206,9 +206,8 @@ class Server:
                 request = None
                 yield environment.timeout(time - environment.now)
             if request is None or self.chip.must_yield(self._priority, time):
-                # in the queue before the chip is let go
-                last, request = request, self.chip.for_inference(self._priority, time)
-                self._leave(last)
+                self._leave(request)
+                request = self.chip.for_inference(self._priority, time)
                 yield request
             wait = max(0.0, environment.now - time)
             self.arrived.append(time)

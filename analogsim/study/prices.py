@@ -10,11 +10,13 @@ from analogsim.clock import (
     InferenceCost,
     StepCost,
     StepShape,
+    Writes,
     inference_cost,
     optimizer_operations,
     step_cost,
     step_shape,
 )
+from analogsim.learning import WritingName
 from analogsim.network import Network
 from analogsim.port import Access, Plan
 from analogsim.results import StepPrice
@@ -113,7 +115,7 @@ def _step(
         backward=Access.TRANSPOSED_READ in rule.requires,
         update=[own + each * number for own, number in zip(learned, weights, strict=True)],
         companions=[sum(layer) for layer in zip(*companions, strict=True)],
-        write=optimizer.writing,
+        write=_writes(optimizer.writing, rule.requires),
         decorrelation=r,
         rewritten=_perturbed(wanted) if written else 0,
     )
@@ -126,6 +128,12 @@ def _decorrelated(plans: Sequence[StagePlan], depth: int) -> list[Decorrelated |
         for index in () if decorrelation is None else decorrelation.indices(depth):
             found[index] = decorrelation.where
     return found
+
+
+def _writes(writing: WritingName, needed: Access) -> Writes:
+    """How a step reaches the devices: what has no factors goes to them in whole pulses."""
+    dense = Access.WEIGHT_INJECTION in needed
+    return "mixed_precision" if writing == "in_memory" and dense else writing
 
 
 def _perturbed(plan: Plan) -> int:
