@@ -177,7 +177,7 @@ def test_progress_tells_the_loss(folder: Path, capsys: pytest.CaptureFixture[str
         (["data.corruption={mask: 0.1, gaussian: 0.1}"], "give exactly one corruption"),
         (["data.corruption={}"], "give exactly one corruption"),
         (["network.layers=[16, 10]"], "must have the 64 outputs"),
-        (["train.later=[1 s]"], "records accuracies"),
+        (["timeline=[{do: self_test, at: 1 s}]"], "asks for an accuracy"),
     ],
 )
 def test_what_makes_no_sense_is_refused(settings: list[str], fault: str, tmp_path: Path) -> None:

@@ -54,14 +54,14 @@ def test_stages_on_the_same_chips_without_memory_are_one_arm(tmp_path: Path) -> 
     profile = (
         "chip.overrides={programming: {kind: constant, sigma: 0.75 uS}, drift: {kind: constant, t0: 20 s, mean: 0.05}}"
     )
-    settings = (profile, "train.step_time=10 s", "train.later=[1 h]")
+    settings = (profile, "train.step_time=10 s", "timeline=[{do: evaluate, at: 1 h}]")
     arms = f"whole: {{{bp}}}, parts: [{{{bp}, epochs: 1}}, {{rule: none}}, {{{bp}, epochs: 3}}]"
     found = _run(tmp_path, arms, "train.epochs=4", *settings)
     whole, parts = found["whole"], found["parts"]
     assert _last(whole) == [
         chip.model_copy(update={"train_loss": a.train_loss}) for chip, a in zip(_last(parts), _last(whole), strict=True)
     ]
-    assert whole.later == parts.later
+    assert whole.lives == parts.lives
     assert [chip.counts for chip in whole.chips] == [chip.counts for chip in parts.chips]
     assert whole.steps == parts.steps == 28
     assert [stage.steps for stage in parts.stages] == [7, 0, 21]
@@ -183,9 +183,9 @@ def test_a_stage_begins_where_an_ordinary_arm_with_its_weights_would(tmp_path: P
 def test_a_result_tells_of_each_stage(tmp_path: Path) -> None:
     arms = (
         "x: {stages: [{rule: bp, epochs: 4, chip: {profile: ideal}}, {rule: none}, {rule: anp, samples: 2}], "
-        "family: f, later_steps: 2}, np: {rule: np}"
+        "family: f, timeline: [{do: train, steps: 2, at: 1 s}]}, np: {rule: np}"
     )
-    folder = run(_tiny(arms, FAULTY, "train.later=[1 s]", "train.evaluate_every=2 epochs"), tmp_path, CPU).path
+    folder = run(_tiny(arms, FAULTY, "train.step_time=1 ms", "train.evaluate_every=2 epochs"), tmp_path, CPU).path
     result, curves = read_result(folder / "result.json"), read_curves(folder / "metrics.jsonl")
     arm, plain = result.arms["x"], result.arms["np"]
     assert plain.stages == ()
@@ -218,7 +218,7 @@ def test_a_result_tells_of_each_stage(tmp_path: Path) -> None:
         assert deployed.chips[at].begin == deployed.chips[at].final == learned.chips[at].begin
         assert ideal.chips[at].final.test_loss < deployed.chips[at].final.test_loss, "a fifth of devices stuck"
     assert learned.chips[0].counts.device_writes > 0
-    assert arm.later[0].steps == 2
+    assert [(m.event, m.steps) for m in arm.lives[0].moments] == [("train", 2)]
 
 
 def test_tables_show_stages(tmp_path: Path) -> None:

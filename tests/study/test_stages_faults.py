@@ -51,7 +51,7 @@ def _with(arm: Any, **changes: Any) -> dict[str, Any]:
         ([5], "arms.a.stages.0: must be a mapping of settings (got 5)"),
         ([{"rule": "np", "chip": IDEAL}], "arms.a.stages: the last stage is on the scenario's chips"),
         ([{"rule": "np", "family": "x"}], "arms.a.stages.0: family: of the whole arm"),
-        ([{"rule": "np", "later_steps": 1}], "arms.a.stages.0: later_steps: of the whole arm"),
+        ([{"rule": "np", "timeline": [{"do": "evaluate"}]}], "arms.a.stages.0: timeline: of the whole arm"),
         ([{"rule": "np"}, {"rule": "none", "sigma": 1}], "arms.a.stages.1.sigma: unknown key"),
         (
             [{"rule": "np"}, {"rule": "none", "epochs": 1}],
@@ -62,8 +62,8 @@ def _with(arm: Any, **changes: Any) -> dict[str, Any]:
             "arms.a.stages.1: rule none learns nothing, so it takes no optimizer",
         ),
         (
-            {"stages": [{"rule": "np"}, {"rule": "none"}], "later_steps": 1},
-            "arms.a: later_steps: the last stage must learn",
+            {"stages": [{"rule": "np"}, {"rule": "none"}], "timeline": [{"do": "train", "steps": 1}]},
+            "arms.a.timeline.0: the arm's last stage is {rule: none}",
         ),
         ({"stages": [{"rule": "np"}], "rule": "np"}, "arms.a.rule: unknown key"),
         ({"rule": "np", "epochs": 3}, "arms.a.epochs: unknown key"),

@@ -16,14 +16,14 @@ LIVING = (
     "chip.overrides.adc.range=calibrated",
     "chip.overrides.read_noise=[{sigma: 1 %}, {kind: flicker, q: 0.005, t_r: 250 ns, t0: 20 s}]",
     "train.step_time=30 ms",
-    "train.later=[1 s]",
+    "timeline=[{do: evaluate, at: 1 s}]",
     "train.checkpoint_every=3 steps",
 )
 STAGES = (
     "x: {stages: [{rule: dbp, epochs: 1, chip: {profile: ideal}}, {rule: none}, "
     "{rule: danp, epochs: 1, samples: 2, optimizer: {mixed_precision: {lr: 0.1, momentum: 0.5}}, "
     "decorrelation: {rate: 0.01, where: crossbar, layers: [-1]}, loss_channel: {delay: 2}}, "
-    "{rule: dnp, epochs: 1, decorrelation: {where: crossbar}, optimizer: {adam: {lr: 1.0e-3}}}], later_steps: 2}, "
+    "{rule: dnp, epochs: 1, decorrelation: {where: crossbar}, optimizer: {adam: {lr: 1.0e-3}}}], timeline: [{do: train, steps: 2, at: 1 s, then: [{do: evaluate}]}]}, "
     "np: {rule: np}"
 )
 

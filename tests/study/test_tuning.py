@@ -1,4 +1,4 @@
-"""Learning rates searched on data and chips of their own; families; what becomes of chips after training."""
+"""Learning rates searched on data and chips of their own; families."""
 
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from analogsim.errors import ScenarioError
 from analogsim.report.summary import standings
 from analogsim.report.table import final_table
 from analogsim.results import Result, read_result
-from analogsim.study.arm import Arm
 from analogsim.study.resume import resume
 from analogsim.study.run import Nobody, load_data, run
 from analogsim.study.scenario import load_scenario
@@ -138,55 +137,3 @@ def test_a_family_shows_its_best_setting_and_the_leader_is_no_oracle(tmp_path: P
     assert leader.behind is None
     assert other.behind is not None
     assert other.behind[0] == pytest.approx(mean[leader.arm] - mean[other.arm], abs=1e-12)
-
-
-PCM = ("chip.profile=pcm", "train.later=[1 s, 1 h, 1 month]", "train.step_time=1 ms")
-
-
-def test_drifted_chips_are_evaluated_and_learn_on(tmp_path: Path) -> None:
-    arms = "arms={left: {rule: anp, samples: 4}, taught: {rule: anp, samples: 4, later_steps: 14}}"
-    result = _run(tmp_path, *PCM, arms, "train.epochs=4")
-    left, taught = result.arms["left"], result.arms["taught"]
-    assert [each.seconds for each in left.later] == [1, 3600, 2629800]
-    assert all(each.after is None and each.steps == 0 for each in left.later)
-    assert left.later[0].before == taught.later[0].before, "until then nothing distinguishes them"
-    assert left.later[1].before != taught.later[1].before
-    assert left.later[0].before != left.later[2].before, "devices drift"
-    assert all(len(each.after or ()) == 3 and each.steps == 14 for each in taught.later)
-    assert taught.chips[0].counts.passes == left.chips[0].counts.passes + 3 * 14 * 5
-    mean = [sum(each.after or each.before) for each in (left.later[-1], taught.later[-1])]
-    assert mean[1] > mean[0], "an epoch more at each time, after four, helps"
-
-
-def test_without_drift_time_changes_only_the_noise_of_reads() -> None:
-    scenario = _tiny("chip.profile=ideal", "train.later=[1 s, 1 month]")
-    arm = Arm(scenario, "anp", load_data(scenario), CPU)
-    arm.age()
-    first, last = arm.result().later if arm.evaluate() else ()
-    assert first.before == last.before
-
-
-def test_times_must_rise() -> None:
-    with pytest.raises(ScenarioError, match=r"train\.later: must rise"):
-        _tiny("train.later=[1 h, 1 s]")
-    with pytest.raises(ScenarioError, match=r"train\.later\.0: needs a number and its unit"):
-        _tiny("train.later=[1]")
-
-
-def test_aging_resumes_to_the_byte(tmp_path: Path) -> None:
-    class StopError(Exception):
-        pass
-
-    class Watcher(Nobody):
-        def step(self, done: int) -> None:
-            if done == 20:
-                raise StopError
-
-    settings = (*PCM, "arms={anp: {rule: anp, later_steps: 3}}")
-    whole = run(_tiny(*settings), tmp_path / "a", CPU).path
-    with pytest.raises(StopError):
-        run(_tiny(*settings), tmp_path / "b", CPU, Watcher())
-    [stopped] = (tmp_path / "b").iterdir()
-    resume(stopped)
-    for name in ("result.json", "metrics.jsonl"):
-        assert (stopped / name).read_bytes() == (whole / name).read_bytes()
