@@ -20,7 +20,7 @@ go together wholly; a device keeps its place among the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -76,15 +76,23 @@ class _Spread(ConductanceEffect):
 
     def variance(self, target: Tensor, elapsed: Tensor) -> Tensor:
         """V, siemens squared."""
+        return self._between(self._reached(target), elapsed)
+
+    def _reached(self, target: Tensor) -> list[Tensor]:
+        """V at each of the times."""
         first, *later = (law.sigma(target).square() for law in self.laws)
-        nats = elapsed.clamp(min=self.times[0]).log_()
-        total, before = torch.zeros_like(target), torch.zeros_like(first)
-        for start, end, spread in zip(self.times, self.times[1:], later, strict=False):
-            grown = (spread - first).clamp_(min=0)
-            reached = ((nats - math.log(start)) / math.log(end / start)).clamp_(0, 1)
-            total += (grown - before) * reached.to(target.dtype)
-            before = grown
+        return [torch.zeros_like(first), *((spread - first).clamp_(min=0) for spread in later)]
+
+    def _between(self, reached: list[Tensor], elapsed: Tensor) -> Tensor:
+        """V at seconds since the write, from V at the times."""
+        nats, total = elapsed.clamp(min=self.times[0]).log_(), torch.zeros_like(elapsed, dtype=reached[0].dtype)
+        for before, after, start, end in self._pieces(reached):
+            share = ((nats - math.log(start)) / math.log(end / start)).clamp_(0, 1)
+            total += (after - before) * share.to(total.dtype)
         return total.clamp_(min=0)
+
+    def _pieces(self, reached: list[Tensor]) -> Iterator[tuple[Tensor, Tensor, float, float]]:
+        return zip(reached, reached[1:], self.times, self.times[1:], strict=False)
 
     def apply(self, g: Tensor, programmed: Tensor, state: State, elapsed: Tensor | None) -> Tensor:
         assert elapsed is not None
@@ -93,15 +101,12 @@ class _Spread(ConductanceEffect):
 
     def steady(self, state: State, elapsed: Tensor, tolerance: float) -> Tensor:
         """V changes by m at most for each unit of ln t, so its root by D where m nats <= D max(D, sqrt(V))."""
-        target, times = state["target"], self.times
-        first, *later = (law.sigma(target).square() for law in self.laws)
-        reached = [torch.zeros_like(first), *((each - first).clamp(min=0) for each in later)]
-        pieces = zip(reached, reached[1:], times, times[1:], strict=False)
-        slopes = [((after - before) / math.log(end / start)).abs() for before, after, start, end in pieces]
-        m, root = torch.stack(slopes).amax(0), self.variance(target, elapsed).sqrt_()
+        reached = self._reached(state["target"])
+        slopes = [(after - before).abs() / math.log(end / start) for before, after, start, end in self._pieces(reached)]
+        m, root = torch.stack(slopes).amax(0), self._between(reached, elapsed).sqrt_()
         change = tolerance * self.g_max / (state["xi"].abs() * self.scale)
         nats = (change * torch.maximum(change, root) / m).amin(dim=(1, 2))
-        return steady_logarithm(nats, elapsed, times[0])
+        return steady_logarithm(nats, elapsed, self.times[0])
 
 
 class LogarithmicRelaxation(Description):

@@ -24,8 +24,8 @@ def held_bytes(chip: Chip, least: int = 0) -> dict[str, int]:
     """Bytes that the tensors of programmed chips take, each storage once, by purpose.
 
     `targets`: weights that were asked for. `devices`: what they were written towards, and are. `clock`: when each was
-    written. `pulses`, `endurance`, `attempts`, `faults` and modules of effects: what these remember. `reads`: what a
-    read multiplies with. `converters`: errors and ranges.
+    written. `wear`: how often. `pulses`, `endurance`, `attempts`, `faults` and modules of effects: what these remember.
+    `reads`: what a read multiplies with. `converters`: errors and ranges.
 
     Args:
         chip: programmed.
@@ -86,6 +86,7 @@ def _of_cells(cells: Cells) -> Iterator[tuple[str, object]]:
     yield "pulses", cells.pulsed
     yield "endurance", (cells.lifetimes, cells.used)
     yield "attempts", (cells.attempts, cells.writes)
+    yield "wear", cells.worn
     yield "faults", cells.faults
     for effect, state in cells.remembered:
         yield type(effect).__module__.rpartition(".")[2], dict(state)

@@ -135,7 +135,7 @@ def test_each_chip_may_have_its_own_share(chip_of: Any, profile_of: Any) -> None
     for cells in _cells(chip):
         assert cells.faults is not None
         assert cells.faults.stuck_high.float().mean(dim=(1, 2)).tolist() == [0, 1]
-    with pytest.raises(ProfileError, match="faults.stuck_low: `each` gives 3 values for 2 chips"):
+    with pytest.raises(ProfileError, match=r"faults\.stuck_low: `each` gives 3 values for 2 chips"):
         chip.fail(_faults(stuck_low={"each": ["1 %"] * 3}), 0.0)
 
 

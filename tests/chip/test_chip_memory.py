@@ -17,6 +17,7 @@ from analogsim.chip.memory import bytes_per_weight, held_bytes
 from analogsim.network import Network
 from analogsim.port import LayerPulses, LayerWrite
 from device_models import DeviceProfile, load_profile
+from device_models.faults import Faults
 
 PRESETS = sorted(
     path.name[:-5] for path in (files("device_models") / "presets").iterdir() if path.name.endswith("yaml")
@@ -133,3 +134,20 @@ def test_the_documentations_table_by_effect(
 ) -> None:
     settings = {key: value for part in parts for key, value in PARTS[part].items()}
     assert bytes_per_weight(profile_of(**settings))[purpose] == figure
+
+
+def test_the_documentations_figures_for_what_comes_later(profile_of: Any) -> None:
+    """Counted wear, devices that have died, lives under several temperatures."""
+    failure = {"kind": "retention_failure", "distribution": "exponential", "time": "1 h"}
+    chip = Chip(Network.mlp([31, 32]), profile_of(relaxation=failure), count_wear=True)
+    chip.program([torch.linspace(-1, 1, 1024).view(1, 32, 32)])
+
+    def held() -> dict[str, float]:
+        return {purpose: number / 1024 for purpose, number in held_bytes(chip, 1024).items()}
+
+    before = held()
+    assert (before["wear"], before["retention"]) == (8, 10) and "faults" not in before
+    chip.set_temperature(350.0, 1.0)
+    chip.fail(Faults.model_validate({"stuck_low": "10 %"}), 1.0)
+    after = held()
+    assert (after["wear"], after["retention"], after["faults"]) == (8, 42, 6)

@@ -164,3 +164,31 @@ def test_fixed_exponents_survive_a_checkpoint() -> None:
         each.write(each.target * 0.5, None, 10.0)
         each.settle(1e5)
     assert torch.equal(cells.conductance, other.conductance)
+
+
+# How long a tolerance holds
+
+
+@pytest.mark.parametrize("now", [0.0, 5.0, 20.0, 21.0, 3600.0])
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-2])
+def test_no_conductance_leaves_a_tolerance_before_the_time_that_is_told(now: float, tolerance: float) -> None:
+    """Devices written at three times; just before that time one of one age is as far off as it may be."""
+    for ages in ([now], [now, now - 4, now + 15]):
+        cells = _cells(0.5, 3000)
+        assert cells.written_at is not None
+        cells.written_at = (now - torch.tensor(ages, dtype=torch.float64)).repeat(3000)[:3000].view(1, 1, -1)
+        cells.written_at.clamp_(max=now)
+        cells.settle(now)
+        before, left = cells.conductance, float(cells.steady(now, tolerance))
+        assert 0 < left < 1e9
+        errors = []
+        for share in (0.3, 0.999999):
+            cells.settle(now + share * left)
+            errors.append((before / cells.conductance - 1).abs().max().item())
+        assert errors[0] <= errors[1] <= tolerance
+        assert len(ages) > 1 or errors[1] > 0.999 * tolerance
+
+
+def test_what_does_not_drift_stands_for_ever() -> None:
+    cells, _ = _fixed(0.5, 20, {"kind": "constant", "t0": "20 s", "mean": 0.0})
+    assert float(cells.steady(0.0, 1e-6)) > 1e100

@@ -173,3 +173,41 @@ def test_numbers_of_other_shapes_are_refused() -> None:
 def test_a_description_is_written_and_read() -> None:
     faults = Faults.model_validate({"stuck_low": {"each": ["1 %", "2 %"]}, "stuck_high": "0.5 %", "high": "30 uS"})
     assert Faults.model_validate(faults.model_dump(mode="json")) == faults
+
+
+# Faults that come later
+
+
+def test_what_was_stuck_stays_where_it_was_and_lines_silence_it() -> None:
+    first = _map(stuck_low="20 %", stuck_high="10 %", dead_rows="5 %")
+    later = _map(_numbers(seed=2), stuck_low="30 %", stuck_high="30 %", dead_columns="10 %", low="3 uS", high="9 uS")
+    g = _conductances(first.open.shape)
+    both = first.joined(later, g.dtype).apply(g)
+    dead = first.stuck_low | first.stuck_high
+    open_ = first.open | later.open
+    assert (both[open_] == 0).all()
+    assert torch.equal(both[dead & ~open_], first.apply(g)[dead & ~open_])
+    assert torch.equal(both[~dead & ~open_], later.apply(g)[~dead & ~open_])
+    for mask in (first.stuck_low & later.stuck_high, later.stuck_low & ~dead & ~open_, dead & later.open):
+        assert mask.any(), "the case occurs"
+    assert first.joined(later, torch.float32).apply(g.float()).dtype == torch.float32
+
+
+def test_faults_may_come_many_times_with_levels_of_their_own() -> None:
+    """The level of each device is that of the first call that struck it; nothing but masks grows where they agree."""
+    maps = [_map(_numbers(seed=k), stuck_low="20 %", low=f"{k} uS") for k in range(1, 5)]
+    joined, expected = maps[0], torch.where(maps[0].stuck_low, 1e-6, 0.0)
+    for k, each in enumerate(maps[1:], start=2):
+        joined = joined.joined(each, torch.float64)
+        expected = torch.where((expected == 0) & each.stuck_low, k * 1e-6, expected)
+    got = joined.apply(torch.zeros_like(expected, dtype=torch.float64))
+    torch.testing.assert_close(got, expected.double(), rtol=1e-6, atol=0)
+    same = _map(stuck_low="20 %").joined(_map(_numbers(seed=2), stuck_low="20 %"), torch.float64)
+    assert isinstance(same.low, float)
+
+
+def test_a_map_is_made_anew_from_its_plain_data() -> None:
+    later = _map(_numbers(seed=2), stuck_high="20 %", high="9 uS", dead_rows="5 %")
+    joined = _map(stuck_high="20 %").joined(later, torch.float64)
+    g = _conductances(joined.open.shape)
+    assert torch.equal(FaultMap(**joined.state_dict()).apply(g), joined.apply(g))

@@ -15,6 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from device_models import Cells, DeviceProfile, ProfileError
+from device_models.conductance_effect import ConductanceEffect, State
 
 Z = 5.0
 US = 1e-6
@@ -323,3 +324,40 @@ def test_each_in_a_law_of_the_table_is_refused_by_its_path() -> None:
     profile = _profile(relaxation={"kind": "spread", "table": [ENTRY, {"after": "2 s", "law": law}]})
     with pytest.raises(ProfileError, match=r"^relaxation\.table\.1\.law\.sigma: `each` gives 2 values for 3 chips"):
         profile.build(3, torch.device("cpu"), torch.float64)
+
+
+# How long a tolerance holds
+
+
+@pytest.mark.parametrize("name", ["logarithmic", "spread", "both"])
+@pytest.mark.parametrize("now", [0.0, 1.0, 30.0, DAY])
+def test_no_conductance_leaves_a_tolerance_before_the_time_that_is_told(name: str, now: float) -> None:
+    """Of G_max, 1000 devices from 2 to 40 uS, looked at ten times until then."""
+    target = torch.linspace(2, 40, 1000, dtype=torch.float64).reshape(1, 1, -1)
+    laws = {"logarithmic": CMO, "spread": TABLE, "both": [CMO, TABLE]}
+    cells, tolerance = _cells(target, relaxation=laws[name]), 2e-3
+    before, left = _at(cells, now), float(cells.steady(now, tolerance))
+    assert left > 0
+    errors = [(_at(cells, now + share * left) - before).abs().max().item() / 40 for share in np.linspace(0.1, 1, 10)]
+    assert max(errors) <= tolerance * (1 + 1e-9)
+    assert max(errors) > tolerance / 10, "nor is it told far too early"
+
+
+def test_failures_are_told_to_the_moment() -> None:
+    cells = _cells(torch.full((1, 1, 200), 20.0, dtype=torch.float64), relaxation={**FAILURE, "share": "50 %"})
+    now, failed = 0.0, 0
+    for _ in range(20):
+        left = float(cells.steady(now, 0.5))
+        assert (_at(cells, now + left * (1 - 1e-9)) != 20).sum() == failed
+        now, failed = now + left * (1 + 1e-9), failed + 1
+        assert (_at(cells, now) != 20).sum() == failed
+
+
+def test_an_effect_that_knows_nothing_of_tolerances_is_computed_at_all_times() -> None:
+    class Ageing(ConductanceEffect):
+        ages = True
+
+        def apply(self, g: Tensor, programmed: Tensor, state: State, elapsed: Tensor | None) -> Tensor:
+            return g
+
+    assert Ageing().steady({}, torch.ones(3, 2, 2, dtype=torch.float64), 0.1).tolist() == [0, 0, 0]
