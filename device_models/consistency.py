@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from device_models.flicker_noise import FlickerNoise
 from device_models.programming import ConstantProgramming
-from device_models.units import format_prefixed, format_quantity, values
+from device_models.units import format_quantity, values
 
 if TYPE_CHECKING:
     from device_models.profile import DeviceProfile
@@ -51,7 +51,7 @@ def _levels(profile: DeviceProfile) -> list[str]:
 
 
 def _times(profile: DeviceProfile) -> list[str]:
-    found, timing = _read_times(profile), profile.timing
+    found, timing = [], profile.timing
     for index, noise in enumerate(profile.read_noise):
         if not isinstance(noise, FlickerNoise):
             continue
@@ -64,27 +64,6 @@ def _times(profile: DeviceProfile) -> list[str]:
             found.append(
                 f"timing.step_time: must not be above read_noise.{index}.t0 / 2 pi: what a read draws would be slower "
                 f"than any noise the law has (got {timing.step_time:g} s and {noise.t0:g} s)"
-            )
-    return found
-
-
-def _read_times(profile: DeviceProfile) -> list[str]:
-    """What `costs.array.time` contradicts. How long converters take is no matter: they work while the array is read."""
-    if profile.costs is None:
-        return []
-    found, lasts = [], profile.costs.array.time
-    reads = 1 if profile.dac is None else profile.dac.reads
-    if reads * lasts > profile.timing.pass_time * (1 + 1e-12):
-        product = "costs.array.time" if reads == 1 else f"{reads} costs.array.time, the reads of one product"
-        found.append(
-            f"timing.pass_time: must not be below {product}: the next pass cannot begin before the array has been read "
-            f"(got {format_prefixed(profile.timing.pass_time, 's', 6)} and {format_prefixed(reads * lasts, 's', 6)})"
-        )
-    for index, noise in enumerate(profile.read_noise):
-        if isinstance(noise, FlickerNoise) and noise.t_r > lasts * (1 + 1e-12):
-            found.append(
-                f"costs.array.time: must not be below read_noise.{index}.t_r: reads with this noise last as long (got "
-                f"{format_prefixed(lasts, 's', 6)} and {format_prefixed(noise.t_r, 's', 6)})"
             )
     return found
 

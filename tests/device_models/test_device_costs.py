@@ -104,43 +104,6 @@ def test_costs_that_none_can_have_are_refused_with_the_reason(costs: Any, faults
         assert line.startswith(f"  - {fault}")
 
 
-DAC = {"bits": 8, "range": 6}
-FLICKER = {"kind": "flicker", "q": 0.01, "t_r": "250 ns", "t0": "20 s"}
-
-
-@pytest.mark.parametrize(
-    ("settings", "fault"),
-    [
-        ({"timing": {"pass_time": "99 ns"}},
-         "timing.pass_time: must not be below costs.array.time: the next pass cannot begin before the array has been "
-         "read (got 99 ns and 100 ns)"),
-        ({"timing": {"pass_time": "1.3 us"}, "dac": {**DAC, "encoding": "bit_serial", "polarity": "two_phase"}},
-         "timing.pass_time: must not be below 14 costs.array.time, the reads of one product: the next pass cannot "
-         "begin before the array has been read (got 1.3 us and 1.4 us)"),
-        ({"read_noise": FLICKER},
-         "costs.array.time: must not be below read_noise.0.t_r: reads with this noise last as long (got 100 ns and "
-         "250 ns)"),
-    ],
-)  # fmt: skip
-def test_times_that_contradict_each_other_are_refused(settings: dict[str, Any], fault: str) -> None:
-    with pytest.raises(ProfileError) as caught:
-        _profile(**settings)
-    assert str(caught.value).splitlines()[1:] == [f"  - {fault}"]
-    _profile(None, **settings)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"timing": {"pass_time": "100 ns"}},
-        {"timing": {"pass_time": "1.4 us"}, "dac": {**DAC, "encoding": "bit_serial", "polarity": "two_phase"}},
-        {"read_noise": {**FLICKER, "t_r": "100 ns"}},
-    ],
-)
-def test_times_that_just_fit_are_taken(settings: dict[str, Any]) -> None:
-    _profile(**settings)
-
-
 def test_changing_one_price_leaves_the_others() -> None:
     profile = DeviceProfile.from_data({"extends": "noisy", "costs": {"write": {"energy": "2 pJ"}}})
     base = load_profile("noisy").costs
