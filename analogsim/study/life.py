@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simpy
+import torch
 from torch import Tensor
 
 from analogsim.chip.compensation import VECTORS
@@ -73,7 +74,7 @@ class Life:
         if saved is None and self._compensated:
             stage.rig.chip.take_reference(self._begin)
         loses = any(isinstance(each, PowerLoss) for each in events)
-        self._image = _image(stage, saved) if loses else None
+        self._image = _Image.of(stage, saved and saved["image"]) if loses else None
         self._account = None if prices is None else Account(stage.rig, prices, saved and saved["account"])
         self._remembered = [] if saved is None else [Moment.model_validate(each) for each in saved["moments"]]
         self._replaying = saved is not None
@@ -103,7 +104,7 @@ class Life:
             "turns": self._timeline.turns,
             "moments": [each.model_dump(mode="json") for each in self.moments],
             "account": None if self._account is None else self._account.state_dict(),
-            "image": None if self._image is None else _plain(self._image),
+            "image": None if self._image is None else self._image.plain(),
         }
 
     @property
@@ -186,7 +187,10 @@ class Life:
 
     def _lose_power(self, event: PowerLoss) -> None:
         assert self._image is not None
-        self.stage.lose_power(event.keeps, self._image)
+        self.stage.lose_power(event.keeps, self._image.held)
+        for crossbar, level in zip(self.stage.rig.chip.crossbars, self._image.references, strict=True):
+            if level is not None:
+                crossbar.compensation.take_reference(level.clone())
 
     def _refer(self) -> None:
         """What the layers give now is what compensation is to restore."""
@@ -248,19 +252,37 @@ class Life:
         return LifeResult(chips=tuple(chips), moments=tuple(self.moments))
 
 
-def _image(stage: Stage, saved: dict[str, Any] | None) -> Handover:
-    """What is in the non-volatile memory of a computer beside the chip when the timeline begins."""
-    held, device = stage.hand_over(), stage.rig.chip.device
-    weights, r = held.weights, held.periphery.decorrelation
-    if saved is not None:
-        weights, r = saved["image"]["weights"], saved["image"]["r"]
-    copies = tuple(w.to(device, copy=True) for w in weights)
-    own = tuple(None if each is None else each.to(device, copy=True) for each in r)
-    return held._replace(weights=copies, periphery=Periphery(own, held.periphery.crossbar))
+class _Image(NamedTuple):
+    """What is in the non-volatile memory of the computer beside the chip when the timeline begins.
+
+    Attributes:
+        held: record of the weights, and R.
+        references: of drift compensation, of each crossbar (C,), or None.
+    """
+
+    held: Handover
+    references: tuple[Tensor | None, ...]
+
+    @classmethod
+    def of(cls, stage: Stage, saved: dict[str, Any] | None) -> _Image:
+        """Of a stage's chips as they are, or as they were: what `plain` gave."""
+        held, device = stage.hand_over(), stage.rig.chip.device
+        given = cls(held, tuple(each.compensation.reference for each in stage.rig.chip.crossbars)).plain()
+        weights, r, references = ([_copied(each, device) for each in (saved or given)[name]] for name in given)
+        own = held._replace(
+            weights=tuple(w for w in weights if w is not None),
+            periphery=Periphery(tuple(r), held.periphery.crossbar),
+        )
+        return cls(own, tuple(references))
+
+    def plain(self) -> dict[str, Any]:
+        """For a checkpoint; the tensors are live."""
+        r = self.held.periphery.decorrelation
+        return {"weights": list(self.held.weights), "r": list(r), "references": list(self.references)}
 
 
-def _plain(image: Handover) -> dict[str, Any]:
-    return {"weights": list(image.weights), "r": list(image.periphery.decorrelation)}
+def _copied(tensor: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if tensor is None else tensor.to(device, copy=True)
 
 
 def _listed(values: Tensor) -> tuple[float | None, ...]:

@@ -107,7 +107,8 @@ EVERYTHING = (
     "arms={danp: {rule: danp, samples: 2, decorrelation: {rate: 0.01}, timeline: ["
     "{do: train, steps: 5, every: 1 h, then: [{do: self_test, samples: 50}]}, {do: compensate, every: 50 min}, "
     "{do: reprogram, at: 100 min}, {do: calibrate, at: 110 min}, "
-    "{do: traffic, poisson: 100 kHz, time: 1 ms, at: 1 h}, {do: power_loss, at: 200 min, keeps: [decorrelation, rule]}]}, "
+    "{do: traffic, poisson: 100 kHz, time: 1 ms, at: 1 h}, "
+    "{do: power_loss, at: 200 min, keeps: [decorrelation, rule]}]}, "
     "when: {rule: anp, optimizer: {mixed_precision: {lr: 0.1}}, "
     "timeline: [{do: train, steps: 4, when: accuracy < 0.99}]}}",
 )
@@ -125,7 +126,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everything_that_can_happen(undisturbed: Path) -> None:
     arm = read_result(undisturbed / "result.json").arms["danp"]
     kinds = [kind for _, kind in events(arm)]
-    assert kinds.count("evaluate") == 6 and kinds.count("train") == 5 and kinds.count("compensate") == 6
+    assert kinds.count("evaluate") == 6 and kinds.count("train") == 4 and kinds.count("compensate") == 6
     for once in ("temperature", "fault", "reprogram", "calibrate", "traffic", "power_loss"):
         assert kinds.count(once) == 1
     joules = [moment.joules for moment in arm.lives[0].moments]
@@ -152,7 +153,7 @@ def test_a_chip_that_lives_apart_is_the_one_of_the_population(undisturbed: Path,
 
 
 @pytest.mark.parametrize(
-    ("arm", "turn"), [("danp", 1), ("danp", 9), ("danp", 16), ("danp", 25), ("when", 2), ("when", 31)]
+    ("arm", "turn"), [("danp", 1), ("danp", 9), ("danp", 16), ("danp", 19), ("when", 2), ("when", 31)]
 )
 def test_a_run_killed_inside_a_timeline_ends_with_the_same_bytes(
     arm: str, turn: int, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -206,13 +207,11 @@ def test_energy_is_the_sum_over_counted_operations(tmp_path: Path) -> None:
     for at, chip in enumerate(arm.chips):
         assert chip.spent is not None
         assert chip.spent == curves[-1].spent[at]
-        assert chip.spent.passes == 14 * 3
-        assert chip.spent.seconds == pytest.approx(14 * step.latency, rel=1e-12)
-        expected = 14 * step.energy + chip.spent.writes * costs[0].write.energy + chip.spent.seconds * 1e-3
+        assert chip.spent.passes == arm.steps * 2
+        assert chip.spent.seconds == pytest.approx(arm.steps * step.latency, rel=1e-12)
+        expected = arm.steps * step.energy + chip.spent.writes * costs[0].write.energy + chip.spent.seconds * 1e-3
         assert chip.spent.joules == pytest.approx(expected, rel=1e-12)
-        assert devices / 2 < chip.spent.writes / 14 <= devices, (
-            "each step moves one or both devices of nearly all pairs"
-        )
+        assert devices / 4 < chip.spent.writes / arm.steps <= devices, "pixels that are never lit move nothing"
     tested, trained = (m for m in arm.lives[0].moments if m.event in ("self_test", "train"))
     reads = inference.latency + 69 * inference.interval
     assert tested.seconds == pytest.approx(reads, rel=1e-9)
@@ -225,27 +224,25 @@ def test_energy_is_the_sum_over_counted_operations(tmp_path: Path) -> None:
 def test_the_price_of_a_stated_accuracy(tmp_path: Path) -> None:
     arms = "arms={bp: {rule: bp, oracle: [output_error, transposed_read]}}"
     folder = run(
-        scenario("chip.profile=noisy", "train.reach=0.5", "train.evaluate_every=2 steps", arms), tmp_path, CPU
+        scenario("chip.profile=noisy", "train.reach=0.3", "train.evaluate_every=2 steps", arms), tmp_path, CPU
     ).path
     result, curves = read_result(folder / "result.json"), read_curves(folder / "metrics.jsonl")
-    assert result.reach == 0.5
+    assert result.reach == 0.3
     for at, chip in enumerate(result.arms["bp"].chips):
-        first = next(curve for curve in curves if (curve.chips[at].test_accuracy or 0.0) >= 0.5)
+        first = next(curve for curve in curves if (curve.chips[at].test_accuracy or 0.0) >= 0.3)
         assert chip.reached == first.spent[at]
         assert 0 < chip.reached.joules < chip.spent.joules
 
 
 def test_power_loss_falls_back_to_what_was_delivered(tmp_path: Path) -> None:
     """What a step after it writes: everything, back to the old weights; or a little, from where they stand."""
-    own = "[{do: train, steps: 30}, {do: power_loss, at: 1 h, %sthen: [{do: evaluate}, {do: train, steps: 1}, {do: evaluate}]}]"
-    arms = "arms={forgets: {rule: anp, timeline: %s}, keeps: {rule: anp, timeline: %s}}"
-    result = result_of(
-        tmp_path,
-        "chip.profile=noisy",
-        "train.epochs=0",
-        "timeline=[{do: evaluate}]",
-        arms % (own % "", own % "keeps: [weights], "),
+    then = "then: [{do: evaluate}, {do: train, steps: 1}, {do: evaluate}]"
+    rule = "rule: bp, oracle: [output_error, transposed_read]"
+    own = f"[{{do: train, steps: 30}}, {{do: power_loss, at: 1 h, %s{then}}}]"
+    arms = (
+        f"arms={{forgets: {{{rule}, timeline: {own % ''}}}, keeps: {{{rule}, timeline: {own % 'keeps: [weights], '}}}}}"
     )
+    result = result_of(tmp_path, "chip.profile=noisy", "train.epochs=0", "timeline=[{do: evaluate}]", arms)
     looks = {name: [m for m in arm.lives[0].moments if m.event == "evaluate"] for name, arm in result.arms.items()}
     for name, (begin, lost, after) in looks.items():
         start, before, now = (sum(m.loss or ()) for m in (begin, lost, after))

@@ -23,7 +23,8 @@ STAGES = (
     "x: {stages: [{rule: dbp, epochs: 1, chip: {profile: ideal}}, {rule: none}, "
     "{rule: danp, epochs: 1, samples: 2, optimizer: {mixed_precision: {lr: 0.1, momentum: 0.5}}, "
     "decorrelation: {rate: 0.01, where: crossbar, layers: [-1]}, loss_channel: {delay: 2}}, "
-    "{rule: dnp, epochs: 1, decorrelation: {where: crossbar}, optimizer: {adam: {lr: 1.0e-3}}}], timeline: [{do: train, steps: 2, at: 1 s, then: [{do: evaluate}]}]}, "
+    "{rule: dnp, epochs: 1, decorrelation: {where: crossbar}, optimizer: {adam: {lr: 1.0e-3}}}], "
+    "timeline: [{do: train, steps: 2, at: 1 s, then: [{do: evaluate}]}]}, "
     "np: {rule: np}"
 )
 
