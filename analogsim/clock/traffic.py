@@ -169,7 +169,8 @@ class Server:
         self.chip = SharedChip(environment) if chip is None else chip
         self.interval, self.latency = interval, latency
         self.arrived, self.waits, self.latencies = array("d"), array("d"), array("d")
-        self._environment, self._priority = environment, priority
+        self._environment = environment
+        self._priority: Priority = priority
         self.over = environment.process(self._serve(arrivals))
 
     def learn(self, seconds: float) -> Generator[simpy.Event, Any, None]:

@@ -65,8 +65,10 @@ class Account:
 
     def _given(self) -> Tensor:
         """Programming pulses and attempts that devices have received, (C, crossbars), on the CPU."""
-        found = [
-            sum(cells.wear.sum(dim=(1, 2), dtype=torch.float64) for cells in crossbar.array.cells)
-            for crossbar in self._rig.chip.crossbars
-        ]
-        return torch.stack(found, dim=1).cpu()
+        chip = self._rig.chip
+        found = torch.zeros(chip.chips, len(chip.crossbars), dtype=torch.float64, device=chip.device)
+        for index, crossbar in enumerate(chip.crossbars):
+            for wear in (cells.wear for cells in crossbar.array.cells):
+                if wear is not None:
+                    found[:, index] += wear.sum(dim=(1, 2), dtype=torch.float64)
+        return found.cpu()

@@ -27,7 +27,6 @@ from analogsim.study.timeline_section import (
     Evaluate,
     Event,
     Fault,
-    Happening,
     PowerLoss,
     Reprogram,
     SelfTest,
@@ -120,7 +119,7 @@ class Life:
             if self._account is not None:
                 self._account.steps += 1
 
-    def busy(self, event: Happening) -> float:
+    def busy(self, event: Event) -> float:
         """Seconds for which an event keeps the chip busy; none where nobody counts."""
         prices = self._prices
         if prices is None:
@@ -129,7 +128,7 @@ class Life:
             return prices.write_time
         return prices.reads_time(self._reads(event))
 
-    def _reads(self, event: Happening) -> int:
+    def _reads(self, event: Event) -> int:
         """Inputs that an event sends through the chip."""
         if isinstance(event, SelfTest):
             return min(event.samples, self.stage.rig.task.train_samples)
@@ -137,7 +136,7 @@ class Life:
             return self.stage.rig.calibration_inputs
         return VECTORS if isinstance(event, Compensate) else 0
 
-    def act(self, event: Happening) -> Seen | None:
+    def act(self, event: Event) -> Seen | None:
         """Do what an event says, unless it is only remembered."""
         if isinstance(event, Evaluate | SelfTest):
             self._looks += 1
@@ -151,7 +150,7 @@ class Life:
             self._account.reads += inputs
 
     @property
-    def _actions(self) -> dict[type[Happening], Callable[[Any], Seen | None]]:
+    def _actions(self) -> dict[type[Any], Callable[[Any], Seen | None]]:
         return {
             Evaluate: self._look,
             SelfTest: self._look,
@@ -197,7 +196,7 @@ class Life:
         if self._compensated:
             self.stage.rig.chip.take_reference(self.stage.rig.clock.now)
 
-    def done(self, event: Happening, seconds: float, seen: Seen | None = None) -> dict[str, float]:
+    def done(self, event: Event, seconds: float, seen: Seen | None = None) -> dict[str, float]:
         """Write down that an event is over; its metrics, means over chips."""
         if isinstance(event, Train) and not self._replaying:
             self._refer()
@@ -234,7 +233,7 @@ class Life:
             ),
         )
 
-    def _note(self, event: Happening, seconds: float, **measured: Any) -> Moment:
+    def _note(self, event: Event, seconds: float, **measured: Any) -> Moment:
         """Write down that an event is over, or remember it."""
         served = sum(len(server.latencies) for server in self._servers)
         if self._replaying:

@@ -125,8 +125,9 @@ def _decorrelated(plans: Sequence[StagePlan], depth: int) -> list[Decorrelated |
     """Where the R of each layer is, of what stages so far have learned."""
     found: list[Decorrelated | None] = [None] * depth
     for decorrelation in (plan.arm.decorrelation for plan in plans if plan.learns):
-        for index in () if decorrelation is None else decorrelation.indices(depth):
-            found[index] = decorrelation.where
+        if decorrelation is not None:
+            for index in decorrelation.indices(depth):
+                found[index] = decorrelation.where
     return found
 
 

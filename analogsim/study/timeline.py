@@ -18,7 +18,6 @@ from analogsim.clock import Server, SharedChip
 from analogsim.study.timeline_section import (
     Evaluate,
     Event,
-    Happening,
     Idle,
     Traffic,
     Train,
@@ -59,15 +58,15 @@ class Body(Protocol):
         """One learning step."""
         ...
 
-    def busy(self, event: Happening) -> float:
+    def busy(self, event: Event) -> float:
         """Seconds for which an event keeps the chip busy."""
         ...
 
-    def act(self, event: Happening) -> Seen | None:
+    def act(self, event: Event) -> Seen | None:
         """Do what an event says; what it has measured."""
         ...
 
-    def done(self, event: Happening, seconds: float, seen: Seen | None = None) -> dict[str, float]:
+    def done(self, event: Event, seconds: float, seen: Seen | None = None) -> dict[str, float]:
         """Told when an event is over, at so many seconds since the beginning; what is known of its metrics, by name."""
         ...
 

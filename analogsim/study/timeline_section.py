@@ -327,11 +327,11 @@ def timeline_faults(common: Timeline, own: Timeline, where: str, learns: bool) -
         )
 
 
-def _ends(event: Happening) -> bool:
+def _ends(event: Event) -> bool:
     """Whether it happens at times that are known, so that a timeline ends."""
     return event.until is not None or (event.every is None and event.when is None)
 
 
-def lives_apart(events: Sequence[Happening]) -> bool:
+def lives_apart(events: Sequence[Event]) -> bool:
     """Whether chips decide for themselves, so that their times drift apart."""
     return any(event.when is not None for event in events)
