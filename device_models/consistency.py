@@ -72,21 +72,15 @@ def _read_times(profile: DeviceProfile) -> list[str]:
     """What `costs.array.time` contradicts. How long converters take is no matter: they work while the array is read."""
     if profile.costs is None:
         return []
-    found, lasts = [], profile.costs.array.time
-    reads = 1 if profile.dac is None else profile.dac.reads
-    if reads * lasts > profile.timing.pass_time * (1 + 1e-12):
-        product = "costs.array.time" if reads == 1 else f"{reads} costs.array.time, the reads of one product"
-        found.append(
-            f"timing.pass_time: must not be below {product}: the next pass cannot begin before the array has been read "
-            f"(got {format_prefixed(profile.timing.pass_time, 's', 6)} and {format_prefixed(reads * lasts, 's', 6)})"
-        )
-    for index, noise in enumerate(profile.read_noise):
-        if isinstance(noise, FlickerNoise) and noise.t_r > lasts * (1 + 1e-12):
-            found.append(
-                f"costs.array.time: must not be below read_noise.{index}.t_r: reads with this noise last as long (got "
-                f"{format_prefixed(lasts, 's', 6)} and {format_prefixed(noise.t_r, 's', 6)})"
-            )
-    return found
+    reads, timing = 1 if profile.dac is None else profile.dac.reads, profile.timing
+    lasts = reads * profile.costs.array.time
+    if lasts <= timing.pass_time * (1 + 1e-12):
+        return []
+    product = "costs.array.time" if reads == 1 else f"{reads} costs.array.time, the reads of one product"
+    return [
+        f"timing.pass_time: must not be below {product}: the next pass cannot begin before the array has been read "
+        f"(got {format_prefixed(timing.pass_time, 's', 6)} and {format_prefixed(lasts, 's', 6)})"
+    ]
 
 
 def _references(profile: DeviceProfile) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from device_models import Costs, DeviceProfile, Operations, ProfileError, load_profile
+from device_models import Costs, DeviceProfile, Operations, ProfileError, load_profile, preset_names
+from device_models.flicker_noise import FlickerNoise
 from device_models.summary import summary
 
 PRICES: dict[str, Any] = {
@@ -105,7 +106,6 @@ def test_costs_that_none_can_have_are_refused_with_the_reason(costs: Any, faults
 
 
 DAC = {"bits": 8, "range": 6}
-FLICKER = {"kind": "flicker", "q": 0.01, "t_r": "250 ns", "t0": "20 s"}
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,6 @@ FLICKER = {"kind": "flicker", "q": 0.01, "t_r": "250 ns", "t0": "20 s"}
         ({"timing": {"pass_time": "1.3 us"}, "dac": {**DAC, "encoding": "bit_serial", "polarity": "two_phase"}},
          "timing.pass_time: must not be below 14 costs.array.time, the reads of one product: the next pass cannot "
          "begin before the array has been read (got 1.3 us and 1.4 us)"),
-        ({"read_noise": FLICKER},
-         "costs.array.time: must not be below read_noise.0.t_r: reads with this noise last as long (got 100 ns and "
-         "250 ns)"),
     ],
 )  # fmt: skip
 def test_times_that_contradict_each_other_are_refused(settings: dict[str, Any], fault: str) -> None:
@@ -134,11 +131,17 @@ def test_times_that_contradict_each_other_are_refused(settings: dict[str, Any], 
     [
         {"timing": {"pass_time": "100 ns"}},
         {"timing": {"pass_time": "1.4 us"}, "dac": {**DAC, "encoding": "bit_serial", "polarity": "two_phase"}},
-        {"read_noise": {**FLICKER, "t_r": "100 ns"}},
     ],
 )
 def test_times_that_just_fit_are_taken(settings: dict[str, Any]) -> None:
     _profile(**settings)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_are_read_for_as_long_as_their_noise_was(name: str) -> None:
+    profile = load_profile(name)
+    lasting = [noise.t_r for noise in profile.read_noise if isinstance(noise, FlickerNoise)]
+    assert profile.costs is None or all(t_r == profile.costs.array.time for t_r in lasting)
 
 
 def test_changing_one_price_leaves_the_others() -> None:
