@@ -104,7 +104,8 @@ class Job:
         """Whether a file is of another scenario than the packaged one with the file's own settings."""
         try:
             now = Job(self.paper, self.source, self.arm, held.settings).scenario()
-            return what_counts(resolve(held.scenario, str(self.file))) != what_counts(now)
+            before = resolve(held.scenario, str(self.file))
+            return _without_prices(what_counts(before)) != _without_prices(what_counts(now))
         except ScenarioError:
             return True
 
@@ -146,6 +147,13 @@ def what_counts(scenario: Any) -> dict[str, Any]:
     for key in WITHOUT_EFFECT:
         data.get("train", {}).pop(key, None)
     return data
+
+
+def _without_prices(data: Any) -> Any:
+    """Plain data without costs and references of device profiles, which change no accuracy, at any depth."""
+    if isinstance(data, dict):
+        return {key: _without_prices(value) for key, value in data.items() if key not in ("costs", "references")}
+    return [_without_prices(value) for value in data] if isinstance(data, list) else data
 
 
 def compact(curves: Sequence[Curve]) -> dict[str, Any]:

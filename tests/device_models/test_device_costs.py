@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from device_models import Costs, DeviceProfile, Operations, ProfileError, load_profile
+from device_models import Costs, DeviceProfile, Operations, ProfileError, load_profile, preset_names
+from device_models.flicker_noise import FlickerNoise
 from device_models.summary import summary
 
 PRICES: dict[str, Any] = {
@@ -102,6 +103,13 @@ def test_costs_that_none_can_have_are_refused_with_the_reason(costs: Any, faults
     assert len(lines) == len(faults)
     for line, fault in zip(lines, faults, strict=True):
         assert line.startswith(f"  - {fault}")
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_are_read_for_as_long_as_their_noise_was(name: str) -> None:
+    profile = load_profile(name)
+    lasting = [noise.t_r for noise in profile.read_noise if isinstance(noise, FlickerNoise)]
+    assert profile.costs is None or all(t_r == profile.costs.array.time for t_r in lasting)
 
 
 def test_changing_one_price_leaves_the_others() -> None:
