@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from analogsim._files import write_text
 from analogsim.errors import RunError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class _Record(BaseModel):
