@@ -155,7 +155,10 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether its file holds the result of what it would run; settings that came later have their defaults."""
+        """Whether its file holds the result of what it would run; settings that came later have their defaults.
+
+        Prices, and sources of figures, change no accuracy.
+        """
         from analogsim.study.scenario import resolve, to_data
 
         if not self.file.exists():
@@ -176,8 +179,12 @@ def jobs(names: Sequence[str] = ()) -> Iterator[Job]:
 
 
 def _plain(data: Any) -> Any:
-    """As JSON gives it back."""
-    return json.loads(json.dumps(data))
+    """As JSON gives it back, without costs and references of device profiles."""
+    return json.loads(json.dumps(data), object_hook=_without_prices)
+
+
+def _without_prices(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in ("costs", "references")}
 
 
 def work(job: Job) -> str:
