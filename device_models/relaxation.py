@@ -100,12 +100,14 @@ class _Spread(ConductanceEffect):
         return (sd.mul_(state["xi"]) * self.scale).add_(g).clamp_(min=0)
 
     def steady(self, state: State, elapsed: Tensor, tolerance: float) -> Tensor:
-        """V changes by m at most for each unit of ln t, so its root by D where m nats <= D max(D, sqrt(V))."""
+        """V changes by m at most for each unit of ln t: its root rises by D at V + D (2 sqrt(V) + D), and falls by D at
+        V - D (2 sqrt(V) - D), if at all."""
         reached = self._reached(state["target"])
         slopes = [(after - before).abs() / math.log(end / start) for before, after, start, end in self._pieces(reached)]
         m, root = torch.stack(slopes).amax(0), self._between(reached, elapsed).sqrt_()
         change = tolerance * self.g_max / (state["xi"].abs() * self.scale)
-        nats = (change * torch.maximum(change, root) / m).amin(dim=(1, 2))
+        either = torch.where(root > change, 2 * root - change, 2 * root + change)
+        nats = (change * either / m).amin(dim=(1, 2))
         return steady_logarithm(nats, elapsed, self.times[0])
 
 

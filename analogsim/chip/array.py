@@ -284,8 +284,8 @@ class Array:
             return
         if self._activity is not None or self._horizon.tolerance == 0:
             self._settle(now)
-        elif self._horizon.due(now):
-            self._recompute(now if self._horizon.wanders(now) else None)
+        elif self._horizon.due(now, self.cells):
+            self._recompute(now if self._horizon.wanders else None)
 
     def disturb(self) -> None:
         """Let the devices have what the reads so far have done to them."""
@@ -326,5 +326,4 @@ class Array:
         when = times(self._horizon.when, self.target)
         for pair, numbers in zip(self.pairs, each, strict=True):
             pair.settle(when, numbers, self.w_max)
-        if self._device.ages:
-            self._horizon.renew(self.cells)
+        self._horizon.renew()

@@ -217,11 +217,6 @@ class Chip(Counters, Events):
             levels.append((crossbar, crossbar.reference_level(draws, now)))
         return levels
 
-    @property
-    def crossbars(self) -> list[Crossbar]:
-        """All of the chip: those of the layers, and those of their decorrelation."""
-        return [*self._layers, *self._decorrelators]
-
     def _numbers(self, index: int) -> LayerNumbers:
         layer = self.network.layers[index]
         return LayerNumbers(self.streams, index, layer.columns, layer.rows, self.dtype, self.device)

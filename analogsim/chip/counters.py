@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from analogsim.chip.crossbar import Crossbar
+from analogsim.chip.decorrelation import Decorrelators
 
 
 class Counters:
@@ -19,11 +20,12 @@ class Counters:
     chips: int
     device: torch.device
     _layers: list[Crossbar]
+    _decorrelators: Decorrelators
 
     @property
     def crossbars(self) -> list[Crossbar]:
         """All of the chip: those of the layers, and those of their decorrelation."""
-        raise NotImplementedError
+        return [*self._layers, *self._decorrelators]
 
     @property
     def device_writes(self) -> Tensor:

@@ -7,7 +7,6 @@ chips at once. A chip's times do not depend on the other chips: it has the same 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -25,13 +24,14 @@ class Horizon:
     Attributes:
         tolerance: of the same name.
         at: seconds, the time as of which each chip's devices were computed last.
+        wanders: whether the last `due` was because of what wanders.
     """
 
     def __init__(self, tolerance: float) -> None:
         self.tolerance = tolerance
         self.at: list[float] = []
-        self._until: list[float] = []
-        self._moves_at = math.inf
+        self._until: list[float] | None = None
+        self.wanders = False
 
     def reached(self, now: float) -> bool:
         """Whether all is as of `now`, seconds."""
@@ -41,32 +41,36 @@ class Horizon:
         """Take all as of `now`."""
         self.at = [now] * len(self.at)
 
-    def due(self, now: float) -> bool:
-        """Move what no longer stands to `now`, seconds; whether that is anything."""
-        if self.wanders(now):
+    def due(self, now: float, cells: Sequence[Cells]) -> bool:
+        """Move what no longer stands to `now`, seconds; whether that is anything.
+
+        Args:
+            now: seconds.
+            cells: all devices, as of `at`.
+        """
+        self.wanders = now >= min(each.moves_at() for each in cells)
+        if self.wanders:
             due = [at != now for at in self.at]
         else:
-            due = [at != now and not at <= now < until for at, until in zip(self.at, self._until, strict=True)]
+            until = self._until = self._until or self._found(cells)
+            due = [at != now and not at <= now < end for at, end in zip(self.at, until, strict=True)]
         self.at = [now if each else at for each, at in zip(due, self.at, strict=True)]
         return any(due)
 
-    def wanders(self, now: float) -> bool:
-        """Whether what wanders is due to move to `now`, seconds."""
-        return now >= self._moves_at
+    def _found(self, cells: Sequence[Cells]) -> list[float]:
+        """Seconds, until when the devices of each chip stand."""
+        when = times(self.when, cells[0].target)
+        steady = torch.stack([each.steady(when, self.tolerance) for each in cells]).amin(0).tolist()
+        return [at + each for at, each in zip(self.at, steady, strict=True)]
+
+    def renew(self) -> None:
+        """Devices have been computed anew as of `at`: for how long they stand is found out when somebody asks."""
+        self._until = None
 
     @property
     def when(self) -> float | Sequence[float]:
         """`at`, as one number where it is one."""
         return self.at[0] if len(set(self.at)) == 1 else self.at
-
-    def renew(self, cells: Sequence[Cells]) -> None:
-        """Find out for how long devices stand that were computed as of `at`."""
-        if self.tolerance == 0:
-            return
-        when = times(self.when, cells[0].target)
-        steady = torch.stack([each.steady(when, self.tolerance) for each in cells]).amin(0).tolist()
-        self._until = [at + each for at, each in zip(self.at, steady, strict=True)]
-        self._moves_at = min(each.moves_at() for each in cells)
 
 
 def times(when: float | Sequence[float], like: Tensor) -> float | Tensor:

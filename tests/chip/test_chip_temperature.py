@@ -74,6 +74,15 @@ def test_devices_fail_when_what_was_used_up_reaches_their_life(failing: Any, ste
             assert _failed(chip)[lives == life].item() is expected
 
 
+def test_what_has_failed_stays_so_in_sight(failing: Any) -> None:
+    """Devices are shown as of the last time that they were looked at, even after a change of temperature since."""
+    chip = failing()
+    chip.settle(1e6)
+    before = _failed(chip)
+    chip.set_temperature(1500.0, 2e6)
+    assert before.any() and _failed(chip)[before].all()
+
+
 def test_one_temperature_all_along_is_the_profiles_own(failing: Any) -> None:
     plain, set_ = failing(temperature="350 K"), failing(temperature="310 K")
     set_.set_temperature(350.0, 0.0)
