@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from analogsim.report.style import COLOURS, STYLE, legend_below, save
 from analogsim.report.summary import classified, points
@@ -20,9 +22,9 @@ _BUDGETS: dict[str, Callable[[Spent], float]] = {
     "energy": lambda spent: spent.joules,
 }
 _AXES = {
-    "passes": "forward passes of a batch",
-    "time": "simulated time of learning, s",
-    "energy": "energy of learning, J",
+    "passes": ("forward passes of a batch", ""),
+    "time": ("simulated time of learning", "s"),
+    "energy": ("energy of learning", "J"),
 }
 
 
@@ -137,9 +139,23 @@ def accuracy_for_cost(result: Result, curves: Sequence[Curve], files: Sequence[P
                 panel.plot(x, mean, style, color=colour, label=marked(name, arm.marks), linewidth=1.5)
                 low, high = ([m + sign * h for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
                 panel.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-            panel.set_xscale("log")
-            panel.set_xlabel(_AXES[what])
+            _axis(panel, what)
         panels[0].set_ylabel("test accuracy, %")
         figure.suptitle(f"{result.name}: mean over chips; band: 95 % interval", fontsize=10)
         legend_below(figure, panels)
         save(figure, files)
+
+
+def _axis(panel: Axes, what: str) -> None:
+    """Logarithmic where it spans more than a decade, with prefixes in place of powers of ten."""
+    name, unit = _AXES[what]
+    low, high = panel.get_xlim()
+    drawn = [x for line in panel.lines for x in line.get_xdata()]
+    if drawn and max(drawn) > 10 * min(drawn):
+        panel.set_xscale("log")
+        panel.minorticks_off()
+    else:
+        panel.set_xlim(low, high)
+        panel.locator_params(axis="x", nbins=5)
+    panel.xaxis.set_major_formatter(EngFormatter(unit))
+    panel.set_xlabel(name)

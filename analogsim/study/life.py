@@ -130,10 +130,9 @@ class Life:
 
     def _reads(self, event: Event) -> int:
         """Inputs that an event sends through the chip."""
-        if isinstance(event, SelfTest):
-            return min(event.samples, self.stage.rig.task.train_samples)
-        if isinstance(event, Calibrate):
-            return self.stage.rig.calibration_inputs
+        if isinstance(event, SelfTest | Calibrate):
+            wanted = event.samples if isinstance(event, SelfTest) else self.stage.rig.calibration_inputs
+            return min(wanted, self.stage.rig.task.train_samples)
         return VECTORS if isinstance(event, Compensate) else 0
 
     def act(self, event: Event) -> Seen | None:

@@ -84,10 +84,10 @@ class Rig:
 
     @property
     def calibration_inputs(self) -> int:
-        """Training inputs that a calibration takes; 0 where no range is calibrated."""
+        """Training inputs that a calibration takes, at most all; 0 where no range is calibrated."""
         adcs = [profile.adc for profile in self.chip.profiles if profile.adc is not None]
         counts = [adc.calibration.inputs for adc in adcs if adc.calibration is not None]
-        return min(max(counts, default=0), self.task.train_samples)
+        return max(counts, default=0)
 
     def next_batch(self) -> None:
         """Move on to the next batch."""

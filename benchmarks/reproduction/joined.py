@@ -29,11 +29,11 @@ def together(job: Job, held: Held, result: Result, curves: Sequence[Curve], mach
         machine: that they were run on.
 
     Raises:
-        ValueError: the arm has stages, axes or later times, or chips were evaluated at other steps.
+        ValueError: the arm has stages, axes or a timeline, or chips were evaluated at other steps.
     """
     old, new = held.result.arms[job.arm], result.arms[job.arm]
-    if any(arm.stages or arm.later or set(arm.chips[0].coordinates) != {"chip"} for arm in (old, new)):
-        raise ValueError(f"{job.name}: chips of an arm with stages, axes or later times are run together")
+    if any(arm.stages or arm.lives or set(arm.chips[0].coordinates) != {"chip"} for arm in (old, new)):
+        raise ValueError(f"{job.name}: chips of an arm with stages, axes or a timeline are run together")
     if [curve.step for curve in held.curves] != [curve.step for curve in curves]:
         raise ValueError(f"{job.name}: chips were evaluated at other steps")
     chips = [*old.chips, *new.chips]

@@ -10,10 +10,9 @@ from scipy import stats
 
 from analogsim.report.axis import accuracy_against, only_axis
 from analogsim.report.curves import learning_curves
-from analogsim.report.later import accuracy_over_time, duration, stages
 from analogsim.report.summary import point_label, rows
-from analogsim.report.table import final_table, later_table, standings_table
-from analogsim.results import ArmResult, ChipResult, Counts, Curve, Later, Metrics, Result, interval
+from analogsim.report.table import final_table
+from analogsim.results import ArmResult, ChipResult, Counts, Curve, Metrics, Result, interval
 
 
 def _metrics(epoch: float, accuracy: float | None) -> Metrics:
@@ -92,7 +91,7 @@ def test_the_figure_has_a_line_and_a_band_for_each_arm_and_repeats(tmp_path: Pat
     assert again[1].read_text() == text
 
 
-def test_an_axis_and_the_time_after_training_have_figures_of_their_own(tmp_path: Path) -> None:
+def test_an_axis_has_a_figure_of_its_own(tmp_path: Path) -> None:
     result = _result(oracle=("output_error",))
     assert only_axis(result) == "chip.profile.read_noise.0.sigma"
     files = [tmp_path / "figures" / f"axis.{kind}" for kind in ("png", "svg")]
@@ -100,24 +99,4 @@ def test_an_axis_and_the_time_after_training_have_figures_of_their_own(tmp_path:
     text = files[1].read_text()
     for word in ("0 %", "1 %", "first (oracle)", "read noise sigma"):
         assert word in text
-    arm = result.arms["first"]
-    later = tuple(Later(seconds=t, before=(0.9, 0.8), steps=5, after=(0.95, 0.85)) for t in (1.0, 3600.0))
-    aged = result.model_copy(update={"arms": {"first": arm.model_copy(update={"later": later})}})
-    assert [(t, done) for t, done, _ in stages(later)][:2] == [(1.0, "aged"), (1.0, "5 more steps")]
-    files = [tmp_path / "figures" / f"later.{kind}" for kind in ("png", "svg")]
-    accuracy_over_time(aged, files)
-    assert "1 h" in files[1].read_text()
-    console = Console(width=100)
-    with console.capture() as capture:
-        console.print(later_table(aged))
-        console.print(standings_table(result))
-    assert "85.00" in capture.get()
-    assert "5 more steps" in capture.get()
     assert list(files[0].parent.glob("*.part")) == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.5, "0.5 s"), (1, "1 s"), (3600, "1 h"), (86400, "1 day"), (2629800, "1 month")]
-)
-def test_durations_are_in_their_largest_unit(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from analogsim.report.diagnostics import metric_curves
-from analogsim.report.table import final_table, later_table, stages_table, standings_table
-from analogsim.results import ArmResult, ChipOfStage, Counts, Later, Result, StageResult
+from analogsim.report.table import final_table, lives_table, stages_table, standings_table
+from analogsim.results import ArmResult, ChipOfStage, Counts, Life, Moment, Result, StageResult
 
 LONG = "anp_with_a_name_of_its_own"
 SIGMA = "chip.profile.read_noise.0.sigma"
@@ -32,15 +32,16 @@ def _stages(made) -> tuple[StageResult, ...]:
 def result(made) -> Result:
     point = {SIGMA: "1 %"}
     full = {"silent": 100, "saturated": 1.0, "oracle": ("output_error",), "passes_per_step": 20000}
-    later = (Later(seconds=2629800, before=(0.1, 1.0), steps=100000, after=(0.1, 1.0)),)
-    wide: ArmResult = made.arm((point, [0.1] * 9 + [1.0]), family=LONG, later=later, **full)
+    seen = {"accuracy": (0.1, 1.0), "joules": (1.0e-3, 1.2e-3)}
+    lives = (Life(chips=(0, 1), moments=(Moment(seconds=2629800, event="evaluate", steps=100000, **seen),)),)
+    wide: ArmResult = made.arm((point, [0.1] * 9 + [1.0]), family=LONG, lives=lives, **full)
     other: ArmResult = made.arm((point, [0.95, 0.1] * 5), family=f"{LONG}_2", stages=_stages(made))
     leader: ArmResult = made.arm((point, [0.99, 0.96] * 5), family="bp")
     chips = tuple(chip.model_copy(update={"status": "diverged"}) for chip in wide.chips)
     return made.result({LONG: wide.model_copy(update={"chips": chips}), f"{LONG}_2": other, "bp": leader})
 
 
-@pytest.mark.parametrize("table", [final_table, standings_table, stages_table, later_table])
+@pytest.mark.parametrize("table", [final_table, standings_table, stages_table, lives_table])
 def test_numbers_and_heads_are_whole_in_80_columns(table: object, result: Result) -> None:
     assert callable(table)
     drawn = table(result)

@@ -90,7 +90,7 @@ def test_images_are_standardised_by_channel() -> None:
     [
         (["data.loss=cross_entropy"], "data.loss: cross_entropy is of classes, and teacher has none; choose squared"),
         (["network.layers=[12, 4]"], r"must have the 3 outputs of teacher \(got 4\)"),
-        (["train.later=[1 s]"], "train.later: records accuracies, and in teacher there are none"),
+        (["timeline=[{do: self_test}]"], "timeline.0: asks for an accuracy, and in teacher there is none"),
         (["data.standardise=channel"], "data.standardise: only images have channels"),
         (["data.standardise=row"], "standardise"),
         (["data={set: teacher, loss: squared}"], "set teacher: needs the section `teacher`"),

@@ -78,7 +78,7 @@ def test_a_resumed_task_goes_on_with_the_same_corruption() -> None:
 def test_the_test_set_and_calibration_stay_clean() -> None:
     plain, masked = _task(None), _task(Masking(0.5))
     assert torch.equal(plain.first_inputs(9), masked.first_inputs(9))
-    for a, b in zip(plain.test_batches(7), masked.test_batches(7), strict=True):
+    for a, b in zip(plain.looked_at(7), masked.looked_at(7), strict=True):
         assert torch.equal(a[0], b[0])
 
 

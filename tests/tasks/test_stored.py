@@ -26,7 +26,7 @@ def _made() -> tuple[DataSet, DataSet]:
 def _batches(data: DataSet) -> list[torch.Tensor]:
     task = Task(data, LOSSES["cross_entropy"], 20, [0, 1], [0, 1], CPU, torch.float32)
     found = [*task.next_batch(), *task.next_batch(), *task.next_batch(), *task.first_samples(7)]
-    return [*found, *(each for batch in task.test_batches(4) for each in batch)]
+    return [*found, *(each for batch in task.looked_at(4) for each in batch)]
 
 
 @pytest.mark.parametrize(
