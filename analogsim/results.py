@@ -62,8 +62,9 @@ class Counts(_Record):
     """Those of them that held no information."""
     saturated: float
     """Share of weights that rest at the end of their range at the end."""
-    wear: int = 0
-    """Most writes, or pulses, that any of its devices has received, the first programming included."""
+    wear: int | None = None
+    """Most writes, or pulses, that any of its devices has received, the first programming included; None where nobody
+    counted."""
 
 
 class Spent(_Record):

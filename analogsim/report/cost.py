@@ -89,7 +89,7 @@ def _cost(name: str, arm: ArmResult, own: Sequence[Curve], budgets: dict[str, fl
         seconds=_mean([each.seconds for each in spent]),
         joules=_mean([each.joules for each in spent]),
         writes=_mean([float(each.writes) for each in spent]),
-        wear=max(chip.counts.wear for chip in arm.chips),
+        wear=max((chip.counts.wear or 0 for chip in arm.chips), default=0),
         reached=None if reach is None else (_mean(reached), len(reached)),
         at_equal={what: _within(own, of, budgets[what]) for what, of in _BUDGETS.items()},
     )

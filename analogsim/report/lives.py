@@ -144,7 +144,7 @@ def _time_axis(panel: Axes, times: Sequence[float]) -> None:
     shown = list(times)
     if len(shown) > 8:  # many evaluations: round times
         low, high = times[0], times[-1]
-        round_times = (1e-6, 1e-3, 1.0, 60.0, 3600.0, 86400.0, 7 * 86400.0, 2629800.0, 31557600.0, 315576000.0)
+        round_times = (1e-6, 1e-3, 1.0, 10.0, 60.0, 3600.0, 86400.0, 7 * 86400.0, 2629800.0, 31557600.0, 315576000.0)
         shown = [each for each in round_times if low <= each <= high] or [low, high]
     panel.set_xticks(shown, [duration(seconds) for seconds in shown])
     panel.minorticks_off()

@@ -27,6 +27,7 @@ from analogsim.study.rig import Rig
 from analogsim.study.schema import Scenario
 from analogsim.study.stages import StagePlan
 from analogsim.tasks import Task
+from device_models import DeviceProfile
 
 _MODEL = 1 << 20  # chips of a stage in a computer are numbered from here: a model knows no chip's own faults
 
@@ -225,7 +226,7 @@ class Stage:
         diverged = self._begin.diverged if controller is None else controller.diverged
         vectors, silent = ([0] * chip.chips,) * 2 if controller is None else (c.tolist() for c in controller.counters)
         written, pulses = (chip.device_writes - self._written).tolist(), (chip.pulses - self._pulsed).tolist()
-        wear = chip.wear.tolist()
+        wear = chip.wear.tolist() if counts_wear(plan.chip, chip.profiles) else [None] * chip.chips
         overdriven, saturated = chip.overdriven.double().tolist(), _saturated(chip)
         first, last, start = curves[0].chips, curves[-1].chips, untrained.chips
         chips = tuple(
@@ -283,8 +284,13 @@ def build_chip(section: ChipSection, network: Network, population: Population, d
         products=section.products,
         grants=Access.of(*section.grants),
         drift_tolerance=section.drift_tolerance,
-        count_wear=section.count_wear,
+        count_wear=counts_wear(section, population.profiles),
     )
+
+
+def counts_wear(section: ChipSection, profiles: Sequence[DeviceProfile]) -> bool:
+    """Whether chips count what each device is written: as the section says, or where somebody has prices for it."""
+    return section.count_wear if section.count_wear is not None else all(each.costs is not None for each in profiles)
 
 
 def _saturated(chip: Chip) -> list[float]:
