@@ -62,9 +62,6 @@ class Counts(_Record):
     """Those of them that held no information."""
     saturated: float
     """Share of weights that rest at the end of their range at the end."""
-    wear: int | None = None
-    """Most writes, or pulses, that any of its devices has received, the first programming included; None where nobody
-    counted."""
 
 
 class Spent(_Record):
@@ -77,10 +74,13 @@ class Spent(_Record):
     """Forward passes of a batch."""
     writes: int
     """Programming pulses, or attempts, that devices have received."""
+    wear: int
+    """Most of them that any one device has received since it was made, the first programming included."""
 
     def plus(self, other: Spent) -> Spent:
-        """Both together."""
-        return Spent(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
+        """This, and then the other, on the same devices."""
+        added = {name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields}
+        return Spent(**{**added, "wear": other.wear})
 
 
 class StepPrice(_Record):
@@ -157,6 +157,8 @@ class Moment(_Record):
 
     seconds: float
     """Simulated time since the beginning of the timeline."""
+    began: float | None = None
+    """When it began, of `traffic`."""
     event: str
     """What it was: `train`, `evaluate`, `fault`, ..."""
     steps: int
@@ -167,6 +169,9 @@ class Moment(_Record):
     """Of the same reads, the mean loss."""
     joules: tuple[float, ...] | None = None
     """What each chip has used since the beginning, standing by included; None without prices."""
+    wear: tuple[int, ...] | None = None
+    """Of `evaluate`: the most pulses or writes that any device of each chip has received since it was made; None where
+    nobody counts."""
     requests: Requests | None = None
     """Of `traffic`."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from device_models.device import Device
     from device_models.read_noise import ReadNoise
 
-_STATE = ("target", "programmed", "written_at", "attempts", "writes", "worn")
+_STATE = ("target", "programmed", "written_at", "attempts", "writes", "worn", "counted")
 """Attributes that a checkpoint holds, beside the states of effects."""
 
 
@@ -36,6 +36,8 @@ class Cells:
         lifetimes, used: what devices survive, and how much of it they have had; None without a limit.
         attempts: of programming it, over all its writes, int32; None without write-verify, where each write takes one.
         writes: of single devices with write-verify, the first programming included, (C,), int64; None without.
+        counted: pulses, and programming attempts, that all devices have been given, (C, 2), int64; None where `worn`
+            tells it, or nobody counts.
         worn: pulses and writes that each device has had, the first programming included, int32; None where nobody
             counts them, or another count has them. See `wear`.
 
@@ -52,6 +54,7 @@ class Cells:
     attempts: Tensor | None
     writes: Tensor | None
     worn: Tensor | None
+    counted: Tensor | None
 
     def __init__(self, device: Device, count_wear: bool = False) -> None:
         self._device, self._count_wear = device, count_wear
@@ -89,6 +92,9 @@ class Cells:
         self.worn = every.to(torch.int32) if self._count_wear and not counted else None
         if self.worn is not None and self.attempts is not None:
             self.worn = self.attempts.clone()
+        apart = self._count_wear and (device.endurance is not None or device.update is not None)
+        self.counted = torch.zeros(len(target), 2, dtype=torch.int64, device=target.device) if apart else None
+        self._count(every, self.attempts)
         for effect, state, new in zip(device.effects, self._states, renewed, strict=True):
             state.update(new)
             effect.touch(state, every, now)
@@ -110,10 +116,12 @@ class Cells:
             written &= (target - self.target).abs_() >= half
         if also is not None:
             written = written | also
+        asked = written
         if self.lifetimes is not None and self.used is not None:
             written = written & self.lifetimes.alive(self.used)
             self.used = self.used + written
         programmed, hidden, renewed, attempts = self._outcome(target, numbers)
+        self._count(asked, attempts)
         if self.pulsed is not None and hidden is not None:
             self.pulsed.hidden = torch.where(written, hidden, self.pulsed.hidden)
         if self.attempts is not None and self.writes is not None and attempts is not None:
@@ -166,6 +174,8 @@ class Cells:
             Which devices received any, (C, out, rows).
         """
         assert self.pulsed is not None
+        if self.counted is not None:
+            self.counted[:, 0] += (ups + downs).sum(dim=(1, 2), dtype=torch.float64).to(torch.int64)
         if self.lifetimes is not None and self.used is not None:
             ups, downs, self.used = self.lifetimes.spend(self.used, ups, downs)
         given = ups + downs
@@ -209,6 +219,22 @@ class Cells:
         if self.used is not None:
             return self.used + 1
         return self.attempts if self.worn is None and self._device.update is None else self.worn
+
+    @property
+    def given(self) -> Tensor | None:
+        """Pulses of incremental writes, and programming attempts, that devices have been given, dead ones too: (C, 2),
+        double precision; None where nobody counts."""
+        if self.counted is not None:
+            return self.counted.double()
+        if self.wear is None:
+            return None
+        attempts = self.wear.sum(dim=(1, 2), dtype=torch.float64)
+        return torch.stack([torch.zeros_like(attempts), attempts], dim=1)
+
+    def _count(self, written: Tensor, attempts: Tensor | None) -> None:
+        if self.counted is not None:
+            each = written if attempts is None else attempts * written
+            self.counted[:, 1] += each.sum(dim=(1, 2), dtype=torch.int64)
 
     def fail(self, later: FaultMap) -> None:
         """Let further devices be faulty; `settle` comes next."""

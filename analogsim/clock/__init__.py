@@ -1,6 +1,6 @@
 """Simulated time: the clock, what a learning step takes, and traffic."""
 
-from analogsim.clock.clock import Clock
+from analogsim.clock.clock import TICKS, Clock, ticks
 from analogsim.clock.digital import optimizer_operations
 from analogsim.clock.shape import Decorrelated, LayerShape, StepShape, Writes, step_shape
 from analogsim.clock.station import Span
@@ -8,6 +8,7 @@ from analogsim.clock.step import InferenceCost, StepCost, inference_cost, step_c
 from analogsim.clock.traffic import Arrivals, Periodic, Poisson, Priority, Server, SharedChip, Trace
 
 __all__ = [
+    "TICKS",
     "Arrivals",
     "Clock",
     "Decorrelated",
@@ -27,4 +28,5 @@ __all__ = [
     "optimizer_operations",
     "step_cost",
     "step_shape",
+    "ticks",
 ]

@@ -137,22 +137,25 @@ class SharedChip(simpy.PriorityResource):
 class Server:
     """A chip that serves requests for inference one after the other, and is kept by learning at times.
 
+    All times are in the units of the environment's.
+
     A request is accepted when the chip is free, keeps it for `interval` seconds, until the pipeline takes the next one,
     and is answered `latency` seconds after it was accepted.
 
     Args:
         environment: simulated time.
-        arrivals: times of arrival in order, in that time, seconds.
-        interval, latency: seconds; see `inference_cost`. May be changed as the chip changes.
+        arrivals: times of arrival in order.
+        interval, latency: see `inference_cost`. May be changed as the chip changes.
         priority: who goes first where both wait.
         chip: that it shares with others; its own unless given.
 
     Attributes:
         chip: whoever holds it has the chip alone.
+        begin: when it was made.
         over: happens when the last request has been served.
-        arrived: of each request that was accepted, when it came, seconds.
-        waits: seconds from there until it was accepted.
-        latencies: seconds from there until it was answered.
+        arrived: of each request that was accepted, when it came.
+        waits: how long it took from there until it was accepted.
+        latencies: how long until it was answered.
     """
 
     def __init__(
@@ -171,6 +174,7 @@ class Server:
         self.arrived, self.waits, self.latencies = array("d"), array("d"), array("d")
         self._environment = environment
         self._priority: Priority = priority
+        self.begin = environment.now
         self.over = environment.process(self._serve(arrivals))
 
     def learn(self, seconds: float) -> Generator[simpy.Event, Any, None]:

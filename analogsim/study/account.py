@@ -48,27 +48,38 @@ class Account:
         prices, chip = self.prices, self._rig.chip
         verified = [each.write_verify is not None for each in chip.profiles]
         price = [
-            prices.costs[index].write.energy + verified[index] * prices.costs[index].verify.energy
-            for index, _ in chip.numbered_crossbars
+            (costs.write.energy, costs.write.energy + verified[index] * costs.verify.energy)
+            for index, costs in ((index, prices.costs[index]) for index, _ in chip.numbered_crossbars)
         ]
-        written = (self._given() - self._begin) @ torch.tensor(price, dtype=torch.float64)
+        written = (self._new * torch.tensor(price, dtype=torch.float64)).sum(dim=(1, 2))
         shared = self.steps * prices.step.energy + self.reads * prices.inference.energy + seconds * prices.standby
         return tuple((written + shared).tolist())
 
     def spent(self) -> tuple[Spent, ...]:
         """What learning has cost each chip."""
-        seconds = self.steps * self.prices.step.latency
-        writes = (self._given() - self._begin).sum(1).to(torch.int64).tolist()
-        passes = self._rig.passes - self._passes
-        each = zip(self.joules(seconds), writes, strict=True)
-        return tuple(Spent(seconds=seconds, joules=joules, passes=passes, writes=count) for joules, count in each)
+        seconds = self.steps * self.prices.step_time
+        writes = self._new.sum(dim=(1, 2)).to(torch.int64).tolist()
+        shared = {"seconds": seconds, "passes": self._rig.passes - self._passes}
+        each = zip(self.joules(seconds), writes, self.wear(), strict=True)
+        return tuple(Spent(joules=joules, writes=count, wear=peak, **shared) for joules, count, peak in each)
+
+    def wear(self) -> tuple[int, ...]:
+        """The most that any device of each chip has received since it was made."""
+        return tuple(self._rig.chip.wear.tolist())
+
+    @property
+    def _new(self) -> Tensor:
+        """What devices have been given since the beginning; crossbars that were made since count from their making."""
+        given = self._given()
+        given[:, : self._begin.shape[1]] -= self._begin
+        return given
 
     def _given(self) -> Tensor:
-        """Programming pulses and attempts that devices have received, (C, crossbars), on the CPU."""
+        """Pulses, and programming attempts, that devices have been given, (C, crossbars, 2), on the CPU."""
         chip = self._rig.chip
-        found = torch.zeros(chip.chips, len(chip.crossbars), dtype=torch.float64, device=chip.device)
+        found = torch.zeros(chip.chips, len(chip.crossbars), 2, dtype=torch.float64, device=chip.device)
         for index, crossbar in enumerate(chip.crossbars):
-            for wear in (cells.wear for cells in crossbar.array.cells):
-                if wear is not None:
-                    found[:, index] += wear.sum(dim=(1, 2), dtype=torch.float64)
+            for given in (cells.given for cells in crossbar.array.cells):
+                if given is not None:
+                    found[:, index] += given
         return found.cpu()

@@ -167,7 +167,7 @@ class Arm(RunningArm):
     def _lived(self, saved: dict[str, Any] | None = None) -> Life:
         """The life of the chips of the last stage."""
         scenario, own = self._scenario, self._arm.timeline
-        seed = scenario.seed if isinstance(scenario.seed, int) else scenario.seed.values[0]
+        seed = lay_out(scenario, self._arm, place=self._place).seeds[0]
         return Life(self._stage, scenario.timeline, own, self.steps, scenario.train.step_time, seed, saved)
 
     def evaluate(self) -> Curve:

@@ -48,6 +48,7 @@ def check(scenario: Scenario, data: DataSet) -> None:
     found += claim_faults(scenario, data.classes)
     found += _unpriced_events(scenario)
     found += [] if data.classes else _accuracies(scenario)
+    found += _too_many_tests(scenario, len(data.train_inputs))
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation
         if left < scenario.data.batch:
@@ -86,6 +87,20 @@ def _unpriced_events(scenario: Scenario) -> Iterator[str]:
                     )
                 if "traffic" in kinds:
                     yield f"{where}.{index}: nobody knows how long a request takes: it needs a profile with `costs`"
+
+
+def _too_many_tests(scenario: Scenario, samples: int) -> Iterator[str]:
+    """Self-tests on more samples than there are."""
+    every = [("timeline", scenario.timeline)]
+    every += [(f"arms.{name}.timeline", arm.timeline) for name, arm in scenario.arms.items()]
+    for where, events in every:
+        for index, event in enumerate(events):
+            for each in (event, *event.then):
+                if each.do == "self_test" and each.samples > samples:
+                    yield (
+                        f"{where}.{index}.samples: must not be above the {samples} training samples of "
+                        f"{scenario.data.set} (got {each.samples})"
+                    )
 
 
 def _accuracies(scenario: Scenario) -> Iterator[str]:

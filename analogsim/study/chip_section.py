@@ -86,9 +86,6 @@ class ChipSection(Section):
     drift_tolerance: Share = 0.0
     """What time does to conductances is computed anew only where it may have changed one by more than this share of
     itself; 0 %: whenever time has passed."""
-    count_wear: bool | None = Field(default=None, strict=True)
-    """Count what each device is written, for the peak wear and the energy of writes; where the profile has `costs`,
-    unless given."""
     grants: tuple[AccessName, ...] = DEFAULT_GRANTS.names
     """What the hardware offers to a learner."""
 

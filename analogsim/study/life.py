@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from analogsim.chip.compensation import VECTORS
-from analogsim.clock import Clock, Server, SharedChip
+from analogsim.clock import TICKS, Clock, Server, SharedChip, ticks
 from analogsim.port import Periphery
 from analogsim.randomness import Purpose
 from analogsim.results import Life as LifeResult
@@ -63,18 +63,18 @@ class Life:
     ) -> None:
         prices = None if stage.account is None else stage.account.prices
         self.stage, self._step, self._prices, self._seed = stage, step, prices, seed
-        self._step_time = step_time or (0.0 if prices is None else prices.step.latency)
+        self._step_time = step_time if prices is None else prices.step_time
         self._looks = self.steps = self._answered = 0
         self._servers: list[Server] = []
         self.moments: list[Moment] = []
         events = [each for event in (*common, *own) for each in (event, *event.then)]
         self._compensated = any(isinstance(each, Compensate) for each in events)
-        self._begin = stage.rig.clock.now if saved is None else saved["begin"]
-        if saved is None and self._compensated:
-            stage.rig.chip.take_reference(self._begin)
+        self._begin: int = stage.rig.clock.ticks if saved is None else saved["begin"]
+        self._account = None if prices is None else Account(stage.rig, prices, saved and saved["account"])
+        if saved is None:
+            self._refer()
         loses = any(isinstance(each, PowerLoss) for each in events)
         self._image = _Image.of(stage, saved and saved["image"]) if loses else None
-        self._account = None if prices is None else Account(stage.rig, prices, saved and saved["account"])
         self._remembered = [] if saved is None else [Moment.model_validate(each) for each in saved["moments"]]
         self._replaying = saved is not None
         clock = Clock(self._begin)
@@ -124,9 +124,10 @@ class Life:
         prices = self._prices
         if prices is None:
             return 0.0
-        if isinstance(event, Reprogram):
-            return prices.write_time
-        return prices.reads_time(self._reads(event))
+        reads = self._reads(event)
+        if isinstance(event, Train | Reprogram):
+            reads = VECTORS * self._compensated  # a new reference
+        return prices.reads_time(reads) + isinstance(event, Reprogram) * prices.write_time
 
     def _reads(self, event: Event) -> int:
         """Inputs that an event sends through the chip."""
@@ -193,6 +194,7 @@ class Life:
     def _refer(self) -> None:
         """What the layers give now is what compensation is to restore."""
         if self._compensated:
+            self._read(VECTORS)
             self.stage.rig.chip.take_reference(self.stage.rig.clock.now)
 
     def done(self, event: Event, seconds: float, seen: Seen | None = None) -> dict[str, float]:
@@ -211,20 +213,21 @@ class Life:
         assert self._prices is not None
         key = np.random.SeedSequence((self._seed, Purpose.TRAFFIC, len(self._servers)))
         begin = environment.now
-        times = event.arrivals.times(np.random.default_rng(key), begin)
-        until = takewhile(lambda time: time <= begin + event.time, times)
+        times = takewhile(lambda time: time <= event.time, event.arrivals.times(np.random.default_rng(key)))
         inference = self._prices.inference
-        server = Server(environment, until, inference.interval, inference.latency, event.priority, chip)
+        interval, latency = (max(1, ticks(each)) for each in (inference.interval, inference.latency))
+        server = Server(environment, (begin + ticks(time) for time in times), interval, latency, event.priority, chip)
         self._servers.append(server)
         return server
 
     def served(self, event: Traffic, seconds: float, server: Server) -> None:
         """Write down how long requests took."""
-        taken = np.array(server.latencies)
+        taken = np.array(server.latencies) / TICKS
         found = [] if not taken.size else np.percentile(taken, PERCENTILES).tolist()
         self._note(
             event,
             seconds,
+            began=(server.begin - self._begin) / TICKS,
             requests=Requests(
                 count=taken.size,
                 mean=float(taken.mean()) if taken.size else None,
@@ -240,6 +243,8 @@ class Life:
         else:
             self._read(served - self._answered)
             joules = None if self._account is None else self._account.joules(seconds)
+            if isinstance(event, Evaluate) and self._account is not None:
+                measured["wear"] = self._account.wear()
             moment = Moment(seconds=seconds, event=event.do, steps=self.steps, joules=joules, **measured)
         self._answered = served
         self.moments.append(moment)

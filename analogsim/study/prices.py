@@ -33,10 +33,17 @@ class Prices:
     Attributes:
         shape: of a learning step; of a stage that learns nothing, of one pass of one sample.
         costs: per layer.
+        given_time: seconds that each learning step takes; 0: its latency.
     """
 
     shape: StepShape
     costs: tuple[Costs, ...]
+    given_time: float = 0.0
+
+    @property
+    def step_time(self) -> float:
+        """Seconds of a learning step."""
+        return self.given_time or self.step.latency
 
     @property
     def step(self) -> StepCost:
@@ -57,7 +64,9 @@ class Prices:
     def write_time(self) -> float:
         """Seconds of programming every device, all layers at once."""
         shape = self.shape
-        return max(layer.writing("absolute", shape.tile, shape.batch) for layer in shape.layers)
+        times = [layer.writing("absolute", shape.tile, shape.batch) for layer in shape.layers]
+        times += [each.decorrelation_writing(shape.tile) for each in shape.layers if each.decorrelation == "crossbar"]
+        return max(times)
 
     @property
     def standby(self) -> float:
@@ -87,7 +96,7 @@ def prices_of(scenario: Scenario, plans: Sequence[StagePlan], index: int, networ
     fixed = (network, profiles, plan.chip.tile)
     r = _decorrelated(plans[: index + 1], network.depth)
     shape = _step(scenario, plan, fixed, r) if plan.learns else step_shape(*fixed, 1, 1, write="none", decorrelation=r)
-    return None if shape is None else Prices(shape, costs)
+    return None if shape is None else Prices(shape, costs, scenario.train.step_time)
 
 
 def _step(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -55,6 +57,7 @@ class Rig:
         self._periphery: Periphery | None = None
         self._batch: tuple[Tensor, Tensor] | None = None
         self._masks: tuple[Tensor | None, ...] = (None,) * chip.network.depth  # of the operations that take one
+        self._writes_r = True
         self._begun = False  # whether passes of this batch have been run
         self._loss_sum = torch.zeros(chip.chips, dtype=chip.dtype, device=chip.device)
         self._loss_count = 0
@@ -138,8 +141,19 @@ class Rig:
     def set_periphery(self, periphery: Periphery) -> None:
         """Set the operations beside the layers' crossbars; see `analogsim.port.Hardware.set_periphery`."""
         self._periphery = periphery
-        if periphery.crossbar and self.chip.write_decorrelation(periphery.decorrelation, now=self.clock.now):
+        if not (periphery.crossbar and self._writes_r):
+            return
+        if self.chip.write_decorrelation(periphery.decorrelation, now=self.clock.now):
             self.calibrate()
+
+    @contextmanager
+    def unwritten(self) -> Iterator[None]:
+        """Inside, an R for crossbars is only taken note of: the devices stay as they are until it is set again."""
+        self._writes_r = False
+        try:
+            yield
+        finally:
+            self._writes_r = True
 
     def state_dict(self) -> dict[str, Any]:
         """Chip, task and counts between two steps, for a checkpoint; the tensors are live.
@@ -153,7 +167,7 @@ class Rig:
             "passes": self.passes,
             "loss_sum": self._loss_sum,
             "loss_count": self._loss_count,
-            "now": self.clock.now,
+            "ticks": self.clock.ticks,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -164,7 +178,7 @@ class Rig:
         self.passes = state["passes"]
         self._loss_sum = state["loss_sum"].to(self.chip.device, copy=True)
         self._loss_count = state["loss_count"]
-        self.clock = Clock(state["now"])
+        self.clock = Clock(state["ticks"])
 
     def training_loss(self) -> Tensor:
         """Mean true loss of all passes since the last call, (C,)."""

@@ -27,7 +27,6 @@ from analogsim.study.rig import Rig
 from analogsim.study.schema import Scenario
 from analogsim.study.stages import StagePlan
 from analogsim.tasks import Task
-from device_models import DeviceProfile
 
 _MODEL = 1 << 20  # chips of a stage in a computer are numbered from here: a model knows no chip's own faults
 
@@ -97,6 +96,7 @@ class Stage:
             chip, clock = build_chip(plan.chip, network, own, begin.diverged.device), Clock()
             chip.program(begin.weights)
         self._written, self._pulsed = chip.device_writes.clone(), chip.pulses.clone()
+        self._lost = torch.zeros(2, chip.chips, dtype=torch.int64)  # counters of rules that lost their memory
         self.rig = Rig(chip, task, plan.grants, clock, plan.arm.loss_channel)
         if saved is not None:
             begin = self._restored(begin, saved)
@@ -106,6 +106,7 @@ class Stage:
         self.rig.set_periphery(begin.periphery)
         if saved is not None:
             self.step, self._written, self._pulsed = saved["done"], *_held(saved, begin.diverged.device)
+            self._lost = saved["lost"].clone()
             self.rig.load_state_dict(saved["rig"])  # the controller looks at limits
         elif chip is not begin.chip:
             self.rig.calibrate()
@@ -186,10 +187,13 @@ class Stage:
         weights = held.weights if "weights" in keeps else image.weights
         self._begin = held._replace(weights=tuple(w.clone() for w in weights), periphery=r.periphery)
         self.rig.chip.forget()
-        self.rig.set_periphery(r.periphery)
-        if before is not None:
-            self.controller = self._make_controller()
-            self.controller.recall({name: before[name] for name in ("optimizer", "rule") if name in keeps})
+        with self.rig.unwritten():  # nobody writes R onto its crossbars before something is learned again
+            self.rig.set_periphery(r.periphery)
+            if before is not None and self.controller is not None:
+                if "rule" not in keeps:
+                    self._lost = self._lost + torch.stack(self.controller.counters).cpu()
+                self.controller = self._make_controller()
+                self.controller.recall({name: before[name] for name in ("optimizer", "rule") if name in keeps})
 
     def hand_over(self) -> Handover:
         """What the next stage begins with."""
@@ -211,6 +215,7 @@ class Stage:
             "r": list(held.periphery.decorrelation),
             "crossbar": held.periphery.crossbar,
             "account": None if self.account is None else self.account.state_dict(),
+            "lost": self._lost,
             "written": self._written,
             "pulsed": self._pulsed,
         }
@@ -224,9 +229,9 @@ class Stage:
         """
         plan, controller, chip = self.plan, self.controller, self.rig.chip
         diverged = self._begin.diverged if controller is None else controller.diverged
-        vectors, silent = ([0] * chip.chips,) * 2 if controller is None else (c.tolist() for c in controller.counters)
+        counters = self._lost if controller is None else self._lost + torch.stack(controller.counters).cpu()
+        vectors, silent = counters.tolist()
         written, pulses = (chip.device_writes - self._written).tolist(), (chip.pulses - self._pulsed).tolist()
-        wear = chip.wear.tolist() if counts_wear(plan.chip, chip.profiles) else [None] * chip.chips
         overdriven, saturated = chip.overdriven.double().tolist(), _saturated(chip)
         first, last, start = curves[0].chips, curves[-1].chips, untrained.chips
         chips = tuple(
@@ -243,7 +248,6 @@ class Stage:
                     vectors=vectors[at],
                     silent=silent[at],
                     saturated=saturated[at],
-                    wear=wear[at],
                 ),
             )
             for at, frozen in enumerate(diverged.tolist())
@@ -284,13 +288,8 @@ def build_chip(section: ChipSection, network: Network, population: Population, d
         products=section.products,
         grants=Access.of(*section.grants),
         drift_tolerance=section.drift_tolerance,
-        count_wear=counts_wear(section, population.profiles),
+        count_wear=all(each.costs is not None for each in population.profiles),
     )
-
-
-def counts_wear(section: ChipSection, profiles: Sequence[DeviceProfile]) -> bool:
-    """Whether chips count what each device is written: as the section says, or where somebody has prices for it."""
-    return section.count_wear if section.count_wear is not None else all(each.costs is not None for each in profiles)
 
 
 def _saturated(chip: Chip) -> list[float]:

@@ -3,27 +3,34 @@
 Everything that touches chips is an action of a `Body`. What an action has measured is kept, so that a killed run goes
 on by running the same processes again, with the actions left out and what they had measured in their place; then the
 chips are as they were saved, and the clock stands where it stood.
+
+SimPy's time is a whole number of picoseconds, so that what is due at the same time is.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import simpy
 from simpy.events import NORMAL, URGENT, EventPriority
 
-from analogsim.clock import Server, SharedChip
+from analogsim.clock import TICKS, Server, SharedChip, ticks
+from analogsim.errors import RunError
 from analogsim.study.timeline_section import (
     Evaluate,
     Event,
+    Fault,
     Idle,
+    PowerLoss,
+    SetTemperature,
     Traffic,
     Train,
 )
 
 Process = Generator[simpy.Event, Any, None]
+
+_AT_ONCE = 10_000  # events at one moment, more than any timeline means
 
 
 class _Moment(simpy.Event):
@@ -59,7 +66,7 @@ class Body(Protocol):
         ...
 
     def busy(self, event: Event) -> float:
-        """Seconds for which an event keeps the chip busy."""
+        """Seconds for which an event keeps the chip busy, learning steps aside."""
         ...
 
     def act(self, event: Event) -> Seen | None:
@@ -86,7 +93,7 @@ class Timeline:
         common: events of the scenario.
         own: of the arm.
         body: what they do.
-        environment: of SimPy, whose present is the beginning.
+        environment: of SimPy, in picoseconds, whose present is the beginning.
 
     Attributes:
         turns: events of SimPy that have been worked off: where the timeline stands.
@@ -98,34 +105,58 @@ class Timeline:
         self._environment, self._body, self._begin = environment, body, environment.now
         self._chip = SharedChip(environment)
         self._measurement = environment.event()
-        self._serving = 0  # traffic events under way
+        self._open = 0  # processes that have an end, and have not come to it
+        self._under_way = 0  # events of traffic, and on conditions; measurements that somebody may wait for
+        self._failure: BaseException | None = None
+        self._happened = (self._begin, 0)  # a moment, and how many events there were
         self.turns = 0
-        ends = []
+        for event in (*common, *own):
+            if event.when is not None:  # these listen before anything is measured
+                self._process(self._whenever(event))
         for events in (common, own):
-            ends.append(environment.process(self._script([each for each in events if not each.scheduled])))
+            self._process(self._ending(self._script([each for each in events if not each.scheduled])))
             for event in events:
                 if event.at:
-                    ends.append(environment.process(self._at_times(event)))
+                    self._process(self._ending(self._at_times(event)))
                 elif event.every is not None:
-                    recurring = environment.process(self._again(event))
-                    ends += [recurring] if event.until is not None else []
-                elif event.when is not None:
-                    environment.process(self._whenever(event))
-        self._end = environment.all_of(ends)
+                    again = self._again(event)
+                    self._process(again if event.until is None else self._ending(again))
+
+    def _process(self, process: Process) -> None:
+        self._environment.process(self._watched(process))
+
+    def _ending(self, process: Process) -> Process:
+        """One that has an end, for which the timeline waits."""
+        self._open += 1
+        return self._counted(process)
+
+    def _counted(self, process: Process) -> Process:
+        yield from process
+        self._open -= 1
+
+    def _watched(self, process: Process) -> Process:
+        """Keeps what goes wrong in it: SimPy would tell of it later, or not at all."""
+        try:
+            yield from process
+        except BaseException as error:
+            self._failure = error
+            raise
 
     @property
     def over(self) -> bool:
         """Whether all has happened that has an end."""
-        return self._end.processed and not self._serving
+        return not self._open and not self._under_way
 
     def turn(self) -> None:
         """Work off one event of SimPy."""
         self._environment.step()
         self.turns += 1
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def _seconds(self) -> float:
-        return self._environment.now - self._begin
+        return (self._environment.now - self._begin) / TICKS
 
     def _script(self, events: Iterable[Event]) -> Process:
         """Events that follow each other."""
@@ -134,17 +165,20 @@ class Timeline:
 
     def _at_times(self, event: Event) -> Process:
         for seconds in event.at:
-            yield self._moment(event, seconds)
+            yield self._moment(event, ticks(seconds))
             yield from self._happen(event)
 
     def _again(self, event: Event) -> Process:
         assert event.every is not None
-        number, seconds = 0, event.first
-        while event.until is None or seconds <= event.until:
-            yield self._moment(event, seconds)
+        number, first, period = 0, ticks(event.first), ticks(event.every)
+        last = None if event.until is None else ticks(event.until)
+        while last is None or first + number * period <= last:
+            yield self._moment(event, first + number * period)
+            if not self._open:
+                return
             yield from self._happen(event)
-            number = max(number + 1, math.ceil((self._seconds - event.first) / event.every))  # what was missed is lost
-            seconds = event.first + number * event.every
+            late = int(self._environment.now - self._begin) - first
+            number = max(number + 1, -(-late // period))  # what was missed is lost
 
     def _whenever(self, event: Event) -> Process:
         condition = event.condition
@@ -152,21 +186,26 @@ class Timeline:
         while True:
             measured = yield self._measurement
             if condition.metric in measured and condition.holds(measured[condition.metric]):
+                self._under_way += 1  # what a measurement has brought about is done, even that of the end
                 yield from self._happen(event)
+                self._under_way -= 1
 
-    def _moment(self, event: Event, seconds: float) -> simpy.Event:
-        """An event of SimPy at so many seconds since the beginning, or now; who only looks comes first."""
-        delay = max(0.0, self._begin + seconds - self._environment.now)
+    def _moment(self, event: Event, since: int) -> simpy.Event:
+        """An event of SimPy at so many picoseconds since the beginning, or now; who only looks comes first."""
+        delay = max(0, self._begin + since - self._environment.now)
         return _Moment(self._environment, URGENT if isinstance(event, Evaluate) else NORMAL, delay)
+
+    def _pause(self, seconds: float) -> simpy.Event:
+        return self._environment.timeout(ticks(seconds))
 
     def _happen(self, event: Event) -> Process:
         """An event and what follows at once."""
         for each in (event, *event.then):
             if isinstance(each, Idle):
-                yield self._environment.timeout(each.time)
+                yield self._pause(each.time)
             elif isinstance(each, Traffic):
-                self._serving += 1
-                self._environment.process(self._requests(each))
+                self._under_way += 1
+                self._process(self._requests(each))
             elif isinstance(each, Train):
                 yield from self._steps(each)
             else:
@@ -175,7 +214,7 @@ class Timeline:
     def _requests(self, event: Traffic) -> Process:
         server = self._body.serve(event, self._environment, self._chip)
         yield server.over
-        self._serving -= 1
+        self._under_way -= 1
         self._body.served(event, self._seconds, server)
 
     def _steps(self, event: Train) -> Process:
@@ -183,19 +222,45 @@ class Timeline:
             with self._chip.for_work() as turn:
                 yield turn
                 self._body.learn()
-                yield self._environment.timeout(self._body.step_time)
-        self._body.done(event, self._seconds)
+                yield self._pause(self._body.step_time)
+        yield from self._busy(event)
+        self._over(event)
 
     def _act(self, event: Event) -> Process:
-        if isinstance(event, Evaluate):
+        if isinstance(event, Evaluate | PowerLoss | Fault | SetTemperature):  # these wait for nobody
             seen = self._body.act(event)
         else:
             with self._chip.for_work() as turn:
                 yield turn
                 seen = self._body.act(event)
                 if busy := self._body.busy(event):
-                    yield self._environment.timeout(busy)
+                    yield self._pause(busy)
+        self._over(event, seen)
+
+    def _busy(self, event: Event) -> Process:
+        """What comes on top of learning steps."""
+        if busy := self._body.busy(event):
+            with self._chip.for_work() as turn:
+                yield turn
+                yield self._pause(busy)
+
+    def _over(self, event: Event, seen: Seen | None = None) -> None:
+        """An event is over; who waits for its measurement goes on."""
+        now, count = self._environment.now, self._happened[1]
+        self._happened = (now, count + 1 if now == self._happened[0] else 1)
+        if self._happened[1] > _AT_ONCE:
+            raise RunError(
+                f"timeline: {_AT_ONCE} events at one moment, {self._seconds:g} s: events on conditions, `when`, bring "
+                "about each other for ever; give one of them something that takes time"
+            )
         known = self._body.done(event, self._seconds, seen)
         if known:
+            self._under_way += 1
             measurement, self._measurement = self._measurement, self._environment.event()
+            assert measurement.callbacks is not None
+            measurement.callbacks.append(self._told)
             measurement.succeed(known)
+
+    def _told(self, measurement: simpy.Event) -> None:
+        """All who waited for a measurement have been told."""
+        self._under_way -= 1

@@ -25,7 +25,7 @@ from analogsim.clock import Trace as ArrivalTrace
 from analogsim.study.section import PositiveInt, Section
 from device_models.faults import Faults
 from device_models.limits import Limit
-from device_models.units import Frequency, Temperature, Time
+from device_models.units import Each, Frequency, Temperature, Time
 
 _CONDITION = re.compile(r"^\s*(\w+)\s*(<=|>=|<|>)\s*([-+0-9.eE]+)\s*(%?)\s*$")
 _SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -65,6 +65,8 @@ class Condition(NamedTuple):
             threshold = float(number) / (100 if percent else 1)
         except ValueError:
             raise ValueError(f"{number!r} is not a number (got {text!r})") from None
+        if metric != "loss" and threshold > 1:
+            raise ValueError(f"{metric} is a share, from 0 to 1 or in percent (got {text!r}); write {number} % perhaps")
         return cls(metric, sign, threshold)
 
     def holds(self, value: float) -> bool:
@@ -215,6 +217,16 @@ class Fault(Happening):
     faults: Faults
     """Which share of them, and how."""
 
+    @field_validator("faults")
+    @classmethod
+    def _of_all_chips(cls, value: Faults) -> Faults:
+        each = [name for name in type(value).model_fields if isinstance(getattr(value, name), Each)]
+        if each:
+            raise ValueError(
+                f"{each[0]}: strikes all chips alike here; an axis of faults belongs to the chip's profile"
+            )
+        return value
+
 
 class PowerLoss(Happening):
     """What is volatile is lost; conductances stay."""
@@ -231,7 +243,7 @@ class Traffic(Happening):
 
     do: Literal["traffic"]
     poisson: Frequency | None = None
-    """Mean rate of requests that come independently of each other."""
+    """Mean rate of requests that come independently of each other, such as `100 kHz`."""
     periodic: Later | None = None
     """Time from each request to the next."""
     trace: str | tuple[Time, ...] | None = None

@@ -10,7 +10,8 @@ import pytest
 import simpy
 from pydantic import TypeAdapter
 
-from analogsim.clock import Server, SharedChip
+from analogsim.clock import TICKS, Server, SharedChip, ticks
+from analogsim.errors import RunError
 from analogsim.study.timeline import Seen, Timeline
 from analogsim.study.timeline_section import Condition, Evaluate, SelfTest, Traffic, lives_apart, timeline_faults
 from analogsim.study.timeline_section import Timeline as Events
@@ -47,7 +48,8 @@ class Recorder:
 
     def serve(self, event: Traffic, environment: simpy.Environment, chip: SharedChip) -> Server:
         times = takewhile(lambda time: time <= event.time, event.arrivals.times(np.random.default_rng(0)))
-        return Server(environment, times, 0.25, 1.0, event.priority, chip)
+        begin = environment.now
+        return Server(environment, (begin + ticks(t) for t in times), TICKS // 4, TICKS, event.priority, chip)
 
     def served(self, event: Traffic, seconds: float, server: Server) -> None:
         self.done_at.append((seconds, f"traffic of {len(server.latencies)}"))
@@ -58,14 +60,14 @@ def lived(
     common: tuple[dict[str, Any], ...] = (),
     accuracies: tuple[float, ...] = (),
     begin: float = 0.0,
+    most: int = 10_000,
 ) -> Recorder:
     body = Recorder(list(accuracies))
-    timeline = Timeline(
-        EVENTS.validate_python(list(common)), EVENTS.validate_python(list(own)), body, simpy.Environment(begin)
-    )
+    events = [EVENTS.validate_python(list(each)) for each in (common, own)]
+    timeline = Timeline(*events, body, simpy.Environment(ticks(begin)))
     while not timeline.over:
         timeline.turn()
-        assert timeline.turns < 10_000
+        assert timeline.turns < most
     return body
 
 
@@ -109,9 +111,65 @@ def test_a_condition_is_looked_at_after_each_measurement() -> None:
         common=({"do": "evaluate", "at": ["10 s", "20 s", "30 s", "40 s"]},),
         accuracies=(0.95, 0.89, 0.9, 0.2),
     )
-    # The last measurement ends the timeline, and with it the training that it would have begun.
-    assert [each for each in body.done_at if each[1] == "train"] == [(22.0, "train")]
-    assert body.steps in (2, 3)
+    # What the last measurement brings about is done, too.
+    assert [each for each in body.done_at if each[1] == "train"] == [(22.0, "train"), (42.0, "train")]
+    assert body.steps == 4
+
+
+def test_a_condition_hears_what_is_measured_at_the_very_beginning() -> None:
+    body = lived({"do": "evaluate"}, {"do": "train", "steps": 1, "when": "accuracy < 1"}, accuracies=(0.5,))
+    assert body.done_at == [(0.0, "evaluate"), (1.0, "train")]
+
+
+def test_what_recurs_without_an_end_stops_with_the_rest() -> None:
+    body = lived({"do": "train", "steps": 1, "every": "1 s"}, {"do": "evaluate", "at": "3 s"})
+    assert body.done_at == [(2.0, "train"), (3.0, "evaluate")], "a step of 1 s, and the second one is due at 3 s"
+    assert body.steps == 2
+    body = lived(
+        {"do": "traffic", "periodic": "1 ms", "time": "30 s", "every": "20 s"}, {"do": "evaluate", "at": "50 s"}
+    )
+    assert len([1 for _, kind in body.done_at if kind.startswith("traffic")]) == 2
+
+
+def test_events_that_bring_about_each_other_for_ever_are_told() -> None:
+    with pytest.raises(RunError, match="10000 events at one moment, 1 s: events on conditions"):
+        lived(
+            {"do": "calibrate", "when": "accuracy < 2 %", "then": [{"do": "evaluate"}]},
+            common=({"do": "evaluate", "at": "1 s"},),
+            accuracies=(0.0,) * 20_000,
+            most=200_000,
+        )
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_what_goes_wrong_in_an_event_is_told_at_once(at: int) -> None:
+    class BrokenError(BaseException):
+        pass
+
+    class Breaking(Recorder):
+        def act(self, event: Any) -> Seen | None:
+            self.steps += 1
+            if self.steps == at:
+                raise BrokenError
+            return super().act(event)
+
+    body = Breaking([])
+    events = [{"do": "evaluate", "at": ["0 s", "1 s", "2 s"]}, {"do": "compensate", "at": "2 s"}]
+    timeline = Timeline(EVENTS.validate_python(events), (), body, simpy.Environment(0))
+    with pytest.raises(BrokenError):
+        while not timeline.over:
+            timeline.turn()
+    assert body.steps == at
+
+
+def test_recurrences_do_not_drift() -> None:
+    body = lived({"do": "evaluate", "every": "0.1 s", "until": "0.7 s"})
+    assert [seconds for seconds, _ in body.done_at] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+
+
+def test_what_comes_from_outside_waits_for_nobody() -> None:
+    body = lived({"do": "reprogram", "at": "0 s"}, {"do": "temperature", "to": "330 K", "at": "1 s"})
+    assert body.done_at == [(1.0, "temperature"), (50.0, "reprogram")]
 
 
 def test_what_follows_at_once() -> None:
