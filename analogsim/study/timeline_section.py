@@ -64,7 +64,9 @@ class Condition(NamedTuple):
         try:
             threshold = float(number) / (100 if percent else 1)
         except ValueError:
-            raise ValueError(f"{number!r} is not a number (got {text!r})") from None
+            threshold = math.nan
+        if not math.isfinite(threshold):
+            raise ValueError(f"{number!r} is not a finite number (got {text!r})")
         if metric != "loss" and threshold > 1:
             raise ValueError(f"{metric} is a share, from 0 to 1 or in percent (got {text!r}); write {number} % perhaps")
         return cls(metric, sign, threshold)
@@ -99,6 +101,8 @@ class Happening(Section):
     @field_validator("at", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
+        if value == []:
+            raise ValueError("an empty list of times; leave it out, or give one, such as at: 1 day")
         return value if isinstance(value, list | tuple) else () if value is None else (value,)
 
     @field_validator("at")
@@ -330,8 +334,10 @@ def timeline_faults(common: Timeline, own: Timeline, where: str, learns: bool) -
                 f"{place}.when: nobody measures {condition.metric} (got {event.when}); add an event "
                 f"{{do: {_MEASURED_BY[condition.metric]}, ...}} to the timeline"
             )
-        if not learns and any(each.do in ("train", "reprogram") for each in (event, *event.then)):
-            yield f"{place}: the arm's last stage is {{rule: none}}, so there is no controller to {event.do}"
+        idle = next((each.do for each in (event, *event.then) if each.do == "train"), None)
+        if not learns and idle is not None:
+            arm = where.split(".")[1]
+            yield f"{place}: the last stage of arm {arm} is {{rule: none}}, so nobody is there to {idle}"
     if every and not any(_ends(event) for _, event in every):
         yield (
             f"{where if own else 'timeline'}: has no end, since its events only recur or wait; give one `until`, or "

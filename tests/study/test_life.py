@@ -142,7 +142,7 @@ def test_chips_that_decide_live_apart(undisturbed: Path) -> None:
     for life in arm.lives:
         trained = [moment for moment in life.moments if moment.event == "train"]
         below = [m for m in life.moments if m.event == "evaluate" and (m.accuracy or ())[0] < 0.99]
-        assert len(trained) == len([m for m in below if m.seconds < 5 * 3600])
+        assert len(trained) == len(below)
 
 
 def test_a_chip_that_lives_apart_is_the_one_of_the_population(undisturbed: Path, tmp_path: Path) -> None:

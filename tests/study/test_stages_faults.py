@@ -63,7 +63,7 @@ def _with(arm: Any, **changes: Any) -> dict[str, Any]:
         ),
         (
             {"stages": [{"rule": "np"}, {"rule": "none"}], "timeline": [{"do": "train", "steps": 1}]},
-            "arms.a.timeline.0: the arm's last stage is {rule: none}",
+            "arms.a.timeline.0: the last stage of arm a is {rule: none}",
         ),
         ({"stages": [{"rule": "np"}], "rule": "np"}, "arms.a.rule: unknown key"),
         ({"rule": "np", "epochs": 3}, "arms.a.epochs: unknown key"),

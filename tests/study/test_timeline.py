@@ -55,6 +55,12 @@ class Recorder:
         self.done_at.append((seconds, f"traffic of {len(server.latencies)}"))
 
 
+def exhaust(timeline: Timeline, most: int = 10_000) -> None:
+    while not timeline.over:
+        timeline.turn()
+        assert timeline.turns < most
+
+
 def lived(
     *own: dict[str, Any],
     common: tuple[dict[str, Any], ...] = (),
@@ -65,9 +71,7 @@ def lived(
     body = Recorder(list(accuracies))
     events = [EVENTS.validate_python(list(each)) for each in (common, own)]
     timeline = Timeline(*events, body, simpy.Environment(ticks(begin)))
-    while not timeline.over:
-        timeline.turn()
-        assert timeline.turns < most
+    exhaust(timeline, most)
     return body
 
 
@@ -122,12 +126,11 @@ def test_a_condition_hears_what_is_measured_at_the_very_beginning() -> None:
 
 
 def test_what_recurs_without_an_end_stops_with_the_rest() -> None:
-    body = lived({"do": "train", "steps": 1, "every": "1 s"}, {"do": "evaluate", "at": "3 s"})
-    assert body.done_at == [(2.0, "train"), (3.0, "evaluate")], "a step of 1 s, and the second one is due at 3 s"
+    body = lived({"do": "train", "steps": 1, "every": "1 s"}, {"do": "evaluate", "at": "2.5 s"})
+    assert body.done_at == [(2.0, "train"), (2.5, "evaluate")], "the second step, of 1 s, began at 2 s"
     assert body.steps == 2
-    body = lived(
-        {"do": "traffic", "periodic": "1 ms", "time": "30 s", "every": "20 s"}, {"do": "evaluate", "at": "50 s"}
-    )
+    requests = {"do": "traffic", "periodic": "1 s", "time": "30 s", "every": "20 s"}
+    body = lived(requests, {"do": "evaluate", "at": "50 s"})
     assert len([1 for _, kind in body.done_at if kind.startswith("traffic")]) == 2
 
 
@@ -135,6 +138,7 @@ def test_events_that_bring_about_each_other_for_ever_are_told() -> None:
     with pytest.raises(RunError, match="10000 events at one moment, 1 s: events on conditions"):
         lived(
             {"do": "calibrate", "when": "accuracy < 2 %", "then": [{"do": "evaluate"}]},
+            {"do": "calibrate", "when": "accuracy < 3 %", "then": [{"do": "evaluate"}]},
             common=({"do": "evaluate", "at": "1 s"},),
             accuracies=(0.0,) * 20_000,
             most=200_000,
@@ -157,8 +161,7 @@ def test_what_goes_wrong_in_an_event_is_told_at_once(at: int) -> None:
     events = [{"do": "evaluate", "at": ["0 s", "1 s", "2 s"]}, {"do": "compensate", "at": "2 s"}]
     timeline = Timeline(EVENTS.validate_python(events), (), body, simpy.Environment(0))
     with pytest.raises(BrokenError):
-        while not timeline.over:
-            timeline.turn()
+        exhaust(timeline)
     assert body.steps == at
 
 
@@ -212,7 +215,7 @@ def test_conditions() -> None:
         ({"do": "train", "steps": 0}, "greater than 0"),
         ({"do": "train", "steps": 1, "when": "accuracy"}, "not a condition"),
         ({"do": "train", "steps": 1, "when": "accurcy < 1"}, "no metric is called 'accurcy'"),
-        ({"do": "train", "steps": 1, "when": "accuracy < 1e"}, "is not a number"),
+        ({"do": "train", "steps": 1, "when": "accuracy < 1e"}, "is not a finite number"),
         ({"do": "evaluate", "at": "1 s", "then": [{"do": "evaluate", "at": "2 s"}]}, "follow at once"),
         ({"do": "traffic", "time": "1 s"}, "give one of poisson, periodic and trace"),
         ({"do": "traffic", "time": "1 day", "poisson": "1 MHz"}, "at most 1e\\+07"),
@@ -237,7 +240,7 @@ def test_timelines_that_cannot_be() -> None:
     (fault,) = told({"do": "compensate", "every": "1 day"})
     assert fault.startswith("arms.a.timeline: has no end")
     (fault,) = told({"do": "train", "steps": 1}, learns=False)
-    assert fault.startswith("arms.a.timeline.0: the arm's last stage is {rule: none}")
+    assert fault.startswith("arms.a.timeline.0: the last stage of arm a is {rule: none}, so nobody is there to train")
     assert not told()
 
 
