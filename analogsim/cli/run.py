@@ -102,7 +102,7 @@ def show(folder: Path, as_json: bool, scenario: AnyScenario | None = None, check
 def _draw(result: Result, curves: list[Curve], folder: Path) -> Path:
     """Draw the figures that are not in the folder yet; the one that tells most."""
     from analogsim.report.axis import accuracy_against, only_axis
-    from analogsim.report.cost import accuracy_for_cost, comparable
+    from analogsim.report.cost import accuracy_for_cost, drawable
     from analogsim.report.curves import learning_curves
     from analogsim.report.diagnostics import measured_metrics, metric_curves
     from analogsim.report.lives import accuracy_over_time, looks
@@ -111,7 +111,7 @@ def _draw(result: Result, curves: list[Curve], folder: Path) -> Path:
     drawings: dict[str, Callable[[list[Path]], object]] = {
         name: partial(metric_curves, result, curves, name) for name in measured_metrics(curves)
     }
-    if comparable(result):
+    if drawable(result, curves):
         drawings["accuracy_for_cost"] = partial(accuracy_for_cost, result, curves)
     drawings["learning_curves"] = partial(learning_curves, result, curves)
     axis = only_axis(result)
@@ -133,8 +133,17 @@ def _print(result: Result, curves: list[Curve], verdicts: Verdicts | None) -> No
     from rich.console import Console
 
     from analogsim.report.claims import claims_table
-    from analogsim.report.cost import comparable
-    from analogsim.report.table import cost_table, final_table, lives_table, stages_table, standings_table
+    from analogsim.report.cost import comparable, costs
+    from analogsim.report.lives import looks, requests
+    from analogsim.report.table import (
+        cost_table,
+        equal_table,
+        final_table,
+        lives_table,
+        stages_table,
+        standings_table,
+        traffic_table,
+    )
     from analogsim.report.words import words
 
     console = Console()
@@ -144,8 +153,12 @@ def _print(result: Result, curves: list[Curve], verdicts: Verdicts | None) -> No
         console.print(stages_table(result))
     if comparable(result):
         console.print(cost_table(result, curves))
-    if any(arm.lives for arm in result.arms.values()):
+        if len(costs(result, curves)) > 1:
+            console.print(equal_table(result, curves))
+    if any(looks(arm) for arm in result.arms.values()):
         console.print(lives_table(result))
+    if any(list(requests(arm)) for arm in result.arms.values()):
+        console.print(traffic_table(result))
     for note in result.notes:
         console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
     if verdicts is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
@@ -30,12 +31,30 @@ _AXES = {
 
 def comparable(result: Result) -> bool:
     """Whether there are arms without axes whose learning somebody priced, and accuracies to compare."""
-    return classified(result) and any(arm.steps for arm in _priced(result).values())
+    return classified(result) and bool(_priced(result))
+
+
+def drawable(result: Result, curves: Sequence[Curve]) -> bool:
+    """Whether an arm was evaluated twice or more on its way, so that there are lines to draw."""
+    arms = _priced(result) if classified(result) else {}
+    return any(len({curve.step for curve in _on_its_chips(arm, name, curves)} - {0}) > 1 for name, arm in arms.items())
 
 
 def _priced(result: Result) -> dict[str, ArmResult]:
-    """Arms without axes that have prices."""
-    return {name: arm for name, arm in result.arms.items() if arm.step is not None and len(points(arm)) == 1}
+    """Arms without axes that have learned on chips with prices."""
+    return {
+        name: arm
+        for name, arm in result.arms.items()
+        if arm.step is not None
+        and len(points(arm)) == 1
+        and any(chip.spent and chip.spent.passes for chip in arm.chips)
+    }
+
+
+def _on_its_chips(arm: ArmResult, name: str, curves: Sequence[Curve]) -> list[Curve]:
+    """Evaluations of an arm on the chips that it ends on."""
+    first = max((index for index, stage in enumerate(arm.stages) if stage.programmed), default=0)
+    return [curve for curve in curves if curve.arm == name and curve.stage >= first and curve.spent]
 
 
 class Cost(NamedTuple):
@@ -46,7 +65,7 @@ class Cost(NamedTuple):
         marks: what makes it a comparison.
         step: seconds of a step.
         seconds, joules, writes: of all its learning.
-        wear: most pulses or writes that a device of any chip has received.
+        wear: most pulses or writes that a device of any chip has received until the end of training.
         reached: joules until the stated accuracy, a mean over the chips that reached it, and how many did; None: no
             accuracy was stated.
         at_equal: accuracy with half its interval within the budget that all arms have, by its name.
@@ -71,7 +90,7 @@ def costs(result: Result, curves: Sequence[Curve]) -> list[Cost]:
         curves: its evaluations.
     """
     arms = _priced(result)
-    by_arm = {name: [curve for curve in curves if curve.arm == name and curve.spent] for name in arms}
+    by_arm = {name: _on_its_chips(arm, name, curves) for name, arm in arms.items()}
     budgets = {
         what: min((_mean_spent(own[-1], of) for own in by_arm.values()), default=0.0) for what, of in _BUDGETS.items()
     }
@@ -89,7 +108,7 @@ def _cost(name: str, arm: ArmResult, own: Sequence[Curve], budgets: dict[str, fl
         seconds=_mean([each.seconds for each in spent]),
         joules=_mean([each.joules for each in spent]),
         writes=_mean([float(each.writes) for each in spent]),
-        wear=max((chip.counts.wear or 0 for chip in arm.chips), default=0),
+        wear=max(each.wear for each in spent),
         reached=None if reach is None else (_mean(reached), len(reached)),
         at_equal={what: _within(own, of, budgets[what]) for what, of in _BUDGETS.items()},
     )
@@ -130,16 +149,20 @@ def accuracy_for_cost(result: Result, curves: Sequence[Curve], files: Sequence[P
         panels = figure.subplots(1, 3, sharey=True)
         for panel, (what, of) in zip(panels, _BUDGETS.items(), strict=True):
             for index, (name, arm) in enumerate(arms.items()):
-                own = [curve for curve in curves if curve.arm == name and curve.spent and _mean_spent(curve, of) > 0]
+                own = [curve for curve in _on_its_chips(arm, name, curves) if _mean_spent(curve, of) > 0]
                 known = [[c.test_accuracy for c in curve.chips if c.test_accuracy is not None] for curve in own]
                 shown = [(_mean_spent(c, of), interval(v)) for c, v in zip(own, known, strict=True) if v]
                 x, mean = [x for x, _ in shown], [100 * value for _, (value, _) in shown]
                 half = [100 * (width or 0.0) for _, (_, width) in shown]
                 colour, style = COLOURS[index % len(COLOURS)], "--" if arm.marks else "-"
-                panel.plot(x, mean, style, color=colour, label=marked(name, arm.marks), linewidth=1.5)
+                dots = "o" if len(x) <= 12 else ""
+                title = marked(name, arm.marks)
+                panel.plot(x, mean, style, marker=dots, markersize=3, color=colour, label=title, linewidth=1.5)
                 low, high = ([m + sign * h for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
                 panel.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
             _axis(panel, what)
+        low, high = panels[0].get_ylim()
+        panels[0].set_ylim(max(low, -2), min(high, 102))
         panels[0].set_ylabel("test accuracy, %")
         figure.suptitle(f"{result.name}: mean over chips; band: 95 % interval", fontsize=10)
         legend_below(figure, panels)
@@ -150,7 +173,7 @@ def _axis(panel: Axes, what: str) -> None:
     """Logarithmic where it spans more than a decade, with prefixes in place of powers of ten."""
     name, unit = _AXES[what]
     low, high = panel.get_xlim()
-    drawn = [x for line in panel.lines for x in line.get_xdata()]
+    drawn = [float(x) for line in panel.lines for x in np.asarray(line.get_xdata())]
     if drawn and max(drawn) > 10 * min(drawn):
         panel.set_xscale("log")
         panel.minorticks_off()

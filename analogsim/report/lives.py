@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +39,7 @@ class Look(NamedTuple):
         loss: likewise.
         steps: learning steps of a chip since the beginning, a mean.
         joules: that a chip has used since then, a mean; None without prices.
+        wear: the most writes of a device of any chip; None where nobody counts.
     """
 
     seconds: float
@@ -44,17 +47,24 @@ class Look(NamedTuple):
     loss: tuple[float, ...]
     steps: float
     joules: float | None
+    wear: int | None
 
 
 def looks(arm: ArmResult) -> list[Look]:
     """Evaluations that all chips of an arm have at the same times, in order; several of one time in their order."""
     each = [[moment for moment in life.moments if moment.event == "evaluate"] for life in arm.lives]
-    if len({tuple(moment.seconds for moment in moments) for moments in each}) > 1:
-        common = set.intersection(*({moment.seconds for moment in moments} for moments in each))
-        each = [[moment for moment in moments if moment.seconds in common] for moments in each]
-        fewest = min(map(len, each))
-        each = [moments[:fewest] for moments in each]
+    if len(each) > 1:
+        counts = [Counter(moment.seconds for moment in moments) for moments in each]
+        least = {time: min(count[time] for count in counts) for time in set.intersection(*map(set, counts))}
+        each = [
+            [moment for time, same in groupby(moments, _when) for moment in islice(same, least.get(time, 0))]
+            for moments in each
+        ]
     return [_look(together) for together in zip(*each, strict=True)]
+
+
+def _when(moment: Moment) -> float:
+    return moment.seconds
 
 
 def _look(moments: Sequence[Moment]) -> Look:
@@ -62,7 +72,8 @@ def _look(moments: Sequence[Moment]) -> Look:
     loss = tuple(a for moment in moments for a in moment.loss or () if a is not None)
     joules = [a for moment in moments for a in moment.joules or ()]
     steps = sum(moment.steps for moment in moments) / len(moments)
-    return Look(moments[0].seconds, accuracy, loss, steps, sum(joules) / len(joules) if joules else None)
+    wear = max((a for moment in moments for a in moment.wear or ()), default=None)
+    return Look(moments[0].seconds, accuracy, loss, steps, sum(joules) / len(joules) if joules else None, wear)
 
 
 def happened(arm: ArmResult) -> dict[str, float]:
@@ -84,51 +95,58 @@ def accuracy_over_time(result: Result, files: Sequence[Path]) -> None:
     """Draw accuracy against the time since training, logarithmic, and below it when each arm's chips were cared for."""
     arms = {name: arm for name, arm in result.arms.items() if any(life.moments for life in arm.lives)}
     cared = [name for name, arm in arms.items() if any(kind in _WORK for kind in happened(arm))]
+    times = sorted({look.seconds for arm in arms.values() for look in looks(arm)})
+    begin = min((seconds for seconds in times if seconds > 0), default=1.0) / 3  # 0 s has no place on the axis
     with mpl.rc_context(STYLE):
-        height = 4.2 + 0.24 * len(cared)
-        figure = Figure(figsize=(7.6, height), layout="constrained")
+        figure = Figure(figsize=(7.6, 4.2 + 0.24 * len(cared)), layout="constrained")
         ratios = [4.0, max(0.05, 0.24 * len(cared))]
         top, rug = figure.subplots(2, 1, sharex=True, height_ratios=ratios)
         for index, (name, arm) in enumerate(arms.items()):
-            _draw_arm(top, name, arm, index)
+            _draw_arm(top, name, arm, index, begin)
+        low, high = top.get_ylim()
+        top.set_ylim(max(low, -2), min(high, 102))
         _draw_events(top, arms)
         _draw_care(rug, arms, cared)
-        times = sorted({look.seconds for arm in arms.values() for look in looks(arm) if look.seconds > 0})
-        _time_axis(rug, times)
+        _time_axis(rug, times, begin)
         top.set_ylabel("test accuracy, %")
         top.set_title(f"{result.name}: mean over chips; band: 95 % interval", fontsize=10, loc="left")
         legend_below(figure, [top])
         save(figure, files)
 
 
-def _draw_arm(panel: Axes, name: str, arm: ArmResult, index: int) -> None:
+def _draw_arm(panel: Axes, name: str, arm: ArmResult, index: int, begin: float) -> None:
     found = [look for look in looks(arm) if look.accuracy]
-    first = min((look.seconds for look in found if look.seconds > 0), default=1.0)
-    x = [look.seconds or first / 3 for look in found]  # the beginning has no place on a logarithmic axis
+    x = [look.seconds or begin for look in found]
     each = [interval(look.accuracy) for look in found]
     mean, half = [100 * a for a, _ in each], [100 * (b or 0.0) for _, b in each]
     colour = COLOURS[index % len(COLOURS)]
-    style = "--" if arm.marks else "-"
-    dots = "o" if len(found) <= 30 else ""
+    style, dots = "--" if arm.marks else "-", "o" if len(found) <= 30 else ""
     panel.plot(x, mean, style, marker=dots, color=colour, label=marked(name, arm.marks), linewidth=1.5, markersize=4)
     low, high = ([m + sign * h for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
     panel.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
 def _draw_events(panel: Axes, arms: dict[str, ArmResult]) -> None:
-    """What happens to the chips of all arms: a line with its name."""
+    """What happens to chips: a line with its name, or a span for as long as it lasts."""
     kinds = ("fault", "temperature", "power_loss", "traffic")
-    found = {(moment.seconds, moment.event) for arm in arms.values() for life in arm.lives for moment in life.moments}
-    for seconds, event in sorted(each for each in found if each[1] in kinds and each[0] > 0):
-        panel.axvline(seconds, color="0.4", linewidth=0.8, linestyle=":")
+    moments = [moment for arm in arms.values() for life in arm.lives for moment in life.moments]
+    found = {
+        (each.seconds if each.began is None else each.began, each.event) for each in moments if each.event in kinds
+    }
+    left = panel.get_xlim()[0]
+    for began, end in {(each.began, each.seconds) for each in moments if each.began is not None}:
+        panel.axvspan(max(began, left) if began else left, end, color="0.5", alpha=0.05, linewidth=0)
+    for seconds, event in sorted(found):
+        at = seconds or left
+        panel.axvline(at, color="0.4", linewidth=0.8, linestyle=":")
         words = event.replace("_", " ")
         panel.annotate(
-            words, (seconds, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=7, ha="right", va="bottom"
+            words, (at, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=7, ha="right", va="bottom"
         )
 
 
 def _draw_care(panel: Axes, arms: dict[str, ArmResult], cared: Sequence[str]) -> None:
-    """A row for each arm: a tick where any of its chips was trained, compensated, ..."""
+    """A row for each arm: a tick where any of its chips has been trained, compensated, ..."""
     order = list(arms)
     for row, name in enumerate(cared):
         moments = [moment for life in arms[name].lives for moment in life.moments if moment.event in _WORK]
@@ -139,15 +157,29 @@ def _draw_care(panel: Axes, arms: dict[str, ArmResult], cared: Sequence[str]) ->
     panel.grid(visible=False)
 
 
-def _time_axis(panel: Axes, times: Sequence[float]) -> None:
+_ROUND = (
+    *(10.0**power for power in range(-9, 2)),
+    60.0,
+    3600.0,
+    86400.0,
+    7 * 86400.0,
+    2629800.0,
+    31557600.0,
+    315576000.0,
+)
+
+
+def _time_axis(panel: Axes, times: Sequence[float], begin: float) -> None:
+    """Ticks at the times of evaluations where there are few and they are apart, or else at round ones; and at 0 s."""
     panel.set_xscale("log")
-    shown = list(times)
-    if len(shown) > 8:  # many evaluations: round times
-        low, high = times[0], times[-1]
-        round_times = (1e-6, 1e-3, 1.0, 10.0, 60.0, 3600.0, 86400.0, 7 * 86400.0, 2629800.0, 31557600.0, 315576000.0)
-        shown = [each for each in round_times if low <= each <= high] or [low, high]
-    panel.set_xticks(shown, [duration(seconds) for seconds in shown])
+    later = [seconds for seconds in times if seconds > 0] or [1.0]
+    apart = all(b > 1.6 * a for a, b in zip(later, later[1:], strict=False))
+    shown = later
+    if len(later) > 8 or not apart:
+        shown = [each for each in _ROUND if later[0] <= each <= later[-1] * (1 + 1e-9)]
+        shown = shown if len(shown) > 1 else [later[0], later[-1]]
+    zero = [begin] if times and times[0] == 0 else []
+    panel.set_xticks([*zero, *shown], [*("0 s" for _ in zero), *(duration(seconds) for seconds in shown)])
     panel.minorticks_off()
-    panel.set_xlabel(
-        "time after training; ticks: learning, compensation and the like" if panel.lines else "time after training"
-    )
+    what = "time after training"
+    panel.set_xlabel(f"{what}; ticks: learning, compensation and the like have ended" if panel.lines else what)

@@ -16,7 +16,7 @@ from analogsim.report.cost import costs
 from analogsim.report.lives import duration, happened, looks, requests
 from analogsim.report.summary import Row, Standing, classified, point_label, rows, standings
 from analogsim.report.words import Words, words
-from analogsim.results import ArmResult, Curve, Metrics, Result, StageResult, interval, marked
+from analogsim.results import Curve, Metrics, Moment, Requests, Result, StageResult, interval, marked
 
 _WIDTH = 80
 
@@ -37,7 +37,8 @@ def final_table(result: Result) -> Table:
     }
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     table = _table(list(shown), left=("arm",))
-    table.caption = _caption(found, "Accuracy" if accurate else "Loss", called) + _searched(result)
+    end = " at the end of training" if any(arm.lives for arm in result.arms.values()) else ""
+    table.caption = _caption(found, "Accuracy" if accurate else "Loss", called, end) + _searched(result)
     order: dict[str, list[int]] = {}
     for index, row in enumerate(found):
         order.setdefault(point_label(row.point), []).append(index)
@@ -127,34 +128,57 @@ def _heading(table: Table, label: str) -> None:
 def lives_table(result: Result) -> Table:
     """Accuracy of each arm as time passes after its training, what its chips have learned and used until then."""
     left = ("arm", "time after training")
-    priced = any(look.joules is not None for arm in result.arms.values() for look in looks(arm))
-    columns = [*left, "test\naccuracy, %", "steps", *(["energy"] if priced else [])]
-    table = _table(columns, left)
-    lines = ["steps, energy: of a chip since the end of training, standing by included." if priced else ""]
+    found = {name: looks(arm) for name, arm in result.arms.items()}
+    priced = any(look.joules is not None for each in found.values() for look in each)
+    worn = any(look.wear is not None for each in found.values() for look in each)
+    accurate = any(look.accuracy for each in found.values() for look in each)
+    what = "test\naccuracy, %" if accurate else "test\nloss"
+    table = _table([*left, what, "steps", *priced * ["energy"], *worn * ["wear"]], left)
+    lines = ["steps, energy: of a chip since the end of training, standing by included." * priced]
+    lines += ["wear: the most writes of any device, the first programming included." * worn]
     for name, arm in result.arms.items():
-        for index, look in enumerate(looks(arm)):
-            title = "" if index else marked(name, arm.marks)
-            accuracy = _percent(interval(look.accuracy)) if look.accuracy else _plain(interval(look.loss))
-            energy = [] if not priced else ["" if look.joules is None else joules(look.joules)]
-            table.add_row(title, duration(look.seconds), accuracy, f"{look.steps:g}", *energy)
-        counts = ", ".join(f"{kind.replace('_', ' ')} {number:g}" for kind, number in happened(arm).items())
-        lines += [f"{marked(name, arm.marks)}: {counts}." if counts else ""]
-        lines += [f"{marked(name, arm.marks)}: {line}" for line in _served(arm)]
+        title = marked(name, arm.marks)
+        for index, look in enumerate(found[name]):
+            shown = _percent(interval(look.accuracy)) if look.accuracy else _plain(interval(look.loss or (math.nan,)))
+            energy = priced * ["" if look.joules is None else joules(look.joules)]
+            wear = worn * ["" if look.wear is None else f"{look.wear}"]
+            table.add_row("" if index else title, duration(look.seconds), shown, f"{look.steps:g}", *energy, *wear)
+        counts = ", ".join(f"{number:g} x {kind.replace('_', ' ')}" for kind, number in happened(arm).items())
+        lines += [f"{title}: {counts}." * bool(counts)]
         table.add_section()
     table.caption = "\n".join(line for line in lines if line)
     return _fitted(table)
 
 
-def _served(arm: ArmResult) -> list[str]:
-    """A line for each kind of traffic event."""
+def traffic_table(result: Result) -> Table:
+    """How long requests for inference took, from each to its answer."""
+    names = list(dict.fromkeys(name for each in _served(result) for name in each[2].percentiles))
+    titles = ["slowest" if name == "100" else f"{name} %\nwithin" for name in names]
+    table = _table(["arm", "from", "to", "requests", "mean", *titles], left=("arm",))
+    before = ""
+    for title, moment, served in _served(result)[:_TOLD]:
+        times = [duration(served.percentiles[name]) if name in served.percentiles else "" for name in names]
+        mean = "" if served.mean is None else duration(served.mean)
+        ends = duration(moment.began or 0.0), duration(moment.seconds)
+        table.add_row("" if title == before else title, *ends, str(served.count), mean, *times)
+        before = title
+    left_out = len(_served(result)) - _TOLD
+    table.caption = "From a request to its answer; to: when the last one was accepted."
+    if left_out > 0:
+        table.caption += f"\n{left_out} more times of traffic are in result.json."
+    return _fitted(table)
+
+
+_TOLD = 20
+
+
+def _served(result: Result) -> list[tuple[str, Moment, Requests]]:
     found = []
-    for moment in requests(arm):
-        served = moment.requests
-        assert served is not None
-        if served.count:
-            parts = ", ".join(f"{name} % within {duration(value)}" for name, value in served.percentiles.items())
-            found.append(f"{served.count} requests until {duration(moment.seconds)}: {parts}.")
-    return found[:3] + ([f"and {len(found) - 3} more times of traffic, in result.json."] if len(found) > 3 else [])
+    for name, arm in result.arms.items():
+        for moment in requests(arm):
+            assert moment.requests is not None
+            found.append((marked(name, arm.marks), moment, moment.requests))
+    return found
 
 
 def step_table(found: dict[str, dict[str, Any]]) -> Table:
@@ -167,7 +191,8 @@ def step_table(found: dict[str, dict[str, Any]]) -> Table:
     columns = ["passes", "a step", "energy", "analog,\n%", "digital,\n%", "inference", "every", "energy"]
     table = _table(["arm", *columns], left=("arm",))
     table.caption = (
-        "A step's writes take time; their energy is counted in a run. analog: converters and arrays.\n"
+        "A step's writes take time; their energy is counted in a run, and standby goes with time.\n"
+        "analog, digital: share of the energy of converters and arrays, and of arithmetic.\n"
         "inference: from input to answer on an idle chip, and how soon the next one may follow."
     )
     for name, each in found.items():
@@ -189,29 +214,26 @@ def step_table(found: dict[str, dict[str, Any]]) -> Table:
 
 
 def cost_table(result: Result, curves: Sequence[Curve]) -> Table:
-    """What the learning of each arm cost, and the accuracies that all arms have for the same energy, passes, time."""
-    found = costs(result, curves)
-    several = len(found) > 1
-    equal = [f"{what},\n%" for what in ("energy", "passes", "time")] if several else []
-    columns = ["a step", "time", "energy", "writes", "wear", *_reach_column(result.reach), *equal]
-    table = _table(["arm", *columns], left=("arm",))
+    """What the learning of each arm has cost."""
+    table = _table(["arm", "a step", "time", "energy", "writes", "wear", *_reach_column(result.reach)], left=("arm",))
     table.caption = (
-        "Learning of a chip, as its profile's costs say; wear: most writes of a device, the first programming included."
-        + several * "\nenergy, passes, time, %: accuracy for the same of each, that of the arm that needs the least."
+        "Learning of a chip until the end of training, as its profile's costs say.\n"
+        "wear: the most writes of any device, the first programming included."
     )
-    for cost in found:
+    for cost in costs(result, curves):
         reached = [] if cost.reached is None else [_reached(cost.reached, len(result.arms[cost.arm].chips))]
-        shares = [f"{100 * cost.at_equal[what][0]:.1f}" for what in ("energy", "passes", "time")]
-        table.add_row(
-            marked(cost.arm, cost.marks),
-            duration(cost.step),
-            duration(cost.seconds),
-            joules(cost.joules),
-            f"{cost.writes:.2g}",
-            f"{cost.wear}",
-            *reached,
-            *(shares if several else []),
-        )
+        name, times = marked(cost.arm, cost.marks), (duration(cost.step), duration(cost.seconds))
+        table.add_row(name, *times, joules(cost.joules), f"{cost.writes:.3g}", f"{cost.wear}", *reached)
+    return _fitted(table)
+
+
+def equal_table(result: Result, curves: Sequence[Curve]) -> Table:
+    """The accuracies that all arms have for the same energy, passes and time."""
+    whats = ("energy", "passes", "time")
+    table = _table(["accuracy, %, for the same", *whats], left=("accuracy, %, for the same",))
+    table.caption = "Of each, what the arm needs that needs the least of it; interpolated between evaluations."
+    for cost in costs(result, curves):
+        table.add_row(marked(cost.arm, cost.marks), *(_percent(cost.at_equal[what]) for what in whats))
     return _fitted(table)
 
 
@@ -273,8 +295,8 @@ def _mean(found: Sequence[Metrics], accurate: bool) -> str:
     return (_percent if accurate else _plain)(interval(known)) if known else "not finite"
 
 
-def _caption(found: list[Row], what: str, called: Words) -> str:
-    lines = [f"{what} of {called.whose}: mean over {called.copies} ± half its 95 % interval (Student's t)."]
+def _caption(found: list[Row], what: str, called: Words, end: str) -> str:
+    lines = [f"{what} of {called.whose}{end}: mean over {called.copies} ± half its 95 % interval (Student's t)."]
     if any("oracle" in row.marks for row in found):
         lines.append("oracle: ran with more than this chip offers to a learner; for comparison only.")
     if any("theory" in row.marks for row in found):
