@@ -245,7 +245,9 @@ else:
     _ENERGY = Limit("0 eV", "20 eV", "no energy is negative here, and no bond in a solid takes more than 20 eV")
     _WORK = Limit("0 J", "1 J", "no energy is negative here, and no single operation of a chip takes a joule")
     _POWER = Limit("0 W", "10 kW", "no power is negative here, and nothing cools a chip that takes 10 kW")
-    _FREQUENCY = Limit("0 Hz", "1 EHz", "no rate is negative, and no chip does 1e18 operations in a second", above=True)
+    _FREQUENCY = Limit(
+        "0 Hz", "1 EHz", "a rate is not zero, and nothing on a chip happens 1e18 times a second", above=True
+    )
     _VOLTAGE = Limit("0 V", "100 V", "it is a magnitude, and no memory device stands more than 100 V")
     _FACTOR = Limit(0, 1e15, "a factor is not negative, and beyond 1e15 an exponent has slipped")
     _SIGNED = Limit(-1e15, 1e15, "beyond 1e15 an exponent has slipped")

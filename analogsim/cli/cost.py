@@ -22,7 +22,7 @@ def cost(
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Override a setting, such as data.batch=1. Repeatable."),
     ] = None,
-    arm: Annotated[str | None, typer.Option("--arm", metavar="NAME", help="This arm only.")] = None,
+    arms: Annotated[list[str] | None, typer.Option("--arm", metavar="NAME", help="This arm only. Repeatable.")] = None,
     gantt: Annotated[
         Path | None, typer.Option("--gantt", metavar="FILE", help="Draw one step: a .png or .svg file; takes --arm.")
     ] = None,
@@ -35,21 +35,23 @@ def cost(
     loaded = load_scenario(scenario, settings or [])
     if not isinstance(loaded, Scenario):
         raise AnalogsimError(f"{loaded.name}: has no chips, so no step of it takes time or energy")
-    if gantt is not None and (arm is None or gantt.suffix not in (".png", ".svg")):
-        raise AnalogsimError(f"--gantt {gantt}: draws one arm into a .png or .svg file; give --arm and such a name")
+    if gantt is not None and (len(arms or ()) != 1 or gantt.suffix not in (".png", ".svg")):
+        raise AnalogsimError(f"--gantt {gantt}: draws one arm into a .png or .svg file; give one --arm and such a name")
     if gantt is not None and not gantt.parent.is_dir():
         raise AnalogsimError(f"--gantt {gantt}: there is no folder {gantt.parent}; make it first")
-    if arm is not None:
-        loaded = only_arms(loaded, [arm])
+    if arms:
+        loaded = only_arms(loaded, arms)
     found = _priced(loaded)
     if not found:
         raise AnalogsimError(
-            f"scenario {loaded.name}: its device profiles have no `costs`; see those of `analogsim profiles show noisy`"
+            f"scenario {loaded.name}: not all of its device profiles have `costs`; for an example see "
+            "`analogsim profiles show noisy`"
         )
-    if gantt is not None and arm is not None:
+    if gantt is not None:
         from analogsim.report.gantt import step_gantt
 
-        step_gantt(found[arm].step.spans, f"{loaded.name}, {arm}: one learning step", [gantt])
+        [(arm, prices)] = found.items()
+        step_gantt(prices.step.spans, f"{loaded.name}, {arm}: one learning step", [gantt])
     if as_json:
         typer.echo(json.dumps({name: _data(prices) for name, prices in found.items()}, indent=1))
         return

@@ -24,6 +24,7 @@ class Progress:
         self._live = self._console.is_terminal
         self._arms, self._begun, self._name, self._steps, self._told = arms, 0, "", 0, -1.0
         self._bar: TaskID | None = None
+        self._lived = 0.0
         columns = [TextColumn("{task.description:<14}"), BarColumn(30), TextColumn("{task.percentage:3.0f} %")]
         self._bars = Bars(*columns, TextColumn("{task.fields[metric]}"), TimeRemainingColumn(), console=self._console)
 
@@ -50,7 +51,7 @@ class Progress:
     def arm(self, name: str, steps: int) -> None:
         """An arm begins or goes on."""
         self._begun += 1
-        self._name, self._steps, self._told = name, steps, -1.0
+        self._name, self._steps, self._told, self._lived = name, steps, -1.0, 0.0
         if self._live:
             self._bar = self._bars.add_task(f"{name} ({self._begun}/{self._arms})", total=steps, metric="")
 
@@ -73,6 +74,17 @@ class Progress:
             epoch = curve.chips[0].epoch
             place = f"{curve.arm} ({self._begun}/{self._arms}) epoch {epoch:.3g}"
             self._console.print(f"{place}: {metric}", highlight=False, soft_wrap=True)
+
+    def lived(self, seconds: float) -> None:
+        """Its chips have come so far on their timeline. Without a terminal, a line each time it is ten times as far."""
+        from analogsim.report.lives import duration
+
+        if self._bar is not None:
+            self._bars.update(self._bar, metric=f"after {duration(seconds)}")
+        elif not self._live and seconds >= max(1.0, 10 * self._lived):
+            self._lived = seconds
+            place = f"{self._name} ({self._begun}/{self._arms})"
+            self._console.print(f"{place}: {duration(seconds)} after training", highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Something that a person wants to know."""

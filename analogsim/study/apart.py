@@ -70,6 +70,11 @@ class ApartArm(RunningArm):
         """Whether something is left to happen to a chip."""
         return any(member.lives_on for member in self._members)
 
+    @property
+    def lived(self) -> float:
+        """Simulated seconds of the chip whose life goes on."""
+        return next((member.lived for member in self._members if member.lives_on), self._members[-1].lived)
+
     def live(self) -> bool:
         """Let the next thing happen to the first chip that has something left; whether a checkpoint is due."""
         return next(member for member in self._members if member.lives_on).live()

@@ -157,6 +157,11 @@ class Arm(RunningArm):
         life = self._life
         return bool(self._scenario.timeline or self._arm.timeline) if life is None else not life.over
 
+    @property
+    def lived(self) -> float:
+        """Simulated seconds on the timeline so far."""
+        return 0.0 if self._life is None else self._life.seconds
+
     def live(self) -> bool:
         """Live until a learning step or an event of the timeline has been done; whether a checkpoint is due."""
         if self._life is None:

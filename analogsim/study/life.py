@@ -89,6 +89,11 @@ class Life:
         """Whether all has happened."""
         return self._timeline.over
 
+    @property
+    def seconds(self) -> float:
+        """Since the beginning, simulated."""
+        return (self.stage.rig.clock.ticks - self._begin) / TICKS
+
     def go_on(self) -> bool:
         """Live until a learning step or an event has been done, or all has; whether it was a step."""
         steps, moments = self.steps, len(self.moments)

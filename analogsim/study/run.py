@@ -44,6 +44,10 @@ class Watcher(Protocol):
         """Its chips were evaluated."""
         ...
 
+    def lived(self, seconds: float) -> None:
+        """Its chips have come so far on their timeline, simulated time since its beginning."""
+        ...
+
     def note(self, text: str) -> None:
         """Something that a person wants to know."""
         ...
@@ -63,6 +67,9 @@ class Nobody:
 
     def evaluated(self, curve: Curve) -> None:
         """Its chips were evaluated."""
+
+    def lived(self, seconds: float) -> None:
+        """Its chips have come so far on their timeline."""
 
     def note(self, text: str) -> None:
         """Something that a person wants to know."""
@@ -218,7 +225,9 @@ def go_on(
             if arm.checkpoint_due:
                 save(arm)
         while arm.lives_on:
-            if arm.live():
+            due = arm.live()
+            watcher.lived(arm.lived)
+            if due:
                 save(arm)
         finished[name] = arm.result()
         save(None)

@@ -72,6 +72,11 @@ class RunningArm(ABC):
         """Whether something is left to happen after the last step."""
         return False
 
+    @property
+    def lived(self) -> float:
+        """Simulated seconds on the timeline so far."""
+        return 0.0
+
     def live(self) -> bool:
         """Let the next thing happen; whether a checkpoint is due.
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from analogsim.report.cost import accuracy_for_cost, comparable, costs
 from analogsim.report.lives import accuracy_over_time, duration, happened, looks
-from analogsim.report.table import cost_table, joules, lives_table, step_table
+from analogsim.report.table import cost_table, equal_table, joules, lives_table, step_table, traffic_table
 from analogsim.results import ArmResult, Curve, Life, Moment, Requests, Result, Spent, StepPrice
 
 DAY = 86400.0
@@ -61,24 +61,25 @@ def test_a_life_is_drawn_and_told(lived: Result, tmp_path: Path) -> None:
     with console.capture() as capture:
         console.print(lives_table(lived))
     told = capture.get()
-    for word in ("85.00", "45.00", "1 day", "2 mJ", "left: fault 1.", "cared: train 0.5."):
+    for word in ("85.00", "45.00", "1 day", "2 mJ", "left: 1 x fault.", "cared: 0.5 x train."):
         assert word in told
 
 
 def test_requests_are_told_by_percentiles(made) -> None:
-    shares = {"50": 2e-7, "99": 7e-5}
-    served = event(1.0, "traffic", requests=Requests(count=12, mean=1e-6, percentiles=shares))
+    shares = {"50": 2e-7, "100": 7e-5}
+    served = event(1.0, "traffic", began=0.5, requests=Requests(count=12, mean=1e-6, percentiles=shares))
     nobody = event(2.0, "traffic", requests=Requests(count=0, mean=None, percentiles={}))
     result = made.result({"a": made.arm(({}, [0.9]), lives=(Life(chips=(0,), moments=(served, nobody)),))})
     console = Console(width=100)
     with console.capture() as capture:
-        console.print(lives_table(result))
+        console.print(traffic_table(result))
     told = " ".join(capture.get().split())
-    assert "a: 12 requests until 1 s: 50 % within 200 ns, 99 % within 70 us." in told
+    assert "a 500 ms 1 s 12 1 us 200 ns 70 us" in told
+    assert "slowest" in told
 
 
 def spent(seconds: float) -> Spent:
-    return Spent(seconds=seconds, joules=1e-3 * seconds, passes=int(10 * seconds), writes=int(100 * seconds))
+    return Spent(seconds=seconds, joules=1e-3 * seconds, passes=int(10 * seconds), writes=int(100 * seconds), wear=7)
 
 
 @pytest.fixture
@@ -118,8 +119,11 @@ def test_costs_are_told_and_drawn(priced: tuple[Result, list[Curve]], tmp_path: 
     with console.capture() as capture:
         console.print(cost_table(result, curves))
     told = capture.get()
-    for word in ("1 ms", "2 mJ", "53.3", "not reached", "4 mJ (1 of 2)", "70 %"):
+    for word in ("1 ms", "2 mJ", "not reached", "4 mJ (1 of 2)", "70 %", "7"):
         assert word in told
+    with console.capture() as capture:
+        console.print(equal_table(result, curves))
+    assert "53.33" in capture.get()
     files = [tmp_path / f"cost.{kind}" for kind in ("png", "svg")]
     accuracy_for_cost(result, curves, files)
     text = files[1].read_text()
