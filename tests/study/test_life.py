@@ -250,6 +250,109 @@ def test_power_loss_falls_back_to_what_was_delivered(tmp_path: Path) -> None:
         assert (abs(now - start) < 0.1 * start) if name == "forgets" else (abs(now - before) < 0.1 * before)
 
 
+def lived(study: Scenario, name: str) -> Arm:
+    arm = Arm(study, name, load_data(study), CPU)
+    arm.evaluate()
+    while arm.lives_on:
+        arm.live()
+    return arm
+
+
+def test_only_attempts_are_verified_and_dead_devices_are_written_too() -> None:
+    """Pulses go unverified; an endurance, which counts what wears a device out, changes no energy."""
+    profile = (
+        "cell: reference, update: {kind: constant_step, dw_min: 0.01}, write_verify: {iterations: 3, tolerance: 0.5 uS}"
+    )
+    profile += ", programming: {kind: constant, sigma: 0.5 uS}"
+    spent = {}
+    for name, more in (("lasting", ""), ("mortal", ", endurance: {cycles: 2, counts: writes}")):
+        study = scenario(
+            "chip.profile=noisy",
+            f"chip.overrides={{{profile}{more}}}",
+            "train.epochs=0",
+            "timeline=[{do: train, steps: 6}]",
+            "arms={pulses: {rule: anp, optimizer: {mixed_precision: {lr: 0.5}}}, programs: {rule: anp}}",
+        )
+        for arm in ("pulses", "programs"):
+            account = lived(study, arm)._stage.account
+            assert account is not None
+            step, write, verify = (
+                account.prices.step,
+                *(getattr(account.prices.costs[0], x) for x in ("write", "verify")),
+            )
+            seen = account.spent()[0]
+            each = costs.write.energy + (costs.verify.energy if arm == "programs" else 0.0)
+            assert seen.writes > 0
+            assert seen.joules == pytest.approx(6 * step.energy + seen.writes * each, rel=1e-9)
+            spent[name, arm] = seen.writes
+    assert spent["lasting", "pulses"] == spent["mortal", "pulses"], (
+        "nothing of what is pulsed depends on the devices yet"
+    )
+    assert spent["mortal", "programs"] > 0.5 * spent["lasting", "programs"]
+
+
+def test_reads_of_references_are_paid_for() -> None:
+    own = "[{do: train, steps: 2}, {do: compensate, at: 1 h}, {do: reprogram, at: 2 h}]"
+    study = scenario("chip.profile=pcm", "train.epochs=0", f"arms={{anp: {{rule: anp, timeline: {own}}}}}")
+    arm = lived(study, "anp")
+    account = arm._life._account if arm._life is not None else None
+    assert account is not None
+    assert account.reads == arm._rig.chip.reference_reads == 4 * 32
+    first, _, last = arm.result().lives[0].moments
+    prices = account.prices
+    assert first.seconds == pytest.approx(2 * prices.step_time + prices.reads_time(32), rel=1e-9)
+    assert last.seconds == pytest.approx(7200 + prices.write_time + prices.reads_time(32), rel=1e-9)
+
+
+def test_a_loss_of_power_moves_no_device() -> None:
+    own = "[{do: train, steps: 5}, {do: power_loss, at: 1 s}, {do: idle, time: 2 s}]"
+    r = "decorrelation: {rate: 0.05, where: crossbar}"
+    study = scenario(
+        "chip.profile=noisy", "train.epochs=0", f"arms={{danp: {{rule: danp, samples: 2, {r}, timeline: {own}}}}}"
+    )
+    arm = Arm(study, "danp", load_data(study), CPU)
+    while not any(moment.event == "train" for moment in (arm._life.moments if arm._life else ())):
+        arm.live()
+    before = [r.clone() for r in arm._rig.chip.oracle.decorrelation if r is not None]
+    written = arm._rig.chip.device_writes.clone()
+    while arm.lives_on:
+        arm.live()
+    after = [r for r in arm._rig.chip.oracle.decorrelation if r is not None]
+    assert len(after) == 2 and all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert torch.equal(arm._rig.chip.device_writes, written)
+    assert arm._stage.controller is not None and all(w.abs().sum() > 0 for w in arm._stage.controller.copy.weights)
+
+
+def test_what_was_counted_before_a_loss_of_power_counts(tmp_path: Path) -> None:
+    own = "[{do: train, steps: 3}, {do: power_loss, at: 1 s, then: [{do: train, steps: 2}]}]"
+    arms = f"arms={{anp: {{rule: anp, timeline: {own}}}}}"
+    arm = result_of(tmp_path, "chip.profile=noisy", "train.epochs=0", arms).arms["anp"]
+    assert arm.chips[0].counts.vectors == 5 * 100
+
+
+def test_chips_that_are_reprogrammed_err_anew() -> None:
+    own = "[{do: train, steps: 2}, {do: reprogram, at: 1 s}]"
+    noise = "chip.overrides={programming: {kind: constant, sigma: 0.3 uS}}"
+    study = scenario("chip.profile=noisy", noise, "train.epochs=0", f"arms={{anp: {{rule: anp, timeline: {own}}}}}")
+    arm = Arm(study, "anp", load_data(study), CPU)
+    chip = arm._rig.chip
+    while not any(moment.event == "train" for moment in (arm._life.moments if arm._life else ())):
+        arm.live()
+    cells = [cells for layer in chip.oracle.cells for cells in layer]
+    before = [
+        (each.target.clone(), each.programmed.clone(), each.wear.clone()) for each in cells if each.wear is not None
+    ]
+    while arm.lives_on:
+        arm.live()
+    assert len(before) == len(cells) == 4
+    for each, (target, programmed, wear) in zip(cells, before, strict=True):
+        assert each.wear is not None
+        assert torch.allclose(each.target, target, rtol=1e-5, atol=1e-12)
+        assert torch.equal(each.wear, wear + 1)
+        well_inside = (target > 2e-6) & (target < 23e-6)
+        assert (each.programmed != programmed)[well_inside].all()
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
