@@ -276,19 +276,14 @@ def test_only_attempts_are_verified_and_dead_devices_are_written_too() -> None:
         for arm in ("pulses", "programs"):
             account = lived(study, arm)._stage.account
             assert account is not None
-            step, write, verify = (
-                account.prices.step,
-                *(getattr(account.prices.costs[0], x) for x in ("write", "verify")),
-            )
+            step, costs = account.prices.step, account.prices.costs[0]
             seen = account.spent()[0]
             each = costs.write.energy + (costs.verify.energy if arm == "programs" else 0.0)
             assert seen.writes > 0
             assert seen.joules == pytest.approx(6 * step.energy + seen.writes * each, rel=1e-9)
             spent[name, arm] = seen.writes
-    assert spent["lasting", "pulses"] == spent["mortal", "pulses"], (
-        "nothing of what is pulsed depends on the devices yet"
-    )
-    assert spent["mortal", "programs"] > 0.5 * spent["lasting", "programs"]
+    for arm in ("pulses", "programs"):  # learning goes another way, but no cheaper one
+        assert spent["mortal", arm] > 0.7 * spent["lasting", arm]
 
 
 def test_reads_of_references_are_paid_for() -> None:
