@@ -57,14 +57,16 @@ def cost(
         return
     from rich.console import Console
 
-    from analogsim.report.table import step_table
+    from analogsim.report.table import inference_table, step_table
 
     console = Console()
-    console.print(step_table({name: _data(prices) for name, prices in found.items()}))
+    told = {name: _data(prices) for name, prices in found.items()}
+    console.print(step_table(told))
+    console.print(inference_table(told))
     for name, prices in found.items():
         busy = sorted(prices.step.occupancy.items(), key=lambda each: -each[1])[:_BUSIEST]
-        told = ", ".join(f"{part} {share:.0%}" for part, share in busy)
-        console.print(f"{name}: busiest in a step: {told}", soft_wrap=True, highlight=False, markup=False)
+        parts = ", ".join(f"{part} {share:.0%}" for part, share in busy)
+        console.print(f"{name}: busiest in a step: {parts}", soft_wrap=True, highlight=False, markup=False)
     if gantt is not None:
         console.print(f"figure: {gantt}", soft_wrap=True, highlight=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -181,35 +181,36 @@ def _served(result: Result) -> list[tuple[str, Moment, Requests]]:
     return found
 
 
-def step_table(found: dict[str, dict[str, Any]]) -> Table:
-    """What a learning step and an inference take, an arm in each row.
+def step_table(found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What a learning step takes, an arm in each row.
 
     Args:
-        found: by arm: `passes`; `step` with `seconds` and `joules` by kind; `inference` with `seconds`, `interval` and
-            `joules`.
+        found: by arm: `passes`, and `step` with `seconds` and `joules` by kind.
     """
-    columns = ["passes", "a step", "energy", "analog,\n%", "digital,\n%", "inference", "every", "energy"]
-    table = _table(["arm", *columns], left=("arm",))
+    table = _table(["arm", "passes", "a step", "energy", "analog, %", "digital, %"], left=("arm",))
     table.caption = (
         "A step's writes take time; their energy is counted in a run, and standby goes with time.\n"
-        "analog, digital: share of the energy of converters and arrays, and of arithmetic.\n"
-        "inference: from input to answer on an idle chip, and how soon the next one may follow."
+        "analog, digital: share of the energy of converters and arrays, and of arithmetic."
     )
     for name, each in found.items():
-        kinds, inference = each["step"]["joules"], each["inference"]
-        total = sum(kinds.values())
-        analog = sum(kinds[kind] for kind in ("dac", "array", "adc"))
-        table.add_row(
-            name,
-            str(each["passes"]),
-            duration(each["step"]["seconds"]),
-            joules(total),
-            f"{100 * analog / total:.0f}" if total else "",
-            f"{100 * kinds['digital'] / total:.0f}" if total else "",
-            duration(inference["seconds"]),
-            duration(inference["interval"]),
-            joules(inference["joules"]),
-        )
+        kinds = each["step"]["joules"]
+        total, analog = sum(kinds.values()), sum(kinds[kind] for kind in ("dac", "array", "adc"))
+        shares = [f"{100 * part / total:.0f}" if total else "" for part in (analog, kinds["digital"])]
+        table.add_row(name, str(each["passes"]), duration(each["step"]["seconds"]), joules(total), *shares)
+    return _fitted(table)
+
+
+def inference_table(found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What an inference takes, an arm in each row.
+
+    Args:
+        found: by arm: `inference` with `seconds`, `interval` and `joules`.
+    """
+    table = _table(["arm", "inference", "every", "energy"], left=("arm",))
+    table.caption = "From input to answer on an idle chip; every: how soon the next one may follow."
+    for name, each in found.items():
+        told = each["inference"]
+        table.add_row(name, duration(told["seconds"]), duration(told["interval"]), joules(told["joules"]))
     return _fitted(table)
 
 

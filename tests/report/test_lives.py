@@ -10,7 +10,15 @@ from rich.console import Console
 
 from analogsim.report.cost import accuracy_for_cost, comparable, costs
 from analogsim.report.lives import accuracy_over_time, duration, happened, looks
-from analogsim.report.table import cost_table, equal_table, joules, lives_table, step_table, traffic_table
+from analogsim.report.table import (
+    cost_table,
+    equal_table,
+    inference_table,
+    joules,
+    lives_table,
+    step_table,
+    traffic_table,
+)
 from analogsim.results import ArmResult, Curve, Life, Moment, Requests, Result, Spent, StepPrice
 
 DAY = 86400.0
@@ -147,6 +155,7 @@ def test_steps_and_inferences_are_told() -> None:
     console = Console(width=100)
     with console.capture() as capture:
         console.print(step_table({"anp": each}))
+        console.print(inference_table({"anp": each}))
     told = capture.get()
     for word in ("71 us", "8 nJ", "25", "75", "266 ns", "100 ns", "1.9 nJ"):
         assert word in told
