@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analogsim.report.cost import costs
-from analogsim.report.lives import duration, happened, looks, requests
+from analogsim.report.lives import Look, duration, happened, looks, requests
 from analogsim.report.summary import Row, Standing, classified, point_label, rows, standings
 from analogsim.report.words import Words, words
 from analogsim.results import Curve, Metrics, Moment, Requests, Result, StageResult, interval, marked
@@ -138,16 +138,28 @@ def lives_table(result: Result) -> Table:
     lines += ["wear: the most writes of any device, the first programming included." * worn]
     for name, arm in result.arms.items():
         title = marked(name, arm.marks)
-        for index, look in enumerate(found[name]):
+        for index, look in enumerate(_some(found[name])):
             shown = _percent(interval(look.accuracy)) if look.accuracy else _plain(interval(look.loss or (math.nan,)))
             energy = priced * ["" if look.joules is None else joules(look.joules)]
             wear = worn * ["" if look.wear is None else f"{look.wear}"]
             table.add_row("" if index else title, duration(look.seconds), shown, f"{look.steps:g}", *energy, *wear)
+        left_out = len(found[name]) - len(_some(found[name]))
+        lines += [f"{title}: {left_out} more evaluations are in result.json." * bool(left_out)]
         counts = ", ".join(f"{number:g} x {kind.replace('_', ' ')}" for kind, number in happened(arm).items())
         lines += [f"{title}: {counts}." * bool(counts)]
         table.add_section()
     table.caption = "\n".join(line for line in lines if line)
     return _fitted(table)
+
+
+_SHOWN = 12
+
+
+def _some(found: Sequence[Look]) -> list[Look]:
+    """All, or at most a dozen of them, the first and the last among these."""
+    if len(found) <= _SHOWN:
+        return list(found)
+    return [found[round(at * (len(found) - 1) / (_SHOWN - 1))] for at in range(_SHOWN)]
 
 
 def traffic_table(result: Result) -> Table:

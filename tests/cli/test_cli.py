@@ -30,8 +30,6 @@ def test_run_prints_a_table_and_writes_the_folder(
         "metrics.jsonl",
         "result.json",
         "info.json",
-        "figures/accuracy_for_cost.png",
-        "figures/accuracy_for_cost.svg",
         "figures/learning_curves.png",
         "figures/learning_curves.svg",
     }
