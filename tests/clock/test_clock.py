@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from analogsim.clock import Clock
+from analogsim.clock import Clock, ticks
 
 
 def test_time_adds_up() -> None:
@@ -18,6 +18,10 @@ def test_time_adds_up() -> None:
         assert clock.ticks == before + picoseconds
     assert clock.now == 86_400.500000001
     assert Clock(7 * 10**12).now == 7.0
+
+
+def test_seconds_are_rounded_to_picoseconds() -> None:
+    assert [ticks(seconds) for seconds in (0.57, 4.35, 2.5e-13, 0.0)] == [57 * 10**10, 435 * 10**10, 0, 0]
 
 
 def test_nothing_is_lost_on_an_old_chip() -> None:

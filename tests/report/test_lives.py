@@ -43,7 +43,10 @@ def lived(made) -> Result:
         moments=(look(0, 0.9, 0.8, joules=0.0), event(5.0, "fault"), look(DAY, 0.5, 0.4, joules=2e-3)),
     )
     apart = (
-        Life(chips=(0,), moments=(look(0, 0.9), look(3.0, 0.7), event(9.0, "train"), look(DAY, 0.9, steps=20))),
+        Life(
+            chips=(0,),
+            moments=(look(0, 0.9), look(0, 0.1), look(3.0, 0.7), event(9.0, "train"), look(DAY, 0.9, steps=20)),
+        ),
         Life(chips=(1,), moments=(look(0, 0.7), look(DAY, 0.7))),
     )
     arms = {"left": made.arm(({}, [0.9, 0.8]), lives=(together,)), "cared": made.arm(({}, [0.9, 0.7]), lives=apart)}

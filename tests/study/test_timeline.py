@@ -101,12 +101,9 @@ def test_a_time_that_is_missed_is_left_out() -> None:
 
 
 def test_who_looks_at_the_same_time_comes_first() -> None:
-    body = lived(
-        {"do": "compensate", "every": "10 s", "until": "30 s"},
-        common=({"do": "evaluate", "every": "10 s", "until": "30 s"},),
-    )
-    for number in (10.0, 20.0, 30.0):
-        assert body.done_at.index((number, "evaluate")) < body.done_at.index((number + 2, "compensate"))
+    again = {"every": "10 s", "until": "30 s"}
+    body = lived({"do": "evaluate", **again}, common=({"do": "temperature", "to": "310 K", **again},))
+    assert body.done_at == [(s, do) for s in (10.0, 20.0, 30.0) for do in ("evaluate", "temperature")]
 
 
 def test_a_condition_is_looked_at_after_each_measurement() -> None:
@@ -158,7 +155,7 @@ def test_what_goes_wrong_in_an_event_is_told_at_once(at: int) -> None:
             return super().act(event)
 
     body = Breaking([])
-    events = [{"do": "evaluate", "at": ["0 s", "1 s", "2 s"]}, {"do": "compensate", "at": "2 s"}]
+    events = [{"do": "evaluate", "at": ["0 s", "1 s"]}, {"do": "evaluate", "at": ["0 s", "1 s"]}]
     timeline = Timeline(EVENTS.validate_python(events), (), body, simpy.Environment(0))
     with pytest.raises(BrokenError):
         exhaust(timeline)
@@ -214,6 +211,9 @@ def test_conditions() -> None:
         ({"do": "idle", "time": "1 s", "at": "1 s"}, "so it takes no at, every or when"),
         ({"do": "train", "steps": 0}, "greater than 0"),
         ({"do": "train", "steps": 1, "when": "accuracy"}, "not a condition"),
+        ({"do": "train", "steps": 1, "when": "accuracy < 90"}, "accuracy is a share, from 0 to 1 or in percent"),
+        ({"do": "evaluate", "at": []}, "an empty list of times"),
+        ({"do": "fault", "faults": {"stuck_low": {"each": ["1 %"]}}}, "stuck_low: strikes all chips alike"),
         ({"do": "train", "steps": 1, "when": "accurcy < 1"}, "no metric is called 'accurcy'"),
         ({"do": "train", "steps": 1, "when": "accuracy < 1e"}, "is not a finite number"),
         ({"do": "evaluate", "at": "1 s", "then": [{"do": "evaluate", "at": "2 s"}]}, "follow at once"),
