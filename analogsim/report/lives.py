@@ -105,7 +105,7 @@ def accuracy_over_time(result: Result, files: Sequence[Path]) -> None:
             _draw_arm(top, name, arm, index, begin)
         low, high = top.get_ylim()
         top.set_ylim(max(low, -2), min(high, 102))
-        _draw_events(top, arms)
+        _draw_events(top, arms, begin)
         _draw_care(rug, arms, cared)
         _time_axis(rug, times, begin)
         top.set_ylabel("test accuracy, %")
@@ -126,18 +126,17 @@ def _draw_arm(panel: Axes, name: str, arm: ArmResult, index: int, begin: float) 
     panel.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
-def _draw_events(panel: Axes, arms: dict[str, ArmResult]) -> None:
+def _draw_events(panel: Axes, arms: dict[str, ArmResult], begin: float) -> None:
     """What happens to chips: a line with its name, or a span for as long as it lasts."""
     kinds = ("fault", "temperature", "power_loss", "traffic")
     moments = [moment for arm in arms.values() for life in arm.lives for moment in life.moments]
     found = {
         (each.seconds if each.began is None else each.began, each.event) for each in moments if each.event in kinds
     }
-    left = panel.get_xlim()[0]
     for began, end in {(each.began, each.seconds) for each in moments if each.began is not None}:
-        panel.axvspan(max(began, left) if began else left, end, color="0.5", alpha=0.05, linewidth=0)
+        panel.axvspan(began or begin, end, color="0.5", alpha=0.05, linewidth=0)
     for seconds, event in sorted(found):
-        at = seconds or left
+        at = seconds or begin
         panel.axvline(at, color="0.4", linewidth=0.8, linestyle=":")
         words = event.replace("_", " ")
         panel.annotate(
@@ -177,7 +176,7 @@ def _time_axis(panel: Axes, times: Sequence[float], begin: float) -> None:
     shown = later
     if len(later) > 8 or not apart:
         shown = [each for each in _ROUND if later[0] <= each <= later[-1] * (1 + 1e-9)]
-        shown = shown if len(shown) > 1 else [later[0], later[-1]]
+        shown = shown if len(shown) > 1 else sorted({later[0], *shown, later[-1]})
     zero = [begin] if times and times[0] == 0 else []
     panel.set_xticks([*zero, *shown], [*("0 s" for _ in zero), *(duration(seconds) for seconds in shown)])
     panel.minorticks_off()
