@@ -265,6 +265,7 @@ def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
         staged = loc[2:3] == ("stages",)
         loc = (*loc[:2], *loc[3:5], *loc[6:]) if staged else (*loc[:2], *loc[4:])
     kinds = {at + 2 for at, part in enumerate(loc) if part in ("timeline", "then")}
+    kinds |= {at + 1 for at, part in enumerate(loc) if part == "trace"}  # a file, or times
     return tuple(part for at, part in enumerate(loc) if at not in kinds and part not in (*UNION_TAGS, *LAYER_TAGS))
 
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from typing_extensions import Self
 
 from analogsim.clock import Arrivals, Periodic, Poisson
@@ -81,10 +81,16 @@ class Condition(NamedTuple):
         return f"{self.metric} {self.sign} {self.threshold!r}"
 
 
+def _or_one(schema: dict[str, Any]) -> None:
+    """A list may be one item alone."""
+    array = {"type": schema.pop("type"), "items": schema.pop("items")}
+    schema["anyOf"] = [array["items"], array]
+
+
 class Happening(Section):
     """What all events share: when they happen, and what follows at once."""
 
-    at: tuple[Time, ...] = ()
+    at: Annotated[tuple[Time, ...], Field(json_schema_extra=_or_one)] = ()
     """Times since the beginning of the timeline, one or a list in rising order."""
     every: Later | None = None
     """Again and again with this period, the first time after one."""
@@ -242,6 +248,12 @@ class PowerLoss(Happening):
     state of the `optimizer`; what the `rule` remembers."""
 
 
+_Trace = Annotated[
+    Annotated[str, Tag("file")] | Annotated[tuple[Time, ...], Tag("times")],
+    Discriminator(lambda value: "times" if isinstance(value, list | tuple) else "file"),
+]
+
+
 class Traffic(Happening):
     """Inference requests share the chip with all else for a while."""
 
@@ -250,7 +262,7 @@ class Traffic(Happening):
     """Mean rate of requests that come independently of each other, such as `100 kHz`."""
     periodic: Later | None = None
     """Time from each request to the next."""
-    trace: str | tuple[Time, ...] | None = None
+    trace: _Trace | None = None
     """Times of the requests, from the beginning of the traffic; or the path of a file with one number of seconds a
     line."""
     time: Later

@@ -364,6 +364,8 @@ def test_chips_that_are_reprogrammed_err_anew() -> None:
         (["timeline=[{do: evaluate, every: 1 h}]"], "timeline: has no end"),
         (["chip.profile=ideal", "timeline=[{do: train, steps: 1}]"], "nobody knows how long a learning step takes"),
         (["chip.profile=ideal", "timeline=[{do: traffic, periodic: 1 s, time: 9 s}]"], "how long a request takes"),
+        (["timeline=[{do: traffic, time: 1 s, trace: [-1 s]}]"], r"timeline\.0\.trace\.0: must not be below 0 s"),
+        (["timeline=[{do: self_test, samples: 100000}]"], r"timeline\.0\.samples: must not be above the"),
         (
             ["timeline=[{do: traffic, time: 1 s, trace: nowhere.txt}]"],
             r"timeline\.0\.trace: nowhere\.txt: cannot be read",
