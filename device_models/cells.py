@@ -13,12 +13,13 @@ from device_models.conductance_effect import ConductanceEffect, State
 from device_models.endurance import Lifetimes
 from device_models.faults import FaultMap
 from device_models.pulsed import Pulsed
+from device_models.tally import Tally
 
 if TYPE_CHECKING:
     from device_models.device import Device
     from device_models.read_noise import ReadNoise
 
-_STATE = ("target", "programmed", "written_at", "attempts", "writes", "worn", "counted")
+_STATE = ("target", "programmed", "written_at", "attempts", "writes")
 """Attributes that a checkpoint holds, beside the states of effects."""
 
 
@@ -36,10 +37,7 @@ class Cells:
         lifetimes, used: what devices survive, and how much of it they have had; None without a limit.
         attempts: of programming it, over all its writes, int32; None without write-verify, where each write takes one.
         writes: of single devices with write-verify, the first programming included, (C,), int64; None without.
-        counted: pulses, and programming attempts, that all devices have been given, (C, 2), int64; None where `worn`
-            tells it, or nobody counts.
-        worn: pulses and writes that each device has had, the first programming included, int32; None where nobody
-            counts them, or another count has them. See `wear`.
+        tally: what they have been given, where nothing else tells it; see `wear` and `given`.
 
     Args:
         device: what they are.
@@ -53,8 +51,7 @@ class Cells:
     written_at: Tensor | None
     attempts: Tensor | None
     writes: Tensor | None
-    worn: Tensor | None
-    counted: Tensor | None
+    tally: Tally
 
     def __init__(self, device: Device, count_wear: bool = False) -> None:
         self._device, self._count_wear = device, count_wear
@@ -88,13 +85,7 @@ class Cells:
             self.pulsed.hidden = outcome.hidden
         every = torch.ones_like(target, dtype=torch.bool)
         self.writes = None if self.attempts is None else every.sum(dim=(1, 2))
-        counted = device.endurance is not None or (self.attempts is not None and device.update is None)
-        self.worn = every.to(torch.int32) if self._count_wear and not counted else None
-        if self.worn is not None and self.attempts is not None:
-            self.worn = self.attempts.clone()
-        apart = self._count_wear and (device.endurance is not None or device.update is not None)
-        self.counted = torch.zeros(len(target), 2, dtype=torch.int64, device=target.device) if apart else None
-        self._count(every, self.attempts)
+        self.tally = Tally(device, self._count_wear, every, self.attempts)
         for effect, state, new in zip(device.effects, self._states, renewed, strict=True):
             state.update(new)
             effect.touch(state, every, now)
@@ -121,14 +112,12 @@ class Cells:
             written = written & self.lifetimes.alive(self.used)
             self.used = self.used + written
         programmed, hidden, renewed, attempts = self._outcome(target, numbers)
-        self._count(asked, attempts)
+        self.tally.wrote(asked, written, attempts)
         if self.pulsed is not None and hidden is not None:
             self.pulsed.hidden = torch.where(written, hidden, self.pulsed.hidden)
         if self.attempts is not None and self.writes is not None and attempts is not None:
             self.attempts = self.attempts + attempts * written
             self.writes = self.writes + written.sum(dim=(1, 2))
-        if self.worn is not None:
-            self.worn += written if attempts is None else attempts * written
         exact = numbers is None and half == 0 and self.lifetimes is None and self._device.read_disturb is None
         if exact:  # what is not written has this target anyhow, and is there
             self.target = self.programmed = target
@@ -174,14 +163,12 @@ class Cells:
             Which devices received any, (C, out, rows).
         """
         assert self.pulsed is not None
-        if self.counted is not None:
-            self.counted[:, 0] += (ups + downs).sum(dim=(1, 2), dtype=torch.float64).to(torch.int64)
+        asked = given = ups + downs
         if self.lifetimes is not None and self.used is not None:
             ups, downs, self.used = self.lifetimes.spend(self.used, ups, downs)
-        given = ups + downs
+            given = ups + downs
+        self.tally.pulsed(asked, given)
         written, handed = given > 0, _Handed(numbers)
-        if self.worn is not None:
-            self.worn += given.to(torch.int32)
         change = self.drifted - self.programmed if self._device.levels else 0.0
         moved = self.pulsed.write(ups, downs, handed.take(self.pulsed.numbers), change)
         self.programmed = torch.where(written, moved, self.programmed)
@@ -218,23 +205,18 @@ class Cells:
         """
         if self.used is not None:
             return self.used + 1
-        return self.attempts if self.worn is None and self._device.update is None else self.worn
+        return self.attempts if self.tally.worn is None and self._device.update is None else self.tally.worn
 
     @property
     def given(self) -> Tensor | None:
         """Pulses of incremental writes, and programming attempts, that devices have been given, dead ones too: (C, 2),
         double precision; None where nobody counts."""
-        if self.counted is not None:
-            return self.counted.double()
+        if self.tally.given is not None:
+            return self.tally.given.double()
         if self.wear is None:
             return None
         attempts = self.wear.sum(dim=(1, 2), dtype=torch.float64)
         return torch.stack([torch.zeros_like(attempts), attempts], dim=1)
-
-    def _count(self, written: Tensor, attempts: Tensor | None) -> None:
-        if self.counted is not None:
-            each = written if attempts is None else attempts * written
-            self.counted[:, 1] += each.sum(dim=(1, 2), dtype=torch.int64)
 
     def fail(self, later: FaultMap) -> None:
         """Let further devices be faulty; `settle` comes next."""
@@ -259,7 +241,8 @@ class Cells:
         state = {name: getattr(self, name) for name in _STATE}
         states = [dict(each) for each in self._states]
         faults = None if self.faults is None else self.faults.state_dict()
-        return {**state, "states": states, "faults": faults, "hidden": hidden, "used": self.used}
+        rest = {"hidden": hidden, "used": self.used, "tally": self.tally.state_dict()}
+        return {**state, "states": states, "faults": faults, **rest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on devices that have been programmed; `settle` comes next."""
@@ -272,6 +255,7 @@ class Cells:
             setattr(self, name, restored(state[name]))
         if self.pulsed is not None:
             self.pulsed.hidden = restored(state["hidden"])
+        self.tally.load_state_dict(state["tally"], device)
         faults = state["faults"]
         self.faults = None if faults is None else FaultMap(**{name: restored(value) for name, value in faults.items()})
         self._states = tuple({name: restored(value) for name, value in each.items()} for each in state["states"])

@@ -1,13 +1,16 @@
-"""Bank: the column ADCs of one layer in one direction of reads: one for each slice, row-block and column."""
+"""Bank: the column ADCs of one layer in one direction of reads: one for each slice, row-block and column; and both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from analogsim.chip.current import Current
+from analogsim.chip.numbers import LayerNumbers
+from analogsim.randomness import Purpose
 from device_models import ColumnADC, ColumnErrors
 
 
@@ -70,6 +73,56 @@ class Bank:
         for name in ("errors", "bounds"):
             value = state[name]
             setattr(self, name, None if value is None else value.to(like.device, copy=True))
+
+
+class Banks:
+    """The ADCs of a layer in both directions: those of its columns, and those of its rows for backward reads.
+
+    Args:
+        adc: what they are; None: results are not rounded.
+        blocks: lines -> those of each tile.
+    """
+
+    def __init__(self, adc: ColumnADC | None, blocks: Callable[[int], list[slice]]) -> None:
+        self._blocks = blocks
+        self.each: tuple[Bank, ...] = () if adc is None else (Bank(adc), Bank(adc))
+
+    def of(self, backward: bool) -> Bank | None:
+        """Those of a direction; None: there are none."""
+        return self.each[backward] if self.each else None
+
+    def fabricate(self, numbers: LayerNumbers, slices: int, out: int, rows: int) -> None:
+        """Make new ones.
+
+        Args:
+            numbers: where random numbers come from.
+            slices: of the layer.
+            out, rows: of the layer.
+        """
+        for bank, lines, columns in zip(self.each, (rows, out), (out, rows), strict=False):
+            bank.bounds = None
+            if bank.adc.fabricated:
+                places = slices, len(self._blocks(lines)), columns
+                bank.errors = bank.adc.fabricate(numbers.normal(Purpose.CONVERTERS, (bank.adc.fabricated, *places)))
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """For a checkpoint; the tensors are live."""
+        return [bank.state_dict() for bank in self.each]
+
+    def load_state_dict(self, state: list[dict[str, Any]], like: Tensor) -> None:
+        """Continue where `state_dict` was taken, on the device of `like`."""
+        for bank, saved in zip(self.each, state, strict=True):
+            bank.load_state_dict(saved, like)
+
+
+def by_place(reads: Sequence[tuple[Sequence[Current], Tensor | None]], slices: int, blocks: int) -> list[list[Tensor]]:
+    """Currents of vectors at full scale, by slice and block (C, reads, columns); each read with its gain."""
+    places: list[list[list[Tensor]]] = [[[] for _ in range(blocks)] for _ in range(slices)]
+    for currents, gain in reads:
+        for current in currents:
+            value = current.value if gain is None else current.value / gain
+            places[current.slice_][current.block].append(value.flatten(1, 3))
+    return [[torch.cat(values, dim=1) for values in row] for row in places]
 
 
 def _of(each: Tensor, slice_: int, block: int, columns: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from analogsim.chip.array import Array
-from analogsim.chip.bank import Bank
+from analogsim.chip.bank import Bank, Banks, by_place
 from analogsim.chip.coded import Coded, matrix_units
 from analogsim.chip.compensation import Compensation, reference_vectors
 from analogsim.chip.current import Current
@@ -24,7 +24,6 @@ from analogsim.chip.mapping import Mapping
 from analogsim.chip.numbers import LayerNumbers
 from analogsim.chip.operand import Operand
 from analogsim.chip.product import Reader
-from analogsim.randomness import Purpose
 from device_models import Device, vector_gain
 
 Sampling = Literal["column", "device"]
@@ -54,7 +53,7 @@ class Crossbar:
         single = numbers.dtype == torch.float32 and numbers.device.type == "cpu"
         self._coded = fast and self._by_column and device.codes and single and matrix_units()
         self.array = Array(device, geometry.blocks, mapping, numbers, tolerance, count_wear)
-        self._banks = None if device.adc is None else (Bank(device.adc), Bank(device.adc))  # of either direction
+        self._banks = Banks(device.adc, geometry.blocks)
         self._forward: tuple[int, list[Operand]] | None = None
         self._added: Tensor | None = None  # to the weights, by the perturbation path
         self.compensation = Compensation()
@@ -67,18 +66,8 @@ class Crossbar:
             now: seconds.
         """
         self.compensation = Compensation()
-        self._fabricate_converters(*weights.shape[1:])
+        self._banks.fabricate(self._numbers, len(self.array.pairs), *weights.shape[1:])
         self.array.program(weights, now)
-
-    def _fabricate_converters(self, out: int, rows: int) -> None:
-        """New ADCs: of the columns, and of the rows for backward reads."""
-        for bank, lines, columns in zip(self._banks or (), (rows, out), (out, rows), strict=False):
-            bank.bounds = None
-            if bank.adc.fabricated:
-                places = len(self.array.pairs), len(self._geometry.blocks(lines)), columns
-                bank.errors = bank.adc.fabricate(
-                    self._numbers.normal(Purpose.CONVERTERS, (bank.adc.fabricated, *places))
-                )
 
     def become(self, device: Device, now: float | None = None) -> None:
         """Go on at another temperature; see `Cells.become`. Converters stay as they are."""
@@ -106,8 +95,9 @@ class Crossbar:
             conversions *= d.dac.reads
         per_vector = d.dac is not None and d.dac.scaling == "per_vector"
         bound: float | Tensor | None = d.adc.bound
-        if d.adc.calibration is not None and d.adc.calibration.per == "layer" and self._banks is not None:
-            bound = None if self._banks[0].bounds is None else self._banks[0].bounds.flatten()
+        bank = self._banks.of(backward=False)
+        if d.adc.calibration is not None and d.adc.calibration.per == "layer" and bank is not None:
+            bound = None if bank.bounds is None else bank.bounds.flatten()
         if conversions > 1 or per_vector or bound is None:
             return None
         factor = self.compensation.factor
@@ -124,7 +114,7 @@ class Crossbar:
     def currents(self) -> int:
         """Reads that make up a forward product: row-blocks, slices, phases and bits."""
         dac, rows = self._device.dac, self._numbers.rows
-        if self._banks is None and self._by_column:  # nothing rounds them: one stands for all
+        if not self._banks.each and self._by_column:  # nothing rounds them: one stands for all
             return 1
         return len(self._geometry.blocks(rows)) * len(self.array.pairs) * (1 if dac is None else dac.reads)
 
@@ -136,18 +126,17 @@ class Crossbar:
     @property
     def banks(self) -> tuple[Bank, ...]:
         """ADCs of either direction."""
-        return self._banks or ()
+        return self._banks.each
 
     def state_dict(self) -> dict[str, Any]:
         """What devices, converters and compensation hold, for a checkpoint; the tensors are live."""
-        banks = [bank.state_dict() for bank in self._banks or ()]
-        return {"array": self.array.state_dict(), "banks": banks, "compensation": self.compensation.state_dict()}
+        parts = {"array": self.array, "banks": self._banks, "compensation": self.compensation}
+        return {name: part.state_dict() for name, part in parts.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on a crossbar that has been programmed."""
         self.array.load_state_dict(state["array"])
-        for bank, saved in zip(self._banks or (), state["banks"], strict=True):
-            bank.load_state_dict(saved, self.array.target)
+        self._banks.load_state_dict(state["banks"], self.array.target)
         self.compensation.load_state_dict(state["compensation"], self.array.target.device)
 
     def read(
@@ -229,7 +218,8 @@ class Crossbar:
     def reference_level(self, draws: Draws, now: float) -> Tensor:
         """Sum of the absolute outputs under the reference vectors, without compensation, (C,)."""
         d = self._device
-        bound = None if self._banks is None else self._banks[0].smallest_bound
+        bank = self._banks.of(backward=False)
+        bound = None if bank is None else bank.smallest_bound
         x = reference_vectors(self.array.target, d.full_scale, bound)[:, None, None]
         compensation, self.compensation = self.compensation, Compensation()
         _, y = self.read(x, draws, None, now)
@@ -313,18 +303,17 @@ class Crossbar:
 
     def _merged(self, operands: list[Operand]) -> list[Operand]:
         """Slices as one where no ADC comes between them and their sum."""
-        return [Operand.together(operands)] if self._banks is None and self._by_column else operands
+        return [Operand.together(operands)] if not self._banks.each and self._by_column else operands
 
     def _reader(self, backward: bool, lines: int) -> Reader:
-        d = self._device
-        bank = None if self._banks is None else self._banks[backward]
+        d, bank = self._device, self._banks.of(backward)
         return Reader(d, d.dac, bank, self._geometry.blocks(lines), self._by_column)
 
     @staticmethod
     def _calibrate(reader: Reader, reads: Sequence[tuple[Sequence[Current], Tensor | None]], slices: int) -> None:
         """Set the ranges of the ADCs by the currents of some vectors, each with their gain."""
         assert reader.bank is not None
-        reader.bank.calibrate(_by_place(reads, slices, len(reader.blocks)))
+        reader.bank.calibrate(by_place(reads, slices, len(reader.blocks)))
 
     def _driven(self, levels: Tensor, gain: Tensor | None) -> Tensor:
         """The levels that ohmic devices would need for the same currents."""
@@ -343,13 +332,3 @@ class Crossbar:
         on_current = d.full_scale * d.g_max / d.span  # of a device at G_max, for w_max = 1
         sd = (d.column_noise * on_current * w_max)[:, None, None]
         return sd if gain is None else sd * gain
-
-
-def _by_place(reads: Sequence[tuple[Sequence[Current], Tensor | None]], slices: int, blocks: int) -> list[list[Tensor]]:
-    """Currents of vectors at full scale, by slice and block (C, reads, columns)."""
-    places: list[list[list[Tensor]]] = [[[] for _ in range(blocks)] for _ in range(slices)]
-    for currents, gain in reads:
-        for current in currents:
-            value = current.value if gain is None else current.value / gain
-            places[current.slice_][current.block].append(value.flatten(1, 3))
-    return [[torch.cat(values, dim=1) for values in row] for row in places]

@@ -86,7 +86,7 @@ def _of_cells(cells: Cells) -> Iterator[tuple[str, object]]:
     yield "pulses", cells.pulsed
     yield "endurance", (cells.lifetimes, cells.used)
     yield "attempts", (cells.attempts, cells.writes)
-    yield "wear", cells.worn
+    yield "wear", cells.tally
     yield "faults", cells.faults
     for effect, state in cells.remembered:
         yield type(effect).__module__.rpartition(".")[2], dict(state)

@@ -151,8 +151,8 @@ class Pair:
         arguments = given[0], scales, scales.dtype.type(d.g_min), *given[1:], *results, written.numpy()
         threads.in_parts(kernels.program_pairs, lines, target.numel(), *arguments)
         for cells, g, old, new in zip(self.sides, (plus, minus), given[1:], results[1:3], strict=True):
-            if cells.worn is not None:
-                counts = cells.worn.view(lines, n).numpy()
+            if cells.tally.worn is not None:
+                counts = cells.tally.worn.view(lines, n).numpy()
                 threads.in_parts(kernels.count_changes, lines, target.numel(), old, new, counts)
             cells.target = cells.programmed = g
         self.settle(now, None, w_max)

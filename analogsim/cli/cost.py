@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analogsim.cli.run import Arms, Json, Settings
 from analogsim.errors import AnalogsimError
 
 if TYPE_CHECKING:
@@ -18,15 +19,12 @@ _BUSIEST = 3
 
 def cost(
     scenario: Annotated[str, typer.Argument(help="Name of a packaged scenario, or path of a .yaml file.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Override a setting, such as data.batch=1. Repeatable."),
-    ] = None,
-    arms: Annotated[list[str] | None, typer.Option("--arm", metavar="NAME", help="This arm only. Repeatable.")] = None,
+    settings: Settings = None,
+    arms: Arms = None,
     gantt: Annotated[
         Path | None, typer.Option("--gantt", metavar="FILE", help="Draw one step: a .png or .svg file; takes --arm.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Tell what a learning step and an inference take on the scenario's chips, without running it."""
     from analogsim.study.scenario import load_scenario, only_arms

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from analogsim.study.kinds import AnyScenario
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a setting, such as train.epochs=5. Repeatable."),
+]
+Arms = Annotated[list[str] | None, typer.Option("--arm", metavar="NAME", help="Use this arm only. Repeatable.")]
 Check = Annotated[bool, typer.Option("--check", help="Exit with code 1 if a claim of the scenario fails.")]
 
 
 def run(
     scenario: Annotated[str, typer.Argument(help="Name of a packaged scenario, or path of a .yaml file.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Override a setting, such as train.epochs=5. Repeatable."),
-    ] = None,
+    settings: Settings = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A short look: apply the scenario's `quick` settings.")
     ] = False,
-    arms: Annotated[
-        list[str] | None, typer.Option("--arm", metavar="NAME", help="Run this arm only. Repeatable.")
-    ] = None,
+    arms: Arms = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     out: Annotated[Path, typer.Option("--out", help="Where the run folder is made.")] = Path("runs"),
     check: Check = False,

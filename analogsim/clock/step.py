@@ -191,7 +191,10 @@ class _Run:
             self._together([self._stream(passes)])
             if index:
                 self._together([self._write(layer, self._now, "absolute") for layer in self._layers])
-        self._together([*self._updates(), *self._companions()])
+        nothing, layers = (0,) * len(self._layers), self._layers
+        learned = zip(layers, self._shape.update or nothing, strict=True)
+        beside = zip(layers, self._shape.companions or nothing, strict=True)
+        self._together([*(self._update(*each) for each in learned), *(self._companion(*each) for each in beside)])
         return self._now
 
     @property
@@ -232,10 +235,6 @@ class _Run:
             for layer in self._layers[:0:-1]:
                 ready = yield from layer.backward(ready)
 
-    def _updates(self) -> list[Generator[float, None, None]]:
-        counts = self._shape.update or (0,) * len(self._layers)
-        return [self._update(layer, count) for layer, count in zip(self._layers, counts, strict=True)]
-
     def _update(self, layer: _Layer, operations: int) -> Generator[float, None, None]:
         _, ready = self._learning.book("update", self._now, operations / self._shape.costs.digital.rate)
         yield ready
@@ -245,10 +244,6 @@ class _Run:
         seconds = layer.shape.writing(writes, self._shape.tile, self._shape.batch)
         if seconds:
             yield layer.array.book("write", ready, seconds)[1]
-
-    def _companions(self) -> list[Generator[float, None, None]]:
-        counts = self._shape.companions or (0,) * len(self._layers)
-        return [self._companion(layer, count) for layer, count in zip(self._layers, counts, strict=True)]
 
     def _companion(self, layer: _Layer, operations: int) -> Generator[float, None, None]:
         _, ready = self._learning.book("companion", self._now, operations / self._shape.costs.digital.rate)

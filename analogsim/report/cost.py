@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from analogsim.report.style import COLOURS, STYLE, legend_below, save
+from analogsim.report.style import COLOURS, STYLE, legend_below, save, within_percent
 from analogsim.report.summary import classified, points
 from analogsim.results import ArmResult, Curve, Result, Spent, interval, marked
 
@@ -161,8 +161,7 @@ def accuracy_for_cost(result: Result, curves: Sequence[Curve], files: Sequence[P
                 low, high = ([m + sign * h for m, h in zip(mean, half, strict=True)] for sign in (-1, 1))
                 panel.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
             _axis(panel, what)
-        low, high = panels[0].get_ylim()
-        panels[0].set_ylim(max(low, -2), min(high, 102))
+        within_percent(panels[0])
         panels[0].set_ylabel("test accuracy, %")
         figure.suptitle(f"{result.name}: mean over chips; band: 95 % interval", fontsize=10)
         legend_below(figure, panels)

@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analogsim.report.style import COLOURS, STYLE, legend_below, save
+from analogsim.report.style import COLOURS, STYLE, legend_below, save, within_percent
 from analogsim.report.summary import classified, point_label, points, standings
 from analogsim.report.words import words
 from analogsim.results import Curve, Result, interval, marked
@@ -43,6 +43,8 @@ def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Pat
             panel.xaxis.set_tick_params(labelbottom=True)
         figure.supylabel(called.accuracy if classified(result) else called.loss, fontsize=10)
         figure.suptitle(f"{result.name}: mean over {called.copies}, band: 95 % interval of the mean", fontsize=11)
+        if classified(result):
+            within_percent(panels[0, 0])
         if _falls_far(result, curves):
             panels[0, 0].set_yscale("log", nonpositive="clip")
         shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}

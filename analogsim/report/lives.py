@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analogsim.report.style import COLOURS, STYLE, legend_below, save
+from analogsim.report.style import COLOURS, STYLE, legend_below, save, within_percent
 from analogsim.results import ArmResult, Moment, Result, interval, marked
 
 _UNITS = (("year", 31557600.0), ("month", 2629800.0), ("day", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
@@ -103,8 +103,7 @@ def accuracy_over_time(result: Result, files: Sequence[Path]) -> None:
         top, rug = figure.subplots(2, 1, sharex=True, height_ratios=ratios)
         for index, (name, arm) in enumerate(arms.items()):
             _draw_arm(top, name, arm, index, begin)
-        low, high = top.get_ylim()
-        top.set_ylim(max(low, -2), min(high, 102))
+        within_percent(top)
         _draw_events(top, arms, begin)
         _draw_care(rug, arms, cared)
         _time_axis(rug, times, begin)

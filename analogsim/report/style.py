@@ -35,6 +35,12 @@ def legend_below(figure: Figure, panels: Iterable[Axes]) -> None:
         figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=columns)
 
 
+def within_percent(panel: Axes) -> None:
+    """Cut an axis of percentages at what there can be: intervals of few chips reach beyond."""
+    low, high = panel.get_ylim()
+    panel.set_ylim(max(low, -2), min(high, 102))
+
+
 def save(figure: Figure, files: Sequence[Path], dpi: int = 150) -> None:
     """Save a figure under several names, by whose endings (.png, .svg) its formats go; each file appears whole."""
     for file in files:

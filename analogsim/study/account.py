@@ -45,29 +45,31 @@ class Account:
         Args:
             seconds: since the beginning, in which chips stood by.
         """
+        return self._joules(seconds, self._new())
+
+    def _joules(self, seconds: float, new: Tensor) -> tuple[float, ...]:
         prices, chip = self.prices, self._rig.chip
         verified = [each.write_verify is not None for each in chip.profiles]
         price = [
             (costs.write.energy, costs.write.energy + verified[index] * costs.verify.energy)
             for index, costs in ((index, prices.costs[index]) for index, _ in chip.numbered_crossbars)
         ]
-        written = (self._new * torch.tensor(price, dtype=torch.float64)).sum(dim=(1, 2))
+        written = (new * torch.tensor(price, dtype=torch.float64)).sum(dim=(1, 2))
         shared = self.steps * prices.step.energy + self.reads * prices.inference.energy + seconds * prices.standby
         return tuple((written + shared).tolist())
 
     def spent(self) -> tuple[Spent, ...]:
         """What learning has cost each chip."""
-        seconds = self.steps * self.prices.step_time
-        writes = self._new.sum(dim=(1, 2)).to(torch.int64).tolist()
+        seconds, new = self.steps * self.prices.step_time, self._new()
+        writes = new.sum(dim=(1, 2)).to(torch.int64).tolist()
         shared = {"seconds": seconds, "passes": self._rig.passes - self._passes}
-        each = zip(self.joules(seconds), writes, self.wear(), strict=True)
+        each = zip(self._joules(seconds, new), writes, self.wear(), strict=True)
         return tuple(Spent(joules=joules, writes=count, wear=peak, **shared) for joules, count, peak in each)
 
     def wear(self) -> tuple[int, ...]:
         """The most that any device of each chip has received since it was made."""
         return tuple(self._rig.chip.wear.tolist())
 
-    @property
     def _new(self) -> Tensor:
         """What devices have been given since the beginning; crossbars that were made since count from their making."""
         given = self._given()

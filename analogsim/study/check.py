@@ -14,6 +14,7 @@ from analogsim.study.population import lay_out
 from analogsim.study.profiles import profiles_of
 from analogsim.study.schema import ArmBase, Scenario
 from analogsim.study.stages import StagePlan, last_learning, stages_of
+from analogsim.study.timeline_faults import unfit_events
 from analogsim.tasks import DataSet
 from device_models.errors import bulleted
 from device_models.units import Each
@@ -46,9 +47,7 @@ def check(scenario: Scenario, data: DataSet) -> None:
     if scenario.data.loss == "cross_entropy" and not data.classes:
         found.append(f"data.loss: cross_entropy is of classes, and {scenario.data.set} has none; choose squared")
     found += claim_faults(scenario, data.classes)
-    found += _unpriced_events(scenario)
-    found += [] if data.classes else _accuracies(scenario)
-    found += _too_many_tests(scenario, len(data.train_inputs))
+    found += unfit_events(scenario, data)
     if scenario.train.tune is not None:
         left = len(data.train_inputs) - scenario.train.tune.validation
         if left < scenario.data.batch:
@@ -69,49 +68,6 @@ def check(scenario: Scenario, data: DataSet) -> None:
             found.append(f"arms.{name}: {error}")
     if found:
         raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", list(dict.fromkeys(found))))
-
-
-def _unpriced_events(scenario: Scenario) -> Iterator[str]:
-    """Events that take a time which nobody knows."""
-    for name, arm in scenario.arms.items():
-        plan = stages_of(scenario, arm)[-1]
-        if all(profile.costs is not None for profile in profiles_of(plan.chip, scenario.network.depth)):
-            continue
-        for where, events in (("timeline", scenario.timeline), (f"arms.{name}.timeline", arm.timeline)):
-            for index, event in enumerate(events):
-                kinds = {each.do for each in (event, *event.then)}
-                if "train" in kinds and not scenario.train.step_time:
-                    yield (
-                        f"{where}.{index}: nobody knows how long a learning step takes: give train.step_time, or a "
-                        "device profile with `costs`"
-                    )
-                if "traffic" in kinds:
-                    yield f"{where}.{index}: nobody knows how long a request takes: it needs a profile with `costs`"
-
-
-def _too_many_tests(scenario: Scenario, samples: int) -> Iterator[str]:
-    """Self-tests on more samples than there are."""
-    every = [("timeline", scenario.timeline)]
-    every += [(f"arms.{name}.timeline", arm.timeline) for name, arm in scenario.arms.items()]
-    for where, events in every:
-        for index, event in enumerate(events):
-            for each in (event, *event.then):
-                if each.do == "self_test" and each.samples > samples:
-                    yield (
-                        f"{where}.{index}.samples: must not be above the {samples} training samples of "
-                        f"{scenario.data.set} (got {each.samples})"
-                    )
-
-
-def _accuracies(scenario: Scenario) -> Iterator[str]:
-    """Events that ask for an accuracy where targets are no classes."""
-    every = [("timeline", scenario.timeline)]
-    every += [(f"arms.{name}.timeline", arm.timeline) for name, arm in scenario.arms.items()]
-    for where, events in every:
-        for index, event in enumerate(events):
-            asks = event.condition is not None and event.condition.metric != "loss"
-            if asks or any(each.do == "self_test" for each in (event, *event.then)):
-                yield f"{where}.{index}: asks for an accuracy, and in {scenario.data.set} there is none; use the loss"
 
 
 def _stage_faults(

@@ -19,7 +19,8 @@ from analogsim.study.schema import ArmBase, Deployment, Scenario, StageBase, Sta
 from analogsim.study.settings import parse_setting, put, quick_settings
 from analogsim.study.stages import stages_of
 from analogsim.study.student_teacher import StudentTeacherScenario
-from analogsim.study.timeline_section import Timeline, timeline_faults
+from analogsim.study.timeline_faults import impossible_events
+from analogsim.study.timeline_section import Timeline
 from analogsim.study.trace_file import with_traces
 from device_models import ProfileError
 from device_models._yaml import load_yaml
@@ -135,7 +136,7 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
     scenario = scenario.model_copy(update=given)
     found += dict.fromkeys(_impossible_writes(scenario, resolved, own))
     found += _foreign_axes(scenario)
-    found += dict.fromkeys(_timeline_faults(scenario))
+    found += dict.fromkeys(impossible_events(scenario))
     found += claim_faults(scenario)
     if found:
         raise ScenarioError(bulleted(f"{where} cannot be used:", found))
@@ -216,13 +217,6 @@ def _foreign_axes(scenario: Scenario) -> Iterator[str]:
                     f"arms.{name}.stages.{index}.{foreign[0]}: cannot be an axis here; axes are of the scenario's "
                     "chips, on which arms are compared"
                 )
-
-
-def _timeline_faults(scenario: Scenario) -> Iterator[str]:
-    """Faults of the timelines of arms."""
-    for name, arm in scenario.arms.items():
-        learns = stages_of(scenario, arm)[-1].learns
-        yield from timeline_faults(scenario.timeline, arm.timeline, f"arms.{name}.timeline", learns)
 
 
 def _depth(data: Mapping[str, Any]) -> int | None:

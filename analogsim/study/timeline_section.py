@@ -11,74 +11,21 @@ Times count from the beginning of the timeline, which is the end of training.
 
 from __future__ import annotations
 
-import math
-import operator
-import re
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from typing_extensions import Self
 
 from analogsim.clock import Arrivals, Periodic, Poisson
 from analogsim.clock import Trace as ArrivalTrace
+from analogsim.study.condition import Condition
 from analogsim.study.section import PositiveInt, Section
 from device_models.faults import Faults
 from device_models.limits import Limit
 from device_models.units import Each, Frequency, Temperature, Time
 
-_CONDITION = re.compile(r"^\s*(\w+)\s*(<=|>=|<|>)\s*([-+0-9.eE]+)\s*(%?)\s*$")
-_SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-_MEASURED_BY = {"accuracy": "evaluate", "loss": "evaluate", "self_test": "self_test"}
 Later = Annotated[Time, Limit("0 s", "1000 years", "a period has a length", above=True)]
-
-
-class Condition(NamedTuple):
-    """A measured number and a threshold.
-
-    Attributes:
-        metric: `accuracy`, `loss` or `self_test`.
-        sign: `<`, `<=`, `>` or `>=`.
-        threshold: what it is compared with.
-    """
-
-    metric: str
-    sign: str
-    threshold: float
-
-    @classmethod
-    def parse(cls, text: Any) -> Condition:
-        """`accuracy < 0.95` or `accuracy < 95 %`.
-
-        Raises:
-            ValueError: it is none, or names a metric that does not exist.
-        """
-        if isinstance(text, Condition):
-            return text
-        found = _CONDITION.match(text) if isinstance(text, str) else None
-        if found is None:
-            raise ValueError(f"not a condition (got {text!r}); write for example 'accuracy < 0.95'")
-        metric, sign, number, percent = found.groups()
-        if metric not in _MEASURED_BY:
-            raise ValueError(f"no metric is called {metric!r}; choose one of {', '.join(_MEASURED_BY)} (got {text!r})")
-        try:
-            threshold = float(number) / (100 if percent else 1)
-        except ValueError:
-            threshold = math.nan
-        if not math.isfinite(threshold):
-            raise ValueError(f"{number!r} is not a finite number (got {text!r})")
-        if metric != "loss" and threshold > 1:
-            raise ValueError(f"{metric} is a share, from 0 to 1 or in percent (got {text!r}); write {number} % perhaps")
-        return cls(metric, sign, threshold)
-
-    def holds(self, value: float) -> bool:
-        """Whether it is true of a number; nan counts as the worst of accuracies and losses."""
-        if math.isnan(value):
-            return self.sign.startswith("<") == (self.metric != "loss")
-        return _SIGNS[self.sign](value, self.threshold)
-
-    def __str__(self) -> str:
-        return f"{self.metric} {self.sign} {self.threshold!r}"
 
 
 def _or_one(schema: dict[str, Any]) -> None:
@@ -325,41 +272,6 @@ for _kind in get_args(get_args(Event)[0]):
     _kind.model_rebuild()
 
 Timeline = tuple[Event, ...]
-
-
-def timeline_faults(common: Timeline, own: Timeline, where: str, learns: bool) -> Iterator[str]:
-    """What an arm's timeline cannot be.
-
-    Args:
-        common: events of the scenario, which all arms share.
-        own: those of the arm.
-        where: path of the latter.
-        learns: whether the arm's last stage has a rule.
-    """
-    places = [("timeline", common), (where, own)]
-    every = [(f"{place}.{index}", each) for place, events in places for index, each in enumerate(events)]
-    measured = {each.do for _, event in every for each in (event, *event.then)}
-    for place, event in every:
-        condition = event.condition
-        if condition is not None and _MEASURED_BY[condition.metric] not in measured:
-            yield (
-                f"{place}.when: nobody measures {condition.metric} (got {event.when}); add an event "
-                f"{{do: {_MEASURED_BY[condition.metric]}, ...}} to the timeline"
-            )
-        idle = next((each.do for each in (event, *event.then) if each.do == "train"), None)
-        if not learns and idle is not None:
-            arm = where.split(".")[1]
-            yield f"{place}: the last stage of arm {arm} is {{rule: none}}, so nobody is there to {idle}"
-    if every and not any(_ends(event) for _, event in every):
-        yield (
-            f"{where if own else 'timeline'}: has no end, since its events only recur or wait; give one `until`, or "
-            "add an event with a time, such as {do: evaluate, at: 1 year}"
-        )
-
-
-def _ends(event: Event) -> bool:
-    """Whether it happens at times that are known, so that a timeline ends."""
-    return event.until is not None or (event.every is None and event.when is None)
 
 
 def lives_apart(events: Sequence[Event]) -> bool:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from analogsim.results import Curve
-from analogsim.study.run import Nobody, run
+from analogsim.results import Curve, Result, read_result
+from analogsim.study.arm import Arm
+from analogsim.study.run import Nobody, load_data, run
 from analogsim.study.scenario import load_scenario
 from analogsim.study.schema import Scenario
 
@@ -106,3 +107,42 @@ class Runs:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return Runs(tmp_path_factory)
+
+
+class Lives:
+    """Chips of a small scenario on timelines; a fixture."""
+
+    base = (
+        "network.layers=[16, 10]",
+        "chip.population=3",
+        "chip.tile=64",
+        "data.batch=100",
+        "train={epochs: 2, optimizer: {adam: {lr: 3.0e-3}}, checkpoint_every: 3 steps}",
+    )
+
+    def scenario(self, *settings: str) -> Scenario:
+        return load_scenario("quickstart", [*self.base, *settings])
+
+    def result(self, out: Path, *settings: str) -> Result:
+        return read_result(run(self.scenario(*settings), out, CPU).path / "result.json")
+
+    def begun(self, study: Scenario, name: str, until: str) -> Arm:
+        """An arm, lived until the first event of a kind is over."""
+        arm = Arm(study, name, load_data(study), CPU)
+        arm.evaluate()
+        while not any(moment.event == until for moment in (arm._life.moments if arm._life else ())):
+            arm.live()
+        return arm
+
+    def lived(self, study: Scenario, name: str) -> Arm:
+        """An arm, lived to its end."""
+        arm = Arm(study, name, load_data(study), CPU)
+        arm.evaluate()
+        while arm.lives_on:
+            arm.live()
+        return arm
+
+
+@pytest.fixture(scope="session")
+def lives() -> Lives:
+    return Lives()

@@ -12,8 +12,10 @@ from pydantic import TypeAdapter
 
 from analogsim.clock import TICKS, Server, SharedChip, ticks
 from analogsim.errors import RunError
+from analogsim.study.condition import Condition
 from analogsim.study.timeline import Seen, Timeline
-from analogsim.study.timeline_section import Condition, Evaluate, SelfTest, Traffic, lives_apart, timeline_faults
+from analogsim.study.timeline_faults import timeline_faults
+from analogsim.study.timeline_section import Evaluate, SelfTest, Traffic, lives_apart
 from analogsim.study.timeline_section import Timeline as Events
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(Events)
