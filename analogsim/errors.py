@@ -6,6 +6,7 @@ AnalogsimError (Exception)
 ├── ClaimError       a claim that cannot be read
 ├── DataError        a data set that is missing or damaged
 └── RunError         a run folder that cannot be written or read
+    └── StorageError     its disk is full, or takes nothing any more
 ProfileError (ValueError), of `device_models`: a device profile that cannot be used
 
 Their messages are complete sentences for the person at the keyboard: where, what is wrong, what would be right.
@@ -34,3 +35,7 @@ class DataError(AnalogsimError):
 
 class RunError(AnalogsimError):
     """A run folder that cannot be written or read."""
+
+
+class StorageError(RunError):
+    """A disk that takes nothing any more; what was written before is kept."""

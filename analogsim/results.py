@@ -123,6 +123,8 @@ class TunedPoint(_Record):
     targets are no classes."""
     loss: tuple[float | None, ...] = ()
     """Mean validation loss, likewise; recorded where it is what decides."""
+    diverged: tuple[int, ...] = ()
+    """Tuning chips that diverged under each rate."""
     chosen: float
 
 
@@ -131,6 +133,10 @@ class Tuning(_Record):
 
     lr: tuple[float, ...]
     """The grid."""
+    protocol: Literal["best", "highest_stable"] = "best"
+    """What was taken: the rate that was best on held-out samples, or the highest at which no chip diverged."""
+    passes: int = 0
+    """Forward passes of a batch that the search took at each point, over all its rates and chips."""
     validation: int
     """Training samples that were held out to choose by."""
     chips: int

@@ -15,6 +15,7 @@ from analogsim.cli.data import data
 from analogsim.cli.profiles_fit import fit
 from analogsim.cli.resume import resume
 from analogsim.cli.run import run
+from analogsim.cli.sweep import status, sweep
 from analogsim.errors import AnalogsimError
 
 app = typer.Typer(
@@ -26,6 +27,8 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(resume)
+app.command()(sweep)
+app.command()(status)
 app.command()(bench)
 app.command()(cost)
 lists.profiles.command("fit")(fit)

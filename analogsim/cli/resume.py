@@ -8,17 +8,50 @@ from typing import Annotated
 import typer
 
 from analogsim.cli.run import Check, Json, require_claims, show
+from analogsim.cli.sweep import Board, Gpus, Ray, Workers, chosen_engine, go_on
 
 
 def resume(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run that was interrupted.", show_default=False)],
+    run_dir: Annotated[
+        Path, typer.Argument(help="Folder of a run, or of a study, that was interrupted.", show_default=False)
+    ],
     device: Annotated[
         str, typer.Option("--device", help="auto (the kind that the run began on), cpu or cuda.")
     ] = "auto",
     check: Check = False,
     as_json: Json = False,
+    workers: Workers = None,
+    ray: Ray = None,
+    gpus: Gpus = 1.0,
+    retry: Annotated[bool, typer.Option("--retry", help="Of a study: try jobs again that have failed.")] = False,
+    tensorboard: Board = False,
 ) -> None:
-    """Go on with an interrupted run from its last checkpoint; its files become what they would have been."""
+    """Go on with an interrupted run or study; its files become what they would have been."""
+    from analogsim.outcomes import StudyFolder
+
+    if StudyFolder.is_study(run_dir):
+        _refuse("a study", check=check, json=as_json)
+        engine = chosen_engine(workers, ray, device, gpus, tensorboard)
+        go_on(StudyFolder(run_dir), engine, retry)
+        return
+    _refuse("a run", workers=workers is not None, ray=ray is not None, retry=retry, tensorboard=tensorboard)
+    _resume_run(run_dir, device, check, as_json)
+
+
+def _refuse(what: str, **given: bool) -> None:
+    """Refuse options that are not of what is resumed.
+
+    Raises:
+        ScenarioError: one is given.
+    """
+    from analogsim.errors import ScenarioError
+
+    for name, has in given.items():
+        if has:
+            raise ScenarioError(f"--{name}: this is the folder of {what}, which has no such option; leave it out")
+
+
+def _resume_run(run_dir: Path, device: str, check: bool, as_json: bool) -> None:
     from analogsim.cli.progress import Progress
     from analogsim.study.folder import RunFolder
     from analogsim.study.resume import resume as resume_run

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from analogsim._files import commit
-from analogsim.errors import RunError
+from analogsim.errors import RunError, StorageError
 from analogsim.results import ArmResult, Tuning
 from analogsim.study.folder import Mark
 
@@ -83,7 +83,7 @@ class Checkpoints:
         """Write one, and remove all but it and the one before.
 
         Raises:
-            RunError: it cannot be written.
+            StorageError: it cannot be written.
         """
         try:
             part = self.path / "writing.part"
@@ -96,7 +96,7 @@ class Checkpoints:
                 old.unlink()
         except (OSError, RuntimeError) as error:  # torch gives its writer's failures as RuntimeError
             reason = error.strerror if isinstance(error, OSError) else error
-            raise RunError(f"{self.path}: the checkpoint cannot be written: {reason}") from error
+            raise StorageError(f"{self.path}: the checkpoint cannot be written: {reason}") from error
 
     def newest_first(self) -> Iterator[tuple[Path, Checkpoint | None]]:
         """Files and what they hold; None: damaged.

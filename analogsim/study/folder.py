@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from analogsim._files import sync, write_text
+from analogsim._files import locked, sync, write_text
 from analogsim.errors import RunError
 from analogsim.results import Curve, Result, read_curves, write_result
 from analogsim.study.kinds import AnyScenario
@@ -69,10 +67,20 @@ class RunFolder:
                     continue
             else:
                 raise RunError(f"{parent}: holds a thousand runs of {scenario.name} of this second already")
-            (path / "metrics.jsonl").touch()
-            write_text(path / "scenario.yaml", dump_yaml(to_data(scenario)))
+            return cls.begin(path, scenario)
         except OSError as error:
             raise RunError(f"{parent}: the run folder cannot be made: {error.strerror}; choose another --out") from None
+
+    @classmethod
+    def begin(cls, path: Path, scenario: AnyScenario) -> RunFolder:
+        """Write the resolved scenario into a folder of this name, which may be there.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path.mkdir(exist_ok=True)
+        (path / "metrics.jsonl").touch()
+        write_text(path / "scenario.yaml", dump_yaml(to_data(scenario)))
         return cls(path)
 
     @classmethod
@@ -118,19 +126,11 @@ class RunFolder:
         """
         try:
             self.checkpoints.mkdir(exist_ok=True)
-            lock = os.open(self.checkpoints / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be written: {error.strerror}") from None
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f"{self.path}: another process is working on this run; wait for it, or end it") from None
-            except OSError:  # a file system without locks: nobody is refused
-                pass
+            raise RunError(f"{self.path}: cannot be written: {error.strerror}") from error
+        refused = f"{self.path}: another process is working on this run; wait for it, or end it"
+        with locked(self.checkpoints / "lock", refused):
             yield
-        finally:
-            os.close(lock)
 
     def append(self, curve: Curve) -> None:
         """Add one evaluation to metrics.jsonl."""

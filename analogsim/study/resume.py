@@ -11,9 +11,12 @@ from analogsim.errors import RunError
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
 from analogsim.study.run import Nobody, Watcher, choose_device, go_on, prepare
+from analogsim.tasks import DataSet
 
 
-def resume(path: Path, device: torch.device | None = None, watcher: Watcher | None = None) -> RunFolder:
+def resume(
+    path: Path, device: torch.device | None = None, watcher: Watcher | None = None, data: DataSet | None = None
+) -> RunFolder:
     """Go on with a run from its newest whole checkpoint, or from its beginning where there is none.
 
     A finished run is left as it is. Bits repeat on the same kind of device with the same torch and number of threads.
@@ -22,6 +25,7 @@ def resume(path: Path, device: torch.device | None = None, watcher: Watcher | No
         path: the run folder.
         device: to simulate on; None: the kind that the run began on, since another one draws other random numbers.
         watcher: is told how it goes on, and in `note` where it begins and what was unusable.
+        data: its data set, as `load_data` gives it; None: it is loaded.
 
     Raises:
         RunError: no run folder; another process works on it; a checkpoint of another release, of another scenario or
@@ -33,7 +37,7 @@ def resume(path: Path, device: torch.device | None = None, watcher: Watcher | No
     if _left_alone(folder, watcher):
         return folder
     scenario = folder.scenario()
-    work = prepare(scenario)
+    work = prepare(scenario, data)
     with folder.locked():
         if _left_alone(folder, watcher):  # another process has finished it meanwhile
             return folder

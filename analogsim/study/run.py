@@ -97,13 +97,14 @@ class ChipWork:
 
     Args:
         scenario: of the run.
+        data: its data set; None: it is loaded.
 
     Raises:
         ScenarioError: it does not fit the data, or an arm asks for more than its chip grants.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
-        self._scenario, self._data = scenario, load_data(scenario)
+    def __init__(self, scenario: Scenario, data: DataSet | None = None) -> None:
+        self._scenario, self._data = scenario, load_data(scenario) if data is None else data
         check(scenario, self._data)
         self.notes = self._data.notes
 
@@ -124,14 +125,18 @@ class ChipWork:
         return (ApartArm if apart else Arm)(scenario, name, self._data, device, tuning)
 
 
-def prepare(scenario: AnyScenario) -> Work:
+def prepare(scenario: AnyScenario, data: DataSet | None = None) -> Work:
     """What a resolved scenario's run is to do; nothing has run.
+
+    Args:
+        scenario: of the run.
+        data: its data set, as `load_data` gives it; None: it is loaded.
 
     Raises:
         ScenarioError: it cannot be run.
         DataError: its data files are missing or damaged.
     """
-    return StudentTeacherWork(scenario) if isinstance(scenario, StudentTeacherScenario) else ChipWork(scenario)
+    return StudentTeacherWork(scenario) if isinstance(scenario, StudentTeacherScenario) else ChipWork(scenario, data)
 
 
 def run(scenario: AnyScenario, parent: Path, device: torch.device, watcher: Watcher | None = None) -> RunFolder:

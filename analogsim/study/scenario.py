@@ -84,6 +84,23 @@ def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool =
     Raises:
         ScenarioError: listing every fault with its path.
     """
+    return resolve(*read_scenario(name_or_path, settings, quick))
+
+
+def read_scenario(
+    name_or_path: str, settings: Sequence[str] = (), quick: bool = False
+) -> tuple[dict[str, Any], str, Path | None]:
+    """Read and override a scenario, without a look at what it says.
+
+    Args:
+        name_or_path, settings, quick: as of `load_scenario`.
+
+    Returns:
+        Its plain data, what to call it in messages, and the folder that its relative paths start from.
+
+    Raises:
+        ScenarioError: there is none, it is no mapping, or a setting cannot be put in place.
+    """
     text, where = scenario_text(name_or_path)
     try:
         data = load_yaml(text, where)
@@ -99,7 +116,7 @@ def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool =
     for setting in settings:
         path, value = parse_setting(setting)
         put(data, path, value)
-    return resolve(data, where, Path(name_or_path).parent if name_or_path.endswith((".yaml", ".yml")) else None)
+    return data, where, Path(name_or_path).parent if name_or_path.endswith((".yaml", ".yml")) else None
 
 
 def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> AnyScenario:
@@ -132,7 +149,7 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
     for name, arm in scenario.arms.items():
         lives = with_traces(arm.timeline, f"arms.{name}.timeline", folder, found)
         arms[name] = _with_profiles(name, arm.model_copy(update={"timeline": lives}), own)
-    given = {"chip": section, "timeline": timeline, "arms": arms, "quick": {}}
+    given = {"chip": section, "timeline": timeline, "arms": arms, "quick": {}, "sweep": None}
     scenario = scenario.model_copy(update=given)
     found += dict.fromkeys(_impossible_writes(scenario, resolved, own))
     found += _foreign_axes(scenario)
@@ -146,7 +163,7 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
 def _student_teacher(data: Mapping[str, Any], where: str) -> StudentTeacherScenario:
     """A scenario of the second kind."""
     try:
-        scenario = StudentTeacherScenario.model_validate(data).model_copy(update={"quick": {}})
+        scenario = StudentTeacherScenario.model_validate(data).model_copy(update={"quick": {}, "sweep": None})
         found = [*scenario.memory_faults(), *claim_faults(scenario)]
     except ValidationError as error:
         found, scenario = faults(error, lambda loc: tuple(part for part in loc if part not in UNION_TAGS)), None
@@ -268,7 +285,7 @@ def to_data(scenario: AnyScenario) -> dict[str, Any]:
     if isinstance(scenario, StudentTeacherScenario):
         return scenario.to_data()
     data = scenario.model_dump(
-        mode="json", exclude_none=True, exclude={"arms", "claims", "excerpt", "quick", "timeline"}
+        mode="json", exclude_none=True, exclude={"arms", "claims", "excerpt", "quick", "sweep", "timeline"}
     )
     data["chip"].pop("overrides")
     data["chip"].pop("layers")

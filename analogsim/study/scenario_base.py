@@ -8,6 +8,7 @@ from pydantic import Field
 
 from analogsim.claims import Claim
 from analogsim.study.section import Section
+from analogsim.study.sweep_section import Sweep
 
 
 class Excerpt(Section):
@@ -30,6 +31,8 @@ class ScenarioBase(Section):
     """What is claimed of the results, such as a paper's statements; a run tells whether they hold."""
     excerpt: Excerpt = Excerpt()
     """What a run leaves out of the scenario."""
+    sweep: Sweep | None = None
+    """What `analogsim sweep` makes a study of; a run of the scenario leaves it aside."""
     quick: dict[str, Any] = Field(default_factory=dict)
     """Settings by dotted path that `--quick` puts in place, for a short look."""
 

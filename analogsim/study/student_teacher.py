@@ -143,5 +143,5 @@ class StudentTeacherScenario(ScenarioBase):
 
     def to_data(self) -> dict[str, Any]:
         """As plain data with every default written out; running it repeats the run."""
-        data = self.model_dump(mode="json", exclude_none=True, exclude={"claims", "excerpt", "quick"})
+        data = self.model_dump(mode="json", exclude_none=True, exclude={"claims", "excerpt", "quick", "sweep"})
         return data | self.claims_data()

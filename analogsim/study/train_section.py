@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
 
 from analogsim.chip.samples import memory_bytes
@@ -21,16 +21,38 @@ else:
     MetricName = one_of(METRICS, "metric")
 
 
+class Doubling(Section):
+    """A grid of rates, each twice the one before."""
+
+    first: PositiveFloat = Field(alias="from")
+    """The lowest."""
+    rates: Annotated[int, Field(ge=2, le=40, strict=True)]
+    """How many there are."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+
+def _grid(value: Any) -> Any:
+    """The rates of a doubling grid, listed; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    grid = Doubling.model_validate(value)
+    return tuple(grid.first * 2.0**index for index in range(grid.rates))
+
+
 class Tune(Section):
     """Search each arm's learning rate, for each point of the axes, before it is trained.
 
-    Every rate of the grid trains chips of its own on the training data without the held-out samples; the rate with the
-    highest mean accuracy on these at the end of training (where there is none, with the lowest loss) is taken, the
-    smaller of equals.
+    Every rate of the grid trains chips of its own on the training data without the held-out samples. The `best`
+    protocol takes the rate with the highest mean accuracy on these at the end of training (where there is none, with
+    the lowest loss), the smaller of equals. `highest_stable` takes the highest rate at which no chip has
+    diverged, and at no lower rate of the grid either; the lowest rate where there is none.
     """
 
-    lr: Annotated[tuple[PositiveFloat, ...], Field(min_length=2), AfterValidator(distinct)]
-    """The grid."""
+    lr: Annotated[tuple[PositiveFloat, ...], BeforeValidator(_grid), Field(min_length=2), AfterValidator(distinct)]
+    """The grid: a list, or `{from: 1.0e-4, rates: 8}`, each rate twice the one before."""
+    protocol: Literal["best", "highest_stable"] = "best"
+    """What is taken: the rate that is best on held-out samples, or the highest at which learning is stable."""
     validation: PositiveInt
     """Training samples that are held out to choose by, the last of the set; the final training has them again."""
     chips: PositiveInt = 2

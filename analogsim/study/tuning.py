@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 
-from analogsim.results import Metrics, TunedPoint, Tuning, interval
+from analogsim.results import ChipResult, Metrics, TunedPoint, Tuning, interval
 from analogsim.study.arm import Arm, without_chip
 from analogsim.study.population import lay_out
 from analogsim.study.schema import Scenario
 from analogsim.study.stages import last_learning, stages_of, with_optimizer
+from analogsim.study.train_section import Tune
 from analogsim.study.work import TuningWatcher
 from analogsim.tasks import DataSet
 
@@ -49,22 +52,44 @@ def tune(scenario: Scenario, name: str, data: DataSet, device: torch.device, wat
             continue
         trained.advance()
         watcher.tuning(name, trained.step, trained.steps)
-    found: dict[str, tuple[dict[str, object], dict[float, list[Metrics]]]] = {}
-    for place, seen in zip(lay_out(search, searched).coordinates, trained.evaluate().chips, strict=True):
+    found: dict[str, tuple[dict[str, object], dict[float, list[tuple[Metrics, ChipResult]]]]] = {}
+    ended = trained.evaluate().chips
+    result = trained.result()
+    for place, seen, chip in zip(lay_out(search, searched).coordinates, ended, result.chips, strict=True):
         point = {axis: value for axis, value in without_chip(place).items() if axis != "lr"}
         _, by_rate = found.setdefault(repr(point), (point, {}))
-        by_rate.setdefault(place["lr"], []).append(seen)
-    points = []
-    for point, by_rate in found.values():
-        accuracy = tuple(_mean([seen.test_accuracy for seen in by_rate[rate]]) for rate in settings.lr)
-        loss = tuple(_mean([seen.test_loss for seen in by_rate[rate]]) for rate in settings.lr)
-        if data.classes:
-            cost, loss = [-(each or 0.0) for each in accuracy], ()
-        else:
-            cost = [math.inf if each is None else each for each in loss]
+        by_rate.setdefault(place["lr"], []).append((seen, chip))
+    points = [_tuned(settings, point, by_rate, bool(data.classes)) for point, by_rate in found.values()]
+    return Tuning(
+        lr=settings.lr,
+        protocol=settings.protocol,
+        passes=sum(chip.counts.passes for chip in result.chips) // len(points),
+        validation=settings.validation,
+        chips=settings.chips,
+        points=tuple(points),
+    )
+
+
+def _tuned(
+    settings: Tune,
+    point: dict[str, object],
+    by_rate: Mapping[float, Sequence[tuple[Metrics, ChipResult]]],
+    classes: bool,
+) -> TunedPoint:
+    """What was found at a point, and the rate that is chosen there."""
+    accuracy = tuple(_mean([seen.test_accuracy for seen, _ in by_rate[rate]]) for rate in settings.lr)
+    loss = tuple(_mean([seen.test_loss for seen, _ in by_rate[rate]]) for rate in settings.lr)
+    diverged = tuple(sum(chip.status == "diverged" for _, chip in by_rate[rate]) for rate in settings.lr)
+    if settings.protocol == "highest_stable":
+        rising = sorted(zip(settings.lr, diverged, strict=True))
+        stable = [rate for rate, _ in itertools.takewhile(lambda tried: not tried[1], rising)]
+        chosen = stable[-1] if stable else rising[0][0]
+    elif classes:
+        chosen = min((-(each or 0.0), rate) for each, rate in zip(accuracy, settings.lr, strict=True))[1]
+    else:
+        cost = [math.inf if each is None else each for each in loss]
         chosen = min(zip(cost, settings.lr, strict=True))[1]
-        points.append(TunedPoint(point=point, accuracy=accuracy, loss=loss, chosen=chosen))
-    return Tuning(lr=settings.lr, validation=settings.validation, chips=settings.chips, points=tuple(points))
+    return TunedPoint(point=point, accuracy=accuracy, loss=() if classes else loss, diverged=diverged, chosen=chosen)
 
 
 def _mean(values: list[float | None]) -> float | None:

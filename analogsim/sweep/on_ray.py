@@ -1,0 +1,153 @@
+"""Jobs on a Ray cluster: workers and nodes that are lost are made up for, data sets travel once.
+
+The study's folder must lie where all nodes see it under one path, as on a cluster's shared file system.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from analogsim.errors import RunError
+from analogsim.outcomes import Job, StudyFolder
+from analogsim.sweep.engine import LOSSES, Event
+from analogsim.sweep.job import Ended, data_of, perform, record_failure
+from analogsim.tasks import DataSet
+
+_TICK = 0.5  # seconds between looks at what has ended
+_AHEAD = 2  # jobs that are handed over for each slot, so that no slot waits for the driver
+
+
+class OnRay:
+    """Works off jobs on a cluster.
+
+    Args:
+        address: of a running cluster, `auto` for the one of this machine, `local` for one of this process alone.
+        device: `cpu`, or `cuda`: each job then takes a share of a GPU.
+        gpus: that share, of a job on `cuda`.
+
+    Raises:
+        RunError: Ray is not installed.
+    """
+
+    def __init__(self, address: str, device: str, gpus: float = 1.0) -> None:
+        try:
+            self._ray: Any = importlib.import_module("ray")
+        except ImportError:
+            raise RunError("--ray: Ray is not installed; install it with: pip install 'analogsim[ray]'") from None
+        self._address, self._device = address, device
+        self._gpus = gpus if device == "cuda" else 0.0
+        self.slots = 1
+
+    def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
+        """Work them off; see `Engine.work`."""
+        ray = self._ray
+        joined = not ray.is_initialized()
+        if joined:
+            self._join()
+        try:
+            self._check_nodes(study)
+            yield from self._work(study, jobs, threads)
+        finally:
+            if joined:
+                ray.shutdown()
+
+    def _join(self) -> None:
+        local = self._address == "local"
+        try:
+            self._ray.init(
+                address=None if local else self._address,
+                include_dashboard=False if local else None,
+                log_to_driver=False,
+                logging_level="error",
+            )
+        except Exception as error:  # Ray has an exception for each way in which an address is wrong
+            first = str(error).strip().split("\n")[0]
+            raise RunError(
+                f"--ray {self._address}: no cluster can be reached there ({first}); give the address of a running head "
+                "node, such as 10.0.0.1:6379, or local"
+            ) from None
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        return [node for node in self._ray.nodes() if node["Alive"]]
+
+    def _check_nodes(self, study: Path) -> None:
+        """Refuse a folder that some node does not see."""
+        ray, plan = self._ray, (study / "plan.json").read_bytes()
+        strategy = importlib.import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
+        sees = ray.remote(num_cpus=0)(_sees)
+        asked = {
+            node["NodeManagerHostname"]: sees.options(
+                scheduling_strategy=strategy(node_id=node["NodeID"], soft=False)
+            ).remote(str(study), plan)
+            for node in self._nodes()
+        }
+        blind = [name for name, answer in asked.items() if not ray.get(answer)]
+        if blind:
+            raise RunError(
+                f"{study}: node {blind[0]} does not see this folder; make the study with --out on a file system that "
+                "all nodes share"
+            )
+
+    def _work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
+        ray, folder = self._ray, StudyFolder(study)
+        # Each job is retried by Ray itself where its worker or node is lost; what it raises, it does not retry.
+        remote = ray.remote(num_cpus=threads, num_gpus=self._gpus, max_retries=LOSSES - 1)(_perform)
+        shared: dict[str, Any] = {}
+        under_way: dict[Any, Job] = {}
+        waiting = iter(jobs)
+        job = next(waiting, None)
+        looked = 0.0
+        while job is not None or under_way:
+            if time.monotonic() - looked > 10 * _TICK:
+                self.slots, looked = self._slots(threads), time.monotonic()
+            while job is not None and len(under_way) < _AHEAD * self.slots:
+                found = data_of(folder, job)
+                if found is not None and found[0] not in shared:
+                    shared[found[0]] = ray.put(found[1])
+                data = shared[found[0]] if found else None
+                under_way[remote.remote(str(study), job.model_dump_json(), self._device, threads, data)] = job
+                yield Event(job)
+                job = next(waiting, None)
+            ended, _ = ray.wait(list(under_way), timeout=_TICK)
+            if not ended:
+                yield None
+            for answer in ended:
+                yield self._event(study, under_way.pop(answer), answer)
+
+    def _slots(self, threads: int) -> int:
+        resources = self._ray.cluster_resources()
+        slots = resources.get("CPU", 1) / threads
+        if self._gpus:
+            slots = min(slots, resources.get("GPU", 0) / self._gpus)
+            if not slots:
+                raise RunError("--device cuda: no node of this cluster has a GPU; use --device cpu")
+        return max(1, int(slots))
+
+    def _event(self, study: Path, job: Job, answer: Any) -> Event:
+        lost = self._ray.exceptions.RayError
+        try:
+            return Event(job, Ended(**self._ray.get(answer)))
+        except lost as error:
+            cause = f"its worker was lost {LOSSES} times: {type(error).__name__}"
+            return Event(job, record_failure(study / "jobs" / job.id, cause))
+
+
+def _sees(study: str, plan: bytes) -> bool:
+    """On a node: whether it sees the study's folder."""
+    try:
+        return (Path(study) / "plan.json").read_bytes() == plan
+    except OSError:
+        return False
+
+
+def _perform(study: str, job: str, device: str, threads: int, data: DataSet | None) -> dict[str, str]:
+    """On a node: work off a job."""
+    import torch
+
+    torch.set_num_threads(threads)
+    ended = perform(Path(study), Job.model_validate_json(job), device, data)
+    return {"how": ended.how, "cause": ended.cause}
