@@ -13,17 +13,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor
 
 from device_models.conductance_effect import ConductanceEffect, State
 from device_models.effect import Description, Site
-from device_models.limits import KNEE, Limit
+from device_models.limits import KNEE, SCALE, Limit
 from device_models.programming import saturating
 from device_models.spectrum import Relaxation
-from device_models.units import Conductance, PerChip, Share, SignedFactor
+from device_models.units import Conductance, Factor, PerChip, Share, SignedFactor
 
 _COEFFICIENT = Limit(-1000, 1000, "it stands for a shape: the size is `sigma`, in percent of G_max")
 
@@ -104,7 +104,23 @@ class _Saturating(ReadNoise):
         return saturating(g, self.knee).mul_(self.sigma).square_()
 
 
-class AdditiveReadNoise(Description):
+class _White(Description):
+    """White noise of any law: its size may be scaled, so that one axis goes through devices of several laws."""
+
+    scale: PerChip[Annotated[Factor, SCALE]] = 1.0
+    """Factor on `sigma`, no unit; 1 is the device as described, and is left out where a profile is written."""
+
+    @model_serializer(mode="wrap")
+    def _without_one(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data = handler(self)
+        return {key: value for key, value in data.items() if key != "scale" or value != 1.0}
+
+    def _sigma(self, site: Site, sigma: Any) -> Tensor:
+        """Standard deviation times the factor, as it is given, (C, 1, 1)."""
+        return site.per_chip(sigma, 2, "read_noise.sigma") * site.per_chip(self.scale, 2, "read_noise.scale")
+
+
+class AdditiveReadNoise(_White):
     """G_read = G + sigma G_max xi, xi ~ N(0, 1): the same for every conductance."""
 
     kind: Literal["additive"] = "additive"
@@ -112,10 +128,10 @@ class AdditiveReadNoise(Description):
     """Standard deviation of one device's read, percent of G_max."""
 
     def build(self, site: Site) -> ReadNoise:
-        return _Additive(site.per_chip(self.sigma, 2, "read_noise.sigma") * site.g_max)
+        return _Additive(self._sigma(site, self.sigma) * site.g_max)
 
 
-class ProportionalReadNoise(Description):
+class ProportionalReadNoise(_White):
     """G_read = G (1 + sigma xi), xi ~ N(0, 1): grows with the conductance."""
 
     kind: Literal["proportional"]
@@ -123,10 +139,10 @@ class ProportionalReadNoise(Description):
     """Standard deviation of one device's read, percent of its conductance."""
 
     def build(self, site: Site) -> ReadNoise:
-        return _Proportional(site.per_chip(self.sigma, 2, "read_noise.sigma"))
+        return _Proportional(self._sigma(site, self.sigma))
 
 
-class PolynomialReadNoise(Description):
+class PolynomialReadNoise(_White):
     """G_read = G + sigma G_max max(0, c0 + c1 r + c2 r^2 + ...) xi, r = G / G_max, xi ~ N(0, 1)."""
 
     kind: Literal["polynomial"]
@@ -136,10 +152,10 @@ class PolynomialReadNoise(Description):
     """c0, c1, ...; no unit."""
 
     def build(self, site: Site) -> ReadNoise:
-        return _Polynomial(self.coefficients, site.g_max, site.per_chip(self.sigma, 2, "read_noise.sigma") * site.g_max)
+        return _Polynomial(self.coefficients, site.g_max, self._sigma(site, self.sigma) * site.g_max)
 
 
-class SaturatingReadNoise(Description):
+class SaturatingReadNoise(_White):
     """G_read = G + sigma (1 - exp(-G / knee)) xi, xi ~ N(0, 1)."""
 
     kind: Literal["saturating"]
@@ -149,4 +165,4 @@ class SaturatingReadNoise(Description):
     """Where the spread has reached 1 - 1/e of `sigma`, siemens."""
 
     def build(self, site: Site) -> ReadNoise:
-        return _Saturating(site.per_chip(self.sigma, 2, "read_noise.sigma"), self.knee)
+        return _Saturating(self._sigma(site, self.sigma), self.knee)

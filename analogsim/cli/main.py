@@ -13,6 +13,7 @@ from analogsim.cli.bench import bench
 from analogsim.cli.cost import cost
 from analogsim.cli.data import data
 from analogsim.cli.profiles_fit import fit
+from analogsim.cli.report import report
 from analogsim.cli.resume import resume
 from analogsim.cli.run import run
 from analogsim.cli.sweep import status, sweep
@@ -29,6 +30,7 @@ app.command()(run)
 app.command()(resume)
 app.command()(sweep)
 app.command()(status)
+app.command()(report)
 app.command()(bench)
 app.command()(cost)
 lists.profiles.command("fit")(fit)

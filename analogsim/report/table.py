@@ -83,10 +83,13 @@ def _behind(standing: Standing, accurate: bool) -> str:
 
 def _searched(result: Result) -> str:
     """A line about the grids of learning rates, or nothing."""
-    grids = {(tuning.lr, tuning.validation) for arm in result.arms.values() if (tuning := arm.tuning)}
+    grids = {(tuning.lr, tuning.validation, tuning.protocol) for arm in result.arms.values() if (tuning := arm.tuning)}
+    told = {
+        "best": "\nlr: the best of {} on {} held-out training samples.",
+        "highest_stable": "\nlr: the highest of {} with stable learning, without {} held-out training samples.",
+    }
     return "".join(
-        f"\nlr: the best of {', '.join(f'{rate:g}' for rate in grid)} on {held} held-out training samples."
-        for grid, held in sorted(grids)
+        told[protocol].format(", ".join(f"{rate:g}" for rate in grid), held) for grid, held, protocol in sorted(grids)
     )
 
 

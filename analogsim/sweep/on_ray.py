@@ -6,6 +6,7 @@ The study's folder must lie where all nodes see it under one path, as on a clust
 from __future__ import annotations
 
 import importlib
+import socket
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -57,6 +58,8 @@ class OnRay:
 
     def _join(self) -> None:
         local = self._address == "local"
+        if self._address not in ("local", "auto"):
+            self._knock()
         try:
             self._ray.init(
                 address=None if local else self._address,
@@ -65,11 +68,22 @@ class OnRay:
                 logging_level="error",
             )
         except Exception as error:  # Ray has an exception for each way in which an address is wrong
-            first = str(error).strip().split("\n")[0]
-            raise RunError(
-                f"--ray {self._address}: no cluster can be reached there ({first}); give the address of a running head "
-                "node, such as 10.0.0.1:6379, or local"
-            ) from None
+            raise self._unreachable(str(error).strip().split("\n")[0]) from None
+
+    def _knock(self) -> None:
+        """Refuse an address where nobody listens, for which Ray would wait for minutes."""
+        host, _, port = self._address.removeprefix("ray://").rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, ValueError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise self._unreachable(reason) from None
+
+    def _unreachable(self, reason: str) -> RunError:
+        return RunError(
+            f"--ray {self._address}: no cluster can be reached there ({reason}); give the address of a running head "
+            "node, such as 10.0.0.1:6379, or auto for one that was started on this machine, or local"
+        )
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]

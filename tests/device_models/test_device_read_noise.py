@@ -53,6 +53,31 @@ def test_each_chip_may_have_its_own_sigma(kind: str) -> None:
     torch.testing.assert_close(variance[2], 4 * variance[1])
 
 
+WHITE = [
+    {"sigma": "3 %"},
+    {"kind": "proportional", "sigma": "3 %"},
+    {"kind": "polynomial", "sigma": "3 %", "coefficients": [0.2, 1.0]},
+    {"kind": "saturating", "sigma": "300 nS", "knee": "5 uS"},
+]
+
+
+@pytest.mark.parametrize("noise", WHITE)
+def test_a_scale_multiplies_the_noise_of_every_law(noise: dict[str, Any]) -> None:
+    g = _conductances()
+    (plain,), (scaled,) = _build(noise).read_noise, _build({**noise, "scale": {"each": [0.0, 1.0, 3.0]}}).read_noise
+    factor = torch.tensor([0.0, 1.0, 9.0], dtype=torch.float64)[:, None, None]
+    torch.testing.assert_close(scaled.variance(g) + 0 * g, factor * (plain.variance(g) + 0 * g))
+
+
+@pytest.mark.parametrize("noise", WHITE)
+def test_a_scale_of_one_is_not_written(noise: dict[str, Any]) -> None:
+    data = {"name": "x", "conductance": {"max": "25 uS"}, "read_noise": [noise]}
+    (written,) = DeviceProfile.from_data(data).to_data()["read_noise"]
+    assert "scale" not in written
+    (written,) = DeviceProfile.from_data({**data, "read_noise": [{**noise, "scale": 2.0}]}).to_data()["read_noise"]
+    assert written["scale"] == 2.0
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_tensors_have_the_dtype_that_was_asked_for(dtype: torch.dtype) -> None:
     data = {

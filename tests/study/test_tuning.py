@@ -45,6 +45,38 @@ def test_the_best_rate_of_each_point_is_taken(tmp_path: Path) -> None:
     assert [chip.lr for chip in arm.chips] == [point.chosen for point in arm.tuning.points for _ in range(3)]
 
 
+def test_the_highest_stable_rate_of_a_doubling_grid(tmp_path: Path) -> None:
+    grid = "train.tune={lr: {from: 0.25, rates: 8}, protocol: highest_stable, validation: 200, chips: 2}"
+    arms = "arms={bp: {rule: bp, oracle: [output_error, transposed_read]}}"
+    result = _run(tmp_path, grid, arms, "train.optimizer={sgd: {lr: 1.0}}")
+    tuning = result.arms["bp"].tuning
+    assert tuning is not None
+    assert tuning.lr == tuple(0.25 * 2.0**index for index in range(8))
+    (point,) = tuning.points
+    highest = tuning.lr.index(point.chosen)
+    assert 0 < highest < 7  # the grid holds both kinds of rates
+    assert not any(point.diverged[: highest + 1])
+    assert point.diverged[highest + 1] > 0
+    assert "the highest of 0.25, 0.5, 1, 2," in str(final_table(result).caption)
+
+
+def test_no_rate_is_stable(tmp_path: Path) -> None:
+    grid = "train.tune={lr: [1.0e+3, 1.0e+4], protocol: highest_stable, validation: 200, chips: 2}"
+    arms = "arms={bp: {rule: bp, oracle: [output_error, transposed_read]}}"
+    tuning = _run(tmp_path, grid, arms, "train.optimizer={sgd: {lr: 1.0}}").arms["bp"].tuning
+    assert tuning is not None
+    assert tuning.points[0].chosen == 1e3
+    assert min(tuning.points[0].diverged) > 0
+
+
+def test_what_a_search_costs_is_counted_at_each_point(tmp_path: Path) -> None:
+    tuning = _run(tmp_path, TUNE, LEVELS, "arms={anp: {rule: anp, samples: 4}}").arms["anp"].tuning
+    assert tuning is not None
+    samples = len(load_data(_tiny()).train_inputs) - 200
+    steps = 2 * (samples // 100)
+    assert tuning.passes == 3 * 2 * steps * 5  # three rates, two chips, five passes a step
+
+
 def test_the_final_test_is_not_looked_at_and_the_chips_are_others() -> None:
     scenario = _tiny(TUNE)
     data = load_data(scenario)

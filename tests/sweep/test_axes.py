@@ -117,7 +117,9 @@ def test_a_latin_hypercube_has_one_point_in_each_part_of_each_range(points: int,
     drawn = sampled(Sample.model_validate({"points": points, "seed": seed, "ranges": RANGES}))
     rates = [point["rate"] for point in drawn]
     slack = 1e-3 / points  # of four digits
-    assert all(place / points - slack <= rate <= (place + 1) / points + slack for place, rate in enumerate(sorted(rates)))
+    assert all(
+        place / points - slack <= rate <= (place + 1) / points + slack for place, rate in enumerate(sorted(rates))
+    )
     logs = sorted(math.log10(float(point["noise"].split()[0])) for point in drawn)
     assert all(place / points * 2 - 1.001 <= log <= (place + 1) / points * 2 - 0.999 for place, log in enumerate(logs))
     assert {point["bits"] for point in drawn} <= {4, 5, 6, 7, 8}

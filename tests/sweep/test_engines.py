@@ -168,8 +168,7 @@ def test_every_chip_is_one_row_with_its_place(studies: Any) -> None:
     same = [
         chip
         for chip in result.arms["danp"].chips
-        if chip.coordinates
-        == {"seed": int(noisy.seed), "chip.profile.read_noise.0.sigma": "3 %", "chip": noisy.chip}
+        if chip.coordinates == {"seed": int(noisy.seed), "chip.profile.read_noise.0.sigma": "3 %", "chip": noisy.chip}
     ]
     assert [chip.final.test_accuracy for chip in same] == [noisy.accuracy]
 

@@ -70,7 +70,9 @@ def test_an_axis_that_no_population_has_can_not_be_folded(studies: Any) -> None:
 
 def test_an_axis_that_folds_at_some_points_only_is_not_folded(studies: Any) -> None:
     how = {"shared": {}, "own": {"arms.danp.optimizer": {"sgd": {"lr": 0.1}}}}  # there danp has not the axis of rates
-    plan = studies.plan({"axes": {"how": how, "train.optimizer.adam.lr": [1e-3, 3e-3], studies.noise: ["0 %", "3 %"]}}).plan
+    plan = studies.plan(
+        {"axes": {"how": how, "train.optimizer.adam.lr": [1e-3, 3e-3], studies.noise: ["0 %", "3 %"]}}
+    ).plan
     assert [axis.name for axis in plan.axes if axis.coordinate] == [studies.noise]
     assert "train.optimizer.adam.lr is not folded: not every point can have it" in plan.notes[0]
 
@@ -137,7 +139,10 @@ def test_without_a_noise_axis_there_is_a_reference_on_request(reference: Any, nu
 
 
 def test_a_sample_makes_points_and_not_their_product(studies: Any) -> None:
-    ranges = {"chip.overrides.adc.bits": {"from": 4, "to": 8, "integer": True}, studies.noise: {"from": "0 %", "to": "3 %"}}
+    ranges = {
+        "chip.overrides.adc.bits": {"from": 4, "to": 8, "integer": True},
+        studies.noise: {"from": "0 %", "to": "3 %"},
+    }
     draft = studies.plan({"sample": {"points": 6, "ranges": ranges}, "seeds": 2})
     plan = draft.plan
     assert len(plan.jobs) == 12

@@ -1,0 +1,46 @@
+"""`analogsim report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def report(
+    study: Annotated[Path, typer.Argument(help="Folder of a study.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="File to write; report.html, .md or results.csv in the folder unless given."
+        ),
+    ] = None,
+    form: Annotated[
+        Literal["html", "md", "csv"],
+        typer.Option(
+            "--format", help="One self-contained page; Markdown for a paper's appendix; all results as a table."
+        ),
+    ] = "html",
+) -> None:
+    """Tell what a study says: which rule for which device, and how much noise it survives."""
+    from analogsim._files import write_text
+    from analogsim.errors import RunError
+    from analogsim.outcomes import StudyFolder, outcomes, write_csv
+
+    folder = StudyFolder(study)
+    file = output or folder.path / {"html": "report.html", "md": "report.md", "csv": "results.csv"}[form]
+    try:
+        if form == "csv":
+            write_csv(folder.plan, outcomes(folder), file)
+        elif form == "md":
+            from analogsim.report.page import markdown
+
+            write_text(file, markdown(folder))
+        else:
+            from analogsim.report.page import write_report
+
+            write_report(folder, file)
+    except OSError as error:
+        raise RunError(f"{file}: cannot be written: {error.strerror}; choose another --output") from None
+    typer.echo(f"report: {file}")

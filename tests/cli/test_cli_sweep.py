@@ -1,0 +1,141 @@
+"""`analogsim sweep`, `status`, `resume` and `report` as a person meets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from analogsim.outcomes import StudyFolder
+from analogsim.sweep import engine
+from analogsim.sweep.job import Ended
+
+TINY = [
+    "network.layers=[8, 10]",
+    "chip.population=3",
+    "data.batch=200",
+    "train={epochs: 1, optimizer: {adam: {lr: 3.0e-3}}}",
+    "arms={danp: {rule: danp}, bp: {rule: bp, oracle: [output_error, transposed_read]}}",
+]
+SWEEP = ["sweep", "quickstart", "--workers", "0", "--device", "cpu"]
+SWEEP += [word for setting in TINY for word in ("--set", setting)]
+NOISE = "chip.overrides.read_noise.sigma"
+AXES = ["--axis", "chip.profile=noisy,reram", "--axis", f"{NOISE}=0 %,3 %", "--noise", NOISE]
+
+
+def test_from_a_sweep_to_a_report(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command(*SWEEP, *AXES, "--out", str(tmp_path)) == 0
+    out, err = capsys.readouterr()
+    (path,) = tmp_path.iterdir()
+    assert "read noise sigma: 2 places folded into populations" in err
+    assert "5 jobs, 1 of them of the reference, 27 chips to be trained" in err
+    assert f"study folder: {path} (if interrupted: analogsim resume {path})" in err
+    assert "quickstart: 5 of 5 jobs done" in out
+    assert "bp (oracle)" in out
+    table = (path / "results.csv").read_text().splitlines()
+    assert len(table) == 1 + 27
+    assert table[0].startswith("job,arm,rule,family,marks,reference,chip.profile,chip.overrides.read_noise.sigma,seed")
+
+    assert command("status", str(path), "--json") == 0
+    told = json.loads(capsys.readouterr()[0])
+    assert (told["jobs"], told["done"], told["running"], told["failed"], told["driven"]) == (5, 5, [], {}, False)
+    assert told["arms"]["danp"]["jobs"] == 2
+    assert set(told["arms"]["danp"]["at"]) == {"chip.profile", NOISE}
+
+    for form, name in (("html", "report.html"), ("md", "report.md"), ("csv", "results.csv")):
+        assert command("report", str(path), "--format", form) == 0
+        assert capsys.readouterr()[0] == f"report: {path / name}\n"
+    assert (path / "report.html").read_text().startswith("<!doctype html>")
+    assert "danp" in (path / "report.md").read_text()
+
+
+def test_a_plan_alone_writes_nothing(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command(*SWEEP, *AXES, "--seeds", "2", "--plan", "--out", str(tmp_path / "runs")) == 0
+    out, _ = capsys.readouterr()
+    assert out.endswith("5 jobs, 1 of them of the reference, 54 chips to be trained\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_study_goes_on_and_failures_are_told(
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    perform, calls = engine.perform, 0
+
+    def interrupted(*arguments: object) -> Ended:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return perform(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "perform", interrupted)
+        assert command(*SWEEP, *AXES, "--out", str(tmp_path)) == 130
+    (path,) = tmp_path.iterdir()
+    assert f"Go on with: analogsim resume {path}" in capsys.readouterr()[1]
+    folder = StudyFolder(path)
+    assert [folder.state(job) for job in folder.plan.jobs].count("done") == 2
+    assert command("status", str(path)) == 0
+    out, _ = capsys.readouterr()
+    assert "2 of 5 jobs done" in out
+    assert f"no driver of this machine is at work on it; to go on: analogsim resume {path}" in out
+
+    broken = path / "points" / "0001.yaml"
+    whole = broken.read_text()
+    broken.write_text("name: x\n")
+    assert command("resume", str(path), "--workers", "0") == 1
+    out, err = capsys.readouterr()
+    assert "2 jobs have failed; to try them again: analogsim resume --retry" in out
+    assert "failed: 00003-danp:" in err
+    broken.write_text(whole)
+    assert command("resume", str(path), "--workers", "0", "--retry") == 0
+    assert "5 of 5 jobs done" in capsys.readouterr()[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep", "quickstart"], "has no section `sweep`; give an axis, such as --axis chip.profile=pcm,reram"),
+        (["sweep", "quickstart", "--axis", "chip.tile"], "--axis chip.tile: must be path=value,value"),
+        (["sweep", "quickstart", "--axis", "chip.tile="], "--axis chip.tile=: has an empty place"),
+        (["sweep", "quickstart", "--axis", "chip.tiles=4"], "chip.tiles: unknown key"),
+        (["sweep", "quickstart", "--axis", "chip.tile=4", "--arm", "x"], "--arm x: scenario quickstart has no such arm"),
+        (["sweep", "quickstart", "--axis", "chip.tile=4", "--ray", "local", "--workers", "2"], "give one of them"),
+        (["sweep", "quickstart", "--axis", "chip.tile=4", "--device", "tpu"], "--device tpu: not a known device"),
+        (["sweep", "nowhere"], "no scenario is called 'nowhere'"),
+        (["status", "."], ".: not the folder of a study: holds no plan.json"),
+        (["report", "nowhere"], "nowhere: not the folder of a study: there is no such folder"),
+        (["resume", ".", "--retry"], "--retry: this is the folder of a run, which has no such option"),
+    ],
+)
+def test_what_cannot_be_is_one_message_and_exit_2(
+    arguments: list[str],
+    message: str,
+    command: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_that_cannot_be_written(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command(*SWEEP, "--axis", "chip.tile=32,64", "--arm", "danp", "--out", str(tmp_path / "runs")) == 0
+    (path,) = (tmp_path / "runs").iterdir()
+    capsys.readouterr()
+    assert command("report", str(path), "--format", "csv", "-o", str(tmp_path / "no" / "x.csv")) == 2
+    assert "x.csv: cannot be written: No such file or directory; choose another --output" in capsys.readouterr()[1]
