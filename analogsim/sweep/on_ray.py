@@ -6,6 +6,7 @@ The study's folder must lie where all nodes see it under one path, as on a clust
 from __future__ import annotations
 
 import importlib
+import os
 import socket
 import time
 from collections.abc import Generator, Sequence
@@ -16,6 +17,7 @@ from analogsim.errors import RunError
 from analogsim.outcomes import Job, StudyFolder
 from analogsim.sweep.engine import LOSSES, Event
 from analogsim.sweep.job import Ended, data_of, perform, record_failure
+from analogsim.sweep.tensorboard import SWITCH
 from analogsim.tasks import DataSet
 
 _TICK = 0.5  # seconds between looks at what has ended
@@ -123,7 +125,8 @@ class OnRay:
                 if found is not None and found[0] not in shared:
                     shared[found[0]] = ray.put(found[1])
                 data = shared[found[0]] if found else None
-                under_way[remote.remote(str(study), job.model_dump_json(), self._device, threads, data)] = job
+                board = SWITCH in os.environ
+                under_way[remote.remote(str(study), job.model_dump_json(), self._device, threads, data, board)] = job
                 yield Event(job)
                 job = next(waiting, None)
             ended, _ = ray.wait(list(under_way), timeout=_TICK)
@@ -158,10 +161,11 @@ def _sees(study: str, plan: bytes) -> bool:
         return False
 
 
-def _perform(study: str, job: str, device: str, threads: int, data: DataSet | None) -> dict[str, str]:
+def _perform(study: str, job: str, device: str, threads: int, data: DataSet | None, board: bool) -> dict[str, str]:
     """On a node: work off a job."""
     import torch
 
+    os.environ.update({SWITCH: "1"} if board else {})
     torch.set_num_threads(threads)
     ended = perform(Path(study), Job.model_validate_json(job), device, data)
     return {"how": ended.how, "cause": ended.cause}

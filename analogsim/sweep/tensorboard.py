@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +23,12 @@ def require() -> None:
     Raises:
         RunError: TensorBoard is not installed.
     """
-    if importlib.util.find_spec("tensorboard") is None:
+    try:
+        importlib.import_module("tensorboard")
+    except ImportError:
         raise RunError(
             "--tensorboard: TensorBoard is not installed; install it with: pip install 'analogsim[tensorboard]'"
-        )
+        ) from None
 
 
 class Board(Nobody):

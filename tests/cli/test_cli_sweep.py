@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,7 +106,10 @@ def test_an_interrupted_study_goes_on_and_failures_are_told(
         (["sweep", "quickstart", "--axis", "chip.tile"], "--axis chip.tile: must be path=value,value"),
         (["sweep", "quickstart", "--axis", "chip.tile="], "--axis chip.tile=: has an empty place"),
         (["sweep", "quickstart", "--axis", "chip.tiles=4"], "chip.tiles: unknown key"),
-        (["sweep", "quickstart", "--axis", "chip.tile=4", "--arm", "x"], "--arm x: scenario quickstart has no such arm"),
+        (
+            ["sweep", "quickstart", "--axis", "chip.tile=4", "--arm", "x"],
+            "--arm x: scenario quickstart has no such arm",
+        ),
         (["sweep", "quickstart", "--axis", "chip.tile=4", "--ray", "local", "--workers", "2"], "give one of them"),
         (["sweep", "quickstart", "--axis", "chip.tile=4", "--device", "tpu"], "--device tpu: not a known device"),
         (["sweep", "nowhere"], "no scenario is called 'nowhere'"),
@@ -128,6 +132,28 @@ def test_what_cannot_be_is_one_message_and_exit_2(
     assert out == ""
     assert err.startswith("error: ")
     assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "package", "message"),
+    [
+        ("--tensorboard", "tensorboard", "--tensorboard: TensorBoard is not installed; install it with: pip install"),
+        ("--ray=local", "ray", "--ray: Ray is not installed; install it with: pip install 'analogsim[ray]'"),
+    ],
+)
+def test_extras_that_are_not_installed(
+    option: str,
+    package: str,
+    message: str,
+    command: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert command("sweep", "quickstart", "--axis", "chip.tile=4", option, "--out", str(tmp_path / "runs")) == 2
+    assert message in capsys.readouterr()[1]
     assert not list(tmp_path.iterdir())
 
 

@@ -3,7 +3,6 @@
 import os
 import signal
 from pathlib import Path
-
 from typing import Any
 
 from analogsim.outcomes import Job

@@ -79,7 +79,7 @@ def test_an_axis_that_folds_at_some_points_only_is_not_folded(studies: Any) -> N
 
 def test_a_fault_at_one_point_is_told_of_that_point(studies: Any) -> None:
     kinds = {"white": {}, "pairs": {"chip.overrides.read_noise": [{"sigma": "1 %"}, {"sigma": "2 %"}]}}
-    with pytest.raises(ScenarioError, match="at kinds=pairs.*read_noise is a list"):
+    with pytest.raises(ScenarioError, match=r"at kinds=pairs.*read_noise is a list"):
         studies.plan({"axes": {"kinds": kinds, studies.noise: ["0 %", "3 %"]}})
 
 

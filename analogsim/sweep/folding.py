@@ -1,0 +1,71 @@
+"""Which axes are folded into populations: all that can be at every point, and no more chips than is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analogsim.errors import ScenarioError
+from analogsim.sweep.axes import PlannedAxis
+from analogsim.sweep.points import Asked, NotFoldableError, Point, chips_of, coordinate
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What folding left.
+
+    Attributes:
+        coordinates: by folded axis, its name in a chip's coordinates.
+        points: of the other axes, all resolved.
+        notes: what there is to say about axes that one would expect to be folded.
+    """
+
+    coordinates: dict[str, str]
+    points: list[Point]
+    notes: list[str]
+
+
+def fold(asked: Asked) -> Folded:
+    """Fold axes and resolve the points that are left.
+
+    Raises:
+        ScenarioError: a point cannot be used, or an axis that is named under `fold` cannot be folded.
+    """
+    kept = _at_first_point(asked)
+    notes: list[str] = []
+    while True:
+        try:
+            points = list(asked.points(kept))
+        except NotFoldableError as error:
+            kept = [axis for axis in kept if axis.name != error.axis]
+            notes.append(f"{error.axis} is not folded: not every point can have it as an axis of its population")
+            continue
+        names = {axis.name: coordinate(points[0].scenario, axis) or axis.name for axis in kept}
+        return Folded(names, points, notes)
+
+
+def _at_first_point(asked: Asked) -> list[PlannedAxis]:
+    """The axes that the first point can have folded, the noise axis first and repeats last."""
+    section = asked.section
+    named = section.fold if isinstance(section.fold, tuple) else ()
+    for name in named:
+        if name not in {axis.name for axis in asked.axes}:
+            raise ScenarioError(
+                f"sweep.fold: there is no axis {name}; there are {', '.join(axis.name for axis in asked.axes)}"
+            )
+    candidates = [axis for axis in asked.axes if axis.path is not None and len(axis.places) > 1]
+    candidates = [axis for axis in candidates if section.fold == "all" or axis.name in named]
+    candidates.sort(key=lambda axis: (axis.name != section.noise, axis.path == "seed"))
+    kept: list[PlannedAxis] = []
+    for axis in candidates:
+        try:
+            scenario = asked.first([*kept, axis])
+        except ScenarioError as error:
+            if axis.name in named:
+                raise ScenarioError(f"sweep.fold: {axis.name} cannot be an axis of a population: {error}") from None
+            continue
+        if coordinate(scenario, axis) is None:
+            if axis.name in named:
+                raise ScenarioError(f"sweep.fold: {axis.name} is no axis that every arm's population has")
+        elif max(chips_of(scenario, arm) for arm in scenario.arms) <= section.chips_per_job:
+            kept.append(axis)
+    return kept
