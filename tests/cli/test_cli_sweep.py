@@ -50,7 +50,7 @@ def test_from_a_sweep_to_a_report(
     for form, name in (("html", "report.html"), ("md", "report.md"), ("csv", "results.csv")):
         assert command("report", str(path), "--format", form) == 0
         assert capsys.readouterr()[0] == f"report: {path / name}\n"
-    assert (path / "report.html").read_text().startswith("<!doctype html>")
+    assert (path / "report.html").read_text().startswith("<!DOCTYPE html>")
     assert "danp" in (path / "report.md").read_text()
 
 
