@@ -42,6 +42,15 @@ class Sample(Section):
     """By the path of a setting."""
 
 
+class Called(Section):
+    """What people call an axis."""
+
+    title: str = Field(min_length=1, max_length=60)
+    """Such as `ADC bits`, or `the device's own read noise`."""
+    unit: str = Field(default="", max_length=12)
+    """Of places that are numbers without one, such as `x`."""
+
+
 class Sweep(Section):
     """A study: the scenario at every point of its axes."""
 
@@ -64,6 +73,8 @@ class Sweep(Section):
     reference: Annotated[bool, Field(strict=True)] | dict[str, Any] | None = None
     """The common reference: keys of an arm, laid over `{rule: bp}` on ideal chips with the same network and data. It is
     there where there is a noise axis; `true` or `false` say so otherwise."""
+    called: dict[str, Called] = Field(default_factory=dict)
+    """What reports call an axis; unless given, the last words of its path."""
     threads: PositiveInt = 1
     """Threads of each job. Bits of sums depend on them."""
 

@@ -99,6 +99,11 @@ class _Planning:
         self._arms = {axis.name: axis.arm for axis in asked.axes}
         self._own = {path: values for arm in self._first.arms.values() for path, values in self._axes_of(arm)}
         self._noise = self._noise_axis()
+        self._called = asked.section.called
+        known = [*self._arms, *self._own, *(asked.samples[0] if asked.samples else ())]
+        for name in self._called:
+            if name not in known:
+                raise ScenarioError(f"sweep.called: there is no axis {name}; there are {', '.join(known)}")
         self._jobs: list[Job] = []
         self._points: dict[str, AnyScenario] = {}
 
@@ -184,6 +189,12 @@ class _Planning:
             _check_ascending(alike[0], numbers_of([label(value) for value in self._own[alike[0]]])[0])
         return alike[0]
 
+    def _title(self, name: str) -> str:
+        return self._called[name].title if name in self._called else title(name)
+
+    def _unit(self, name: str) -> str:
+        return self._called[name].unit if name in self._called else ""
+
     def _kind(self, name: str) -> Any:
         return "noise" if name == self._noise else "seed" if name == "seed" else "setting"
 
@@ -192,11 +203,11 @@ class _Planning:
             coordinate = self._folded.coordinates.get(axis.name)
             yield Axis(
                 name=axis.name,
-                title=axis.title,
+                title=self._title(axis.name),
                 kind=self._kind(axis.name),
                 places=tuple(place.label for place in axis.places),
                 numbers=axis.numbers,
-                unit=axis.unit,
+                unit=axis.unit or self._unit(axis.name),
                 coordinate=coordinate,
                 coordinates=tuple(str(value) for value in self._own[coordinate]) if coordinate else (),
                 arm=axis.arm,
@@ -212,11 +223,11 @@ class _Planning:
                 numbers = tuple(sorted(numbers))
             yield Axis(
                 name=path,
-                title=title(path),
+                title=self._title(path),
                 kind="setting",
                 places=tuple(drawn),
                 numbers=numbers,
-                unit=unit,
+                unit=unit or self._unit(path),
                 shared=is_shared([path]),
             )
 
@@ -229,11 +240,11 @@ class _Planning:
             numbers, unit = numbers_of(places)
             yield Axis(
                 name=path,
-                title=title(path),
+                title=self._title(path),
                 kind=self._kind(path),
                 places=places,
                 numbers=numbers,
-                unit=unit,
+                unit=unit or self._unit(path),
                 coordinate=path,
                 coordinates=tuple(str(value) for value in values),
                 shared=path == "seed",
@@ -241,7 +252,7 @@ class _Planning:
 
     def _told(self) -> Iterator[str]:
         for axis in self._asked.axes:
-            places = f"{axis.title}: {len(axis.places)} places"
+            places = f"{self._title(axis.name)}: {len(axis.places)} places"
             if axis.name in self._folded.coordinates:
                 yield f"{places} folded into populations"
             elif axis.arm:

@@ -165,6 +165,17 @@ def test_a_student_and_its_teacher_can_be_swept(studies: Any) -> None:
     assert not any(job.reference for job in plan.jobs)
 
 
+def test_what_axes_are_called(studies: Any) -> None:
+    called = {studies.noise: {"title": "noise of reads", "unit": "x"}, "seed": {"title": "wafer", "unit": "no."}}
+    plan = studies.plan({"axes": studies.axes, "seeds": 2, "called": called}).plan
+    assert [(axis.title, axis.unit) for axis in plan.axes] == [
+        ("adc bits", ""),
+        ("noise of reads", "%"),  # its places have one
+        ("wafer", "no."),
+    ]
+    assert "noise of reads: 2 places folded into populations" in plan.notes
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
@@ -181,6 +192,10 @@ def test_a_student_and_its_teacher_can_be_swept(studies: Any) -> None:
         ({"axes": {"chip.profile": ["noisy", "reram"]}, "noise": "chip.profile"}, "must be ascending numbers"),
         ({"axes": {"chip.tile": [8]}, "noise": "chip.tiles"}, r"there is no axis chip\.tiles; there are chip\.tile"),
         ({"axes": {"seed": [1, 2]}, "seeds": 2}, "repeats count from one seed"),
+        (
+            {"axes": {"chip.tile": [8]}, "called": {"tile": {"title": "x"}}},
+            r"sweep\.called: there is no axis tile; there",
+        ),
         ({"axes": {"arms.np.sigma": [1.0]}}, "rule"),
         ({"axes": {"chip.tile": [8]}, "reference": {"rule": "nosuch"}}, r"sweep\.reference cannot be used.*nosuch"),
     ],
