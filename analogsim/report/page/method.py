@@ -1,0 +1,69 @@
+"""How the numbers of a report came about."""
+
+from __future__ import annotations
+
+from analogsim.report.page.goal import REFERENCE, goal_said
+from analogsim.report.page.view import View
+from analogsim.statistics.intervals import BOOTSTRAP_FROM
+
+
+def method(view: View) -> list[tuple[str, str]]:
+    """Terms and what they mean here."""
+    copies, axes = view.words.copies, ", ".join(axis.title for axis in view.axes)
+    found = [
+        ("Device", f"One point of the axes that are neither noise nor seeds{f': {axes}' if axes else ''}."),
+        (
+            "Best setting",
+            "Arms of one family are settings of one rule, and so are places on an axis that an arm has alone. At each "
+            "device and noise level the setting with the best mean represents the rule. It is chosen by the very "
+            "numbers that are shown, which favours rules with many settings; the table of costs counts them.",
+        ),
+        (
+            "Comparisons",
+            "Arms marked oracle use more than the hardware offers; what is marked ex situ or theory did not learn on "
+            "the chip. They are drawn dashed, stand beside the candidates and are never ranked.",
+        ),
+        (
+            "Divergence",
+            f"An accuracy that is not finite counts as 0; how many {copies} diverged is told in the table of results."
+            if view.accurate
+            else "A loss that is not finite is infinite: there is no mean, and the rule is not ranked on that device.",
+        ),
+        (
+            "Ranks",
+            f"{ranking_said(view)} Scores are over what all ranked rules have, noise levels and {copies}; a rule with "
+            "fewer than half of the levels of another is not ranked.",
+        ),
+        (
+            "Intervals and tests",
+            f"Intervals are of the mean over {copies}, at 95 %: Student's, from {BOOTSTRAP_FROM} {copies} on those of "
+            "the studentised bootstrap; bands of learning curves are always Student's. Tests are two-sided and paired: "
+            f"{copies} of equal seed and number are the same under every rule. Holm's correction is for all pairs of a "
+            "device.",
+        ),
+    ]
+    if view.noise is not None and any(view.reference(device) for device in view.devices):
+        window = (
+            f"Where the mean reaches {goal_said(view)}: backpropagation in a computer, on the same network and data. "
+            "Between levels scores are linear in log noise; in brackets is the 95 % confidence set of an end "
+            f"(Fieller's), which may be open. Where noise is of the data, {REFERENCE} at its lowest level counts."
+        )
+        found.append(("Operating window", window))
+    return found
+
+
+def ranking_said(view: View) -> str:
+    """What rules are ranked by."""
+    number = f"the {'accuracy' if view.accurate else 'loss'} of each of the {view.words.copies}"
+    over = ""
+    if view.noise is not None:
+        several = sum(bool(level.number) for level in view.levels) > 1
+        over = (
+            ", averaged over the logarithm of noise (the area under its curve; no noise at all is left out)"
+            if several
+            else ", averaged over levels"
+        )
+    return (
+        f"Rules are ranked by {number}{over}. A rank is 1 + the number of rules that are better beyond chance: rules "
+        "that the tests do not tell apart may share one."
+    )
