@@ -45,6 +45,11 @@ class Axis(_Record):
     or rules."""
 
 
+    def written(self, place: str) -> str:
+        """A place with the axis' unit, also where it was written without."""
+        return place if self.numbers is None or place.endswith(self.unit) else f"{place} {self.unit}"
+
+
 class Job(_Record):
     """What is worked off as a whole: one arm at one point of the axes that are not folded."""
 

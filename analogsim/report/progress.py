@@ -77,5 +77,5 @@ def _best(arm: ArmProgress) -> str:
 def _place(arm: ArmProgress, plan: Plan) -> str:
     if arm.best is None:
         return ""
-    titles = {axis.name: axis.title for axis in plan.axes}
-    return ", ".join(f"{titles[name]} {place}" for name, place in arm.best[1].items())
+    axes = {axis.name: axis for axis in plan.axes}
+    return ", ".join(f"{axes[name].title} {axes[name].written(place)}" for name, place in arm.best[1].items())
