@@ -31,8 +31,9 @@ def resume(
 
     if StudyFolder.is_study(run_dir):
         _refuse("a study", check=check, json=as_json)
-        engine = chosen_engine(workers, ray, device, gpus, tensorboard)
-        go_on(StudyFolder(run_dir), engine, retry)
+        study = StudyFolder(run_dir)
+        kind = study.kind if device == "auto" and study.kind else device
+        go_on(study, chosen_engine(workers, ray, kind, gpus, tensorboard), retry)
         return
     _refuse("a run", workers=workers is not None, ray=ray is not None, retry=retry, tensorboard=tensorboard)
     _resume_run(run_dir, device, check, as_json)

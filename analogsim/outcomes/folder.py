@@ -55,6 +55,14 @@ class StudyFolder:
         """Whether a folder is that of a study."""
         return (path / "plan.json").is_file()
 
+    @property
+    def kind(self) -> str | None:
+        """Of device that its jobs are simulated on; None: none has begun."""
+        try:
+            return (self.path / "device").read_text(encoding="utf-8").strip()
+        except OSError:
+            return None
+
     def job(self, job: Job) -> Path:
         """The folder of a job."""
         return self.path / "jobs" / job.id

@@ -44,7 +44,6 @@ class Axis(_Record):
     """Whether the reference has this axis too: it is of the data, the network, the training or the seed, not of chips
     or rules."""
 
-
     def written(self, place: str) -> str:
         """A place with the axis' unit, also where it was written without."""
         return place if self.numbers is None or place.endswith(self.unit) else f"{place} {self.unit}"

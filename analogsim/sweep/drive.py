@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from analogsim._files import locked
-from analogsim.errors import StorageError
+from analogsim._files import locked, write_text
+from analogsim.errors import RunError, StorageError
 from analogsim.outcomes import Job, StudyFolder
 from analogsim.sweep.engine import Engine
 from analogsim.sweep.job import Ended
@@ -60,11 +60,12 @@ def drive(folder: StudyFolder, engine: Engine, watcher: StudyWatcher | None = No
         retry: whether jobs that have failed are tried again.
 
     Raises:
-        RunError: another driver is at work on it, or the engine cannot work here.
+        RunError: another driver is at work on it, it began on another kind of device, or the engine cannot work here.
         StorageError: the disk takes nothing any more; what is done is kept.
     """
     watcher = watcher or Unwatched()
     with driving(folder):
+        _keep_to(folder, engine.kind)
         left = list(_left(folder, retry))
         if not left:
             return
@@ -86,6 +87,22 @@ def drive(folder: StudyFolder, engine: Engine, watcher: StudyWatcher | None = No
                     watcher.ended(event.job, event.ended)
         finally:
             events.close()
+
+
+def _keep_to(folder: StudyFolder, kind: str) -> None:
+    """Refuse another kind of device than the study began on: it would draw other random numbers for the same chips.
+
+    Raises:
+        RunError: it is another kind.
+    """
+    begun = folder.kind
+    if begun is None:
+        write_text(folder.path / "device", f"{kind}\n")
+    elif begun != kind:
+        raise RunError(
+            f"{folder.path}: this study began on {begun}, and cannot go on on {kind}, which draws other random numbers "
+            f"for the same chips; resume it with --device {begun}, or begin another study"
+        )
 
 
 @contextmanager

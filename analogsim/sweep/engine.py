@@ -34,10 +34,14 @@ class Engine(Protocol):
 
     Attributes:
         slots: how many jobs it works on at a time, as far as that is known.
+        kind: of device that it simulates on: `cpu`, `cuda`.
     """
 
     @property
     def slots(self) -> int: ...
+
+    @property
+    def kind(self) -> str: ...
 
     def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
         """Work them off, and tell what happens; None now and then, where nothing does. Closing it ends all work.
@@ -63,7 +67,7 @@ class Here:
     slots = 1
 
     def __init__(self, device: str) -> None:
-        self._device = device
+        self._device, self.kind = device, device.partition(":")[0]
 
     def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
         """Work them off; see `Engine.work`."""

@@ -41,7 +41,7 @@ class OnRay:
             self._ray: Any = importlib.import_module("ray")
         except ImportError:
             raise RunError("--ray: Ray is not installed; install it with: pip install 'analogsim[ray]'") from None
-        self._address, self._device = address, device
+        self._address, self._device, self.kind = address, device, device
         self._gpus = gpus if device == "cuda" else 0.0
         self.slots = 1
 

@@ -34,6 +34,7 @@ class Workers:
 
     def __init__(self, number: int, device: str, perform: str = _PERFORM) -> None:
         self.slots, self._device, self._perform = number, device, perform
+        self.kind = device.partition(":")[0]
 
     def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
         """Work them off; see `Engine.work`."""

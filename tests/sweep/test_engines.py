@@ -98,6 +98,17 @@ def test_a_second_driver_is_refused(studies: Any) -> None:
     studies.drive(folder, Here("cpu"))
 
 
+def test_a_study_keeps_to_its_kind_of_device(studies: Any) -> None:
+    folder = studies.study()
+    assert folder.kind is None
+    studies.drive(folder, Here("cpu"))
+    assert folder.kind == "cpu"
+    before = studies.bytes_of(folder)
+    with pytest.raises(RunError, match="this study began on cpu, and cannot go on on cuda, which draws other random"):
+        studies.drive(folder, Workers(1, "cuda"))
+    assert studies.bytes_of(folder) == before
+
+
 def test_a_full_disk_stops_the_study_and_loses_nothing(studies: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = studies.study()
     write = jobs.RunFolder.finish
