@@ -153,8 +153,18 @@ def level_said(axis: Axis, level: Level) -> str:
     return level.place or "" if level.number is None else f"{level.number:g}\u00a0{axis.unit}".rstrip("\u00a0")
 
 
+def before_first(axis: Axis, end: End) -> float | None:
+    """The first level above zero, of an end between zero and it: where it lies there is the interpolation's guess."""
+    numbers = axis.numbers or ()
+    first = min((number for number in numbers if number > 0), default=0.0)
+    return first if numbers and numbers[0] == 0 < end.noise < first else None
+
+
 def end_said(axis: Axis, end: End) -> str:
-    """`3.4 %`; a level that was studied as it was written."""
+    """`3.4 %`; a level that was studied as it was written; `less than 0.3 %` between zero and the first level."""
+    first = before_first(axis, end)
+    if first is not None:
+        return f"less than {first:g}\u00a0{axis.unit}".rstrip("\u00a0")
     text = f"{end.noise:g}" if axis.numbers and end.noise in axis.numbers else significant(end.noise, _digits(end))
     return f"{text}\u00a0{axis.unit}".rstrip("\u00a0")
 
@@ -162,6 +172,8 @@ def end_said(axis: Axis, end: End) -> str:
 def bounds_said(axis: Axis, end: End) -> str:
     """` [3.0, 3.9]`; empty where there are none, and of an open end that surely lies beyond what was studied."""
     bounds, numbers = end.bounds, axis.numbers or (0.0,)
+    if before_first(axis, end) is not None:
+        return ""
     if bounds is None or (end.open and {bounds.lower, bounds.upper} <= {None, end.noise}):
         return ""
     low = (

@@ -4,10 +4,13 @@ import random
 import re
 from collections.abc import Callable, Mapping
 
-from analogsim.outcomes import StudyFolder
-from analogsim.report.page.sentences import absent, farthest, lead, survives, without_results
+import pytest
+
+from analogsim.outcomes import Axis, StudyFolder
+from analogsim.report.page.sentences import absent, bounds_said, end_said, farthest, lead, survives, without_results
 from analogsim.report.page.standing import rankings
 from analogsim.report.page.view import view
+from analogsim.statistics import Bounds, End
 
 NOISE = "chip.profile.read_noise.0.sigma"
 LEVELS = ("0 %", "0.1 %", "1 %", "10 %")
@@ -62,7 +65,7 @@ def test_a_leader_windows_and_open_ends(studies) -> None:
         f"good reaches {goal} up to 1.36 % [..] read noise sigma.",
         f"needs reaches {goal} from 0.812 % [..] to 10 % read noise sigma, the most that was studied.",
         f"weak reaches {goal} at no noise level studied; it is best at 0.1 %, with 60.0 % [..].",
-        f"short reaches {goal} up to 0.00897 % [..] read noise sigma.",
+        f"short reaches {goal} up to less than 0.1 % read noise sigma.",
         f"bp (oracle) reaches {goal} at every level studied, 0 % to 10 % read noise sigma.",
     ]
 
@@ -198,3 +201,22 @@ def test_devices_without_results_are_named_together(studies) -> None:
     [told] = absent(seen, seen.devices[1])
     assert told.text == "1 of 8 rules has results here, but not of all jobs (b, c, d, e, f and 2 more not begun)."
     assert without_results(view(studies(arms))) is None
+
+
+@pytest.mark.parametrize(
+    ("levels", "noise", "said", "bounds"),
+    [
+        ((0.0, 0.3, 3.0), 0.1, "less than 0.3\u00a0%", ""),  # where between them is the interpolation's guess
+        ((0.0, 0.3, 3.0), 0.3, "0.3\u00a0%", " [0.25, 0.40]"),
+        ((0.0, 0.3, 3.0), 1.0, "1.0\u00a0%", " [0.25, 0.40]"),
+        ((0.1, 0.3, 3.0), 0.2, "0.20\u00a0%", " [0.25, 0.40]"),
+    ],
+)
+def test_an_end_between_zero_and_the_first_level_is_no_number(
+    levels: tuple[float, ...], noise: float, said: str, bounds: str
+) -> None:
+    places = tuple(map(str, levels))
+    axis = Axis(name="x", title="noise", kind="noise", places=places, numbers=levels, unit="%")
+    end = End(noise, open=False, bounds=Bounds(0.25, 0.40))
+    assert end_said(axis, end) == said
+    assert bounds_said(axis, end) == bounds
