@@ -312,9 +312,16 @@ def read_result(path: Path) -> Result:
 
 
 def read_curves(path: Path) -> list[Curve]:
-    """Read `metrics.jsonl`; a last line that is still being written is left out."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [Curve.model_validate_json(line) for line in lines]
+    """Read `metrics.jsonl`; a last line that is still being written is left out.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    try:
+        return [Curve.model_validate_json(line) for line in lines]
+    except ValidationError:
+        raise RunError(f"{path}: damaged: a line is no evaluation") from None
 
 
 def marked(name: str, marks: Sequence[str]) -> str:

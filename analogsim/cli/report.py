@@ -29,6 +29,12 @@ def report(
     from analogsim.outcomes import StudyFolder, outcomes, write_csv
 
     folder = StudyFolder(study)
+    if (
+        output is not None
+        and (output.is_dir() or output.resolve().parent == folder.path.resolve())
+        and (output.is_dir() or output.name not in ("report.html", "report.md", "results.csv"))
+    ):
+        raise RunError(f"--output {output}: is a folder, or belongs to the study; choose the name of a new file")
     file = output or folder.path / {"html": "report.html", "md": "report.md", "csv": "results.csv"}[form]
     try:
         if form == "csv":

@@ -64,6 +64,7 @@ def sweep(
 ) -> None:
     """Make a study of a scenario: every arm at every point of the axes, over worker processes or a cluster."""
     from analogsim.errors import ScenarioError
+    from analogsim.study.run import prepare
     from analogsim.study.scenario import read_scenario
     from analogsim.sweep.axes import parse_axis
     from analogsim.sweep.begin import begin
@@ -71,17 +72,23 @@ def sweep(
 
     data, where, folder = read_scenario(scenario, settings or [], quick)
     if arms:
-        known = data.get("arms") or {}
+        known = data.get("arms")
+        if not isinstance(known, dict):
+            raise ScenarioError(f"{where}: arms: must be a mapping of arms by name")
         unknown = [name for name in arms if name not in known]
         if unknown:
             raise ScenarioError(f"--arm {unknown[0]}: {where} has no such arm; there are {', '.join(known)}")
         data["arms"] = {name: arm for name, arm in known.items() if name in arms}
+        left_out = [name for name in known if name not in arms]
+        data["excerpt"] = {**(data.get("excerpt") or {}), "left_out": left_out}
     if "sweep" not in data and not axes and (seeds or 1) == 1:
         raise ScenarioError(f"{where} has no section `sweep`; give an axis, such as --axis chip.profile=pcm,reram")
     more: dict[str, Any] = {"axes": dict(map(parse_axis, axes or []))}
     more |= {key: value for key, value in (("seeds", seeds), ("noise", noise)) if value is not None}
     engine = chosen_engine(workers, ray, device, gpus, tensorboard)
     draft = make_plan(data, where, folder, more)
+    if not plan:  # what cannot run at the first point is refused before there is a folder
+        prepare(next(point for name, point in draft.points.items() if not name.startswith("reference")))
     for line in (*draft.plan.notes, _jobs(draft.plan.jobs)):
         typer.echo(line, err=not plan)
     if plan:
@@ -147,6 +154,7 @@ def go_on(study: StudyFolder, engine: Engine, retry: bool = False) -> None:
     """Work off what is left of a study, show how it goes on, and what came of it; exits with 1 if jobs have failed."""
     from rich.console import Console
 
+    from analogsim.errors import StorageError
     from analogsim.outcomes import outcomes, write_csv
     from analogsim.outcomes.progress import Progress
     from analogsim.report.progress import progress_table
@@ -160,7 +168,10 @@ def go_on(study: StudyFolder, engine: Engine, retry: bool = False) -> None:
         typer.echo(f"interrupted; what is done is kept. Go on with: analogsim resume {study.path}", err=True)
         sys.exit(130)
     Console().print(progress_table(progress, engine.slots, pace=False))
-    write_csv(study.plan, outcomes(study), study.path / "results.csv")
+    try:
+        write_csv(study.plan, outcomes(study), study.path / "results.csv")
+    except OSError as error:
+        raise StorageError(f"{study.path}: results.csv cannot be written: {error.strerror}; make room") from None
     typer.echo(f"results: {study.path / 'results.csv'}")
     typer.echo(f"report:  analogsim report {study.path}")
     if progress.failed:

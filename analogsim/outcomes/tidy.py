@@ -91,8 +91,8 @@ def rows(plan: Plan, job: Job, result: Result) -> Iterator[Outcome]:
 def _row(plan: Plan, job: Job, result: Result, name: str, arm: ArmResult, chip: ChipResult) -> Outcome:
     place = {axis.name: job.place[axis.name] for axis in plan.axes if axis.name in job.place}
     for axis in plan.axes:
-        if axis.coordinate is not None and axis.coordinate in chip.coordinates:
-            place[axis.name] = _place(axis, chip.coordinates[axis.coordinate], job)
+        if axis.coordinate in chip.coordinates and axis.arm in (None, name):
+            place[axis.name] = _place(axis, chip.coordinates[str(axis.coordinate)], job)
     own = [f"{axis.title.removeprefix(name).strip()} {place.pop(axis.name)}" for axis in plan.axes if axis.arm == name]
     seed = next((place.pop(axis.name) for axis in plan.axes if axis.kind == "seed" and axis.name in place), result.seed)
     counts, spent = chip.counts, chip.spent

@@ -96,7 +96,12 @@ class Checkpoints:
                 old.unlink()
         except (OSError, RuntimeError) as error:  # torch gives its writer's failures as RuntimeError
             reason = error.strerror if isinstance(error, OSError) else error
-            raise StorageError(f"{self.path}: the checkpoint cannot be written: {reason}") from error
+            written = (
+                isinstance(error, OSError) or "PytorchStreamWriter" in str(error) or "inline_container" in str(error)
+            )
+            raise (StorageError if written else RunError)(
+                f"{self.path}: the checkpoint cannot be written: {reason}"
+            ) from error
 
     def newest_first(self) -> Iterator[tuple[Path, Checkpoint | None]]:
         """Files and what they hold; None: damaged.

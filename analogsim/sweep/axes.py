@@ -102,7 +102,7 @@ def label(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, float) and math.isfinite(value):
-        return f"{value:g}"
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value).lower()
 
 
@@ -163,17 +163,33 @@ def axes_of_section(section: Sweep, seed: Any) -> list[PlannedAxis]:
             )
         places = tuple(Place(str(each), {"seed": each}) for each in range(seed, seed + section.seeds))
         axes.append(PlannedAxis("seed", places, "seed"))
-    sampled = set(section.sample.ranges) if section.sample else set()
-    for first, second in itertools.combinations(axes, 2):
-        if first.paths & second.paths:
-            raise ScenarioError(
-                f"sweep.axes: {first.name} and {second.name} both set {min(first.paths & second.paths)}; an axis has "
-                "its settings alone"
-            )
     for axis in axes:
-        if axis.paths & sampled:
-            raise ScenarioError(f"sweep.sample: {min(axis.paths & sampled)} is an axis already; leave it out of one")
+        _check_places(axis)
+    for first, second in itertools.combinations(axes, 2):
+        _check_apart(first.name, first.paths, second.name, second.paths)
+    drawn = list(section.sample.ranges) if section.sample else []
+    for axis in axes:
+        _check_apart(axis.name, axis.paths, "the sample", drawn)
+    for path, other in itertools.combinations(drawn, 2):
+        _check_apart(path, [path], other, [other])
     return axes
+
+
+def _check_places(axis: PlannedAxis) -> None:
+    """Refuse places that would be taken for one another in tables."""
+    labels = [place.label for place in axis.places]
+    for found in (labels, list(axis.numbers or ())):
+        if len(set(found)) < len(found):
+            raise ScenarioError(f"sweep.axes.{axis.name}: names each place once (got {', '.join(labels)})")
+
+
+def _check_apart(first: str, paths: Iterable[str], second: str, others: Iterable[str]) -> None:
+    """Refuse two axes of which one sets what the other sets, or what that is a part of."""
+    for path, other in itertools.product(paths, others):
+        if f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}."):
+            raise ScenarioError(
+                f"sweep.axes: {first} and {second} both set {max(path, other, key=len)}; an axis has its settings alone"
+            )
 
 
 def sampled(sample: Sample) -> list[dict[str, Any]]:

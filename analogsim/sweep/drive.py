@@ -65,7 +65,7 @@ def drive(folder: StudyFolder, engine: Engine, watcher: StudyWatcher | None = No
     """
     watcher = watcher or Unwatched()
     with driving(folder):
-        _keep_to(folder, engine.kind)
+        _check_kind(folder, engine.kind)
         left = list(_left(folder, retry))
         if not left:
             return
@@ -77,6 +77,8 @@ def drive(folder: StudyFolder, engine: Engine, watcher: StudyWatcher | None = No
                 elif event.lost:
                     watcher.lost(event.job, event.lost)
                 elif event.ended is None:
+                    if folder.kind is None:
+                        _keep_to(folder, engine.kind)
                     watcher.began(event.job)
                 elif event.ended.how == "stopped":
                     raise StorageError(
@@ -90,15 +92,25 @@ def drive(folder: StudyFolder, engine: Engine, watcher: StudyWatcher | None = No
 
 
 def _keep_to(folder: StudyFolder, kind: str) -> None:
+    """Note the kind of device that the study begins on.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        write_text(folder.path / "device", f"{kind}\n")
+    except OSError as error:
+        raise StorageError(f"{folder.path}: cannot be written: {error.strerror}; make room") from None
+
+
+def _check_kind(folder: StudyFolder, kind: str) -> None:
     """Refuse another kind of device than the study began on: it would draw other random numbers for the same chips.
 
     Raises:
         RunError: it is another kind.
     """
     begun = folder.kind
-    if begun is None:
-        write_text(folder.path / "device", f"{kind}\n")
-    elif begun != kind:
+    if begun not in (None, kind):
         raise RunError(
             f"{folder.path}: this study began on {begun}, and cannot go on on {kind}, which draws other random numbers "
             f"for the same chips; resume it with --device {begun}, or begin another study"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from analogsim.errors import ScenarioError
@@ -43,6 +44,12 @@ def fold(asked: Asked) -> Folded:
         return Folded(names, points, notes)
 
 
+def _collide(names: list[tuple[str | None, str | None]]) -> bool:
+    """Whether two axes, each with the arm that it is of, would have one name in the coordinates of an arm."""
+    pairs = itertools.combinations(names, 2)
+    return any(name == other and (arm == its or None in (arm, its)) for (arm, name), (its, other) in pairs)
+
+
 def _at_first_point(asked: Asked) -> list[PlannedAxis]:
     """The axes that the first point can have folded, the noise axis first and repeats last."""
     section = asked.section
@@ -63,9 +70,10 @@ def _at_first_point(asked: Asked) -> list[PlannedAxis]:
             if axis.name in named:
                 raise ScenarioError(f"sweep.fold: {axis.name} cannot be an axis of a population: {error}") from None
             continue
-        if coordinate(scenario, axis) is None:
+        names = [(each.arm, coordinate(scenario, each)) for each in (*kept, axis)]
+        if any(name is None for _, name in names) or _collide(names):
             if axis.name in named:
-                raise ScenarioError(f"sweep.fold: {axis.name} is no axis that every arm's population has")
+                raise ScenarioError(f"sweep.fold: {axis.name} is no axis that every arm's population has by itself")
         elif max(chips_of(scenario, arm) for arm in scenario.arms) <= section.chips_per_job:
             kept.append(axis)
     return kept

@@ -25,7 +25,7 @@ from analogsim.study.schema import Scenario
 from analogsim.sweep.tensorboard import SWITCH, Board
 from analogsim.tasks import DataSet
 
-_LOCKED = 20.0  # seconds in which a process that was killed lets go
+_LOCKED = 120.0  # seconds in which a process that was killed lets go; a file server keeps locks of a dead node longer
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ def perform(study: Path, job: Job, device: str, data: DataSet | None = None, wat
 
 
 def record_failure(folder: Path, cause: str, told: str = "") -> Ended:
-    """Write down that a job has failed; its checkpoint stays, for a retry."""
+    """Write down that a job has failed; its checkpoint stays, for a retry. One that has a result is done."""
+    if (folder / "result.json").exists():
+        return Ended("done")
     try:
         folder.mkdir(exist_ok=True)
         write_text(folder / "failure.json", json.dumps({"cause": cause, "traceback": told}, indent=1) + "\n")

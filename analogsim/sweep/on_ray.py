@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from analogsim.errors import RunError
+from analogsim.errors import AnalogsimError, RunError
 from analogsim.outcomes import Job, StudyFolder
 from analogsim.sweep.engine import LOSSES, Event
 from analogsim.sweep.job import Ended, data_of, perform, record_failure
@@ -21,6 +21,7 @@ from analogsim.sweep.tensorboard import SWITCH
 from analogsim.tasks import DataSet
 
 _TICK = 0.5  # seconds between looks at what has ended
+_SHARED = 4  # data sets that the cluster keeps for jobs to come
 _AHEAD = 2  # jobs that are handed over for each slot, so that no slot waits for the driver
 
 
@@ -47,7 +48,7 @@ class OnRay:
 
     def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
         """Work them off; see `Engine.work`."""
-        ray = self._ray
+        ray, study = self._ray, study.resolve()
         joined = not ray.is_initialized()
         if joined:
             self._join()
@@ -121,9 +122,11 @@ class OnRay:
             if time.monotonic() - looked > 10 * _TICK:
                 self.slots, looked = self._slots(threads), time.monotonic()
             while job is not None and len(under_way) < _AHEAD * self.slots:
-                found = data_of(folder, job)
+                found = _data(folder, job)
                 if found is not None and found[0] not in shared:
                     shared[found[0]] = ray.put(found[1])
+                    while len(shared) > _SHARED:
+                        del shared[next(iter(shared))]
                 data = shared[found[0]] if found else None
                 board = SWITCH in os.environ
                 under_way[remote.remote(str(study), job.model_dump_json(), self._device, threads, data, board)] = job
@@ -151,6 +154,14 @@ class OnRay:
         except lost as error:
             cause = f"its worker was lost {LOSSES} times: {type(error).__name__}"
             return Event(job, record_failure(study / "jobs" / job.id, cause))
+
+
+def _data(folder: StudyFolder, job: Job) -> tuple[str, DataSet] | None:
+    """The data set of a job; None where it cannot be had: the job then tells why, as its failure."""
+    try:
+        return data_of(folder, job)
+    except AnalogsimError:
+        return None
 
 
 def _sees(study: str, plan: bytes) -> bool:

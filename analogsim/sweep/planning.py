@@ -22,7 +22,7 @@ from analogsim.study.sweep_section import Sweep
 from analogsim.study.train_section import Tune
 from analogsim.sweep.axes import axes_of_section, is_shared, label, numbers_of, sampled, title
 from analogsim.sweep.folding import Folded, fold
-from analogsim.sweep.points import Asked, chips_of
+from analogsim.sweep.points import Asked, Point, chips_of
 from device_models.errors import bulleted, faults
 
 REFERENCE = "reference"
@@ -97,7 +97,14 @@ class _Planning:
         self._asked, self._folded = asked, folded
         self._first = folded.points[0].scenario
         self._arms = {axis.name: axis.arm for axis in asked.axes}
-        self._own = {path: values for arm in self._first.arms.values() for path, values in self._axes_of(arm)}
+        self._own = self._axes_of(folded.points[0])
+        for point in folded.points[1:]:
+            if self._axes_of(point) != self._own:
+                at = ", ".join(f"{name}={place.label}" for name, place in point.places.items())
+                raise ScenarioError(
+                    f"{asked.where} at {at}: its populations have other axes ({{each: ...}}) than at the first point; "
+                    "write them as axes of the study"
+                )
         self._noise = self._noise_axis()
         self._called = asked.section.called
         known = [*self._arms, *self._own, *(asked.samples[0] if asked.samples else ())]
@@ -107,17 +114,32 @@ class _Planning:
         self._jobs: list[Job] = []
         self._points: dict[str, AnyScenario] = {}
 
-    def _axes_of(self, arm: Any) -> Iterator[tuple[str, Sequence[Any]]]:
-        yield from axes_of_arm(self._first, arm).items()
+    def _axes_of(self, point: Point) -> dict[str, dict[str, Sequence[Any]]]:
+        """By name in coordinates, the places that each arm has on an axis."""
+        found: dict[str, dict[str, Sequence[Any]]] = {}
+        for name, arm in point.scenario.arms.items():
+            for path, values in axes_of_arm(point.scenario, arm).items():
+                found.setdefault(path, {})[name] = values
+        return found
+
+    def _values(self, path: str, arm: str | None) -> Sequence[Any]:
+        of = self._own[path]
+        return of[arm] if arm else next(iter(of.values()))
 
     def draft(self) -> Draft:
         """The plan, and its points."""
         section, first = self._asked.section, self._first
         wanted = section.reference if section.reference is not None else self._noise is not None
+        if wanted is not False and REFERENCE in first.arms:
+            raise ScenarioError(f"arms.{REFERENCE}: is what a study calls its common reference; call the arm otherwise")
         if wanted is not False and isinstance(first, Scenario):
             self._add_references()
         self._add_jobs()
         tune = first.train.tune if isinstance(first, Scenario) else None
+        if tune is not None and ("lr" in self._own or any(axis.name.endswith(".lr") for axis in self._asked.axes)):
+            raise ScenarioError(
+                f"{self._asked.where}: train.tune searches learning rates, and an axis gives them; leave one out"
+            )
         plan = Plan(
             release=metadata.version("analogsim"),
             name=first.name,
@@ -180,13 +202,15 @@ class _Planning:
         wanted = self._asked.section.noise
         if wanted is None:
             return None
-        folded = self._folded.coordinates.values()
-        names = [axis.name for axis in self._asked.axes] + [path for path in self._own if path not in folded]
+        names = [axis.name for axis in self._asked.axes] + [path for path, _ in self._left()]
         alike = [wanted] if wanted in names else [name for name in names if title(name) == title(wanted)]
         if len(alike) != 1:
             raise ScenarioError(f"sweep.noise: there is no axis {wanted}; there are {', '.join(names)}")
         if alike[0] in self._own:
-            _check_ascending(alike[0], numbers_of([label(value) for value in self._own[alike[0]]])[0])
+            _check_ascending(alike[0], numbers_of([label(value) for value in self._values(alike[0], None)])[0])
+        for axis in self._asked.axes:
+            if axis.name == alike[0]:
+                _check_ascending(axis.name, axis.numbers)
         return alike[0]
 
     def _title(self, name: str) -> str:
@@ -209,7 +233,7 @@ class _Planning:
                 numbers=axis.numbers,
                 unit=axis.unit or self._unit(axis.name),
                 coordinate=coordinate,
-                coordinates=tuple(str(value) for value in self._own[coordinate]) if coordinate else (),
+                coordinates=tuple(map(str, self._values(coordinate, axis.arm))) if coordinate else (),
                 arm=axis.arm,
                 shared=axis.shared,
             )
@@ -231,11 +255,23 @@ class _Planning:
                 shared=is_shared([path]),
             )
 
+    def _left(self) -> Iterator[tuple[str, dict[str, Sequence[Any]]]]:
+        """The axes that arms have by themselves: those that are not folded from the study's."""
+        for path, arms in self._own.items():
+            folded = [axis for axis in self._asked.axes if self._folded.coordinates.get(axis.name) == path]
+            left = {name: values for name, values in arms.items() if not any(a.arm in (None, name) for a in folded)}
+            if left:
+                yield path, left
+
     def _own_axes(self) -> Iterator[Axis]:
         """Axes that the scenario has by itself."""
-        for path, values in self._own.items():
-            if path in self._folded.coordinates.values():
-                continue
+        for path, arms in self._left():
+            values = next(iter(arms.values()))
+            if any(others != values for others in arms.values()):
+                raise ScenarioError(
+                    f"{self._asked.where}: arms {', '.join(arms)} have axes {path} with different places, but a study "
+                    "compares arms at the same ones: give each an axis of its own, sweep.axes: {arms.NAME...: [...]}"
+                )
             places = tuple(label(value) for value in values)
             numbers, unit = numbers_of(places)
             yield Axis(
@@ -246,7 +282,8 @@ class _Planning:
                 numbers=numbers,
                 unit=unit or self._unit(path),
                 coordinate=path,
-                coordinates=tuple(str(value) for value in values),
+                coordinates=tuple(map(str, values)),
+                arm=next(iter(arms)) if len(arms) == 1 < len(self._first.arms) else None,
                 shared=path == "seed",
             )
 

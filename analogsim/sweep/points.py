@@ -18,7 +18,7 @@ from analogsim.study.scenario import resolve
 from analogsim.study.schema import Scenario
 from analogsim.study.settings import put
 from analogsim.study.sweep_section import Sweep
-from analogsim.sweep.axes import Place, PlannedAxis, label
+from analogsim.sweep.axes import Place, PlannedAxis, label, numbers_of
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,24 @@ def chips_of(scenario: AnyScenario, arm: str) -> int:
 def coordinate(scenario: AnyScenario, axis: PlannedAxis) -> str | None:
     """What a folded axis is called in coordinates; None where not all of its arms have it, or several could be it."""
     assert axis.path is not None
-    own = {axis.arm: scenario.arms[axis.arm]} if axis.arm else scenario.arms
-    found = {name for arm in own.values() for name in axes_of_arm(scenario, arm) if _may_be(axis.path, name)}
-    everywhere = all(found <= set(axes_of_arm(scenario, arm)) for arm in own.values())
-    return found.pop() if len(found) == 1 and everywhere else None
+    arms = [axis.arm] if axis.arm else list(scenario.arms)
+    try:
+        axes = [axes_of_arm(scenario, scenario.arms[arm]) for arm in arms]
+    except ScenarioError:  # such as two stages with an axis of rates
+        return None
+    found = {name for own in axes for name in own if _may_be(axis.path, name)}
+    if len(found) != 1:
+        return None
+    name = found.pop()
+    return name if all(name in own and _are(axis, own[name]) for own in axes) else None
+
+
+def _are(axis: PlannedAxis, values: Sequence[Any]) -> bool:
+    """Whether values in coordinates are the places of an axis, in order."""
+    labels = [label(value) for value in values]
+    if labels == [place.label for place in axis.places]:
+        return True
+    return axis.numbers is not None and numbers_of(labels) == (axis.numbers, axis.unit)
 
 
 def _may_be(path: str, name: str) -> bool:

@@ -38,7 +38,7 @@ class Workers:
 
     def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
         """Work them off; see `Engine.work`."""
-        waiting, losses = deque(jobs), dict[str, int]()
+        waiting, losses, starts = deque(jobs), dict[str, int](), 0
         with selectors.DefaultSelector() as selector:
             workers: list[_Worker] = []
             try:
@@ -66,7 +66,9 @@ class Workers:
                         selector.unregister(worker.pipe)
                         job, why = worker.job, worker.buried()
                         if not worker.ready:
-                            raise RunError(f"a worker process cannot begin: {why}")
+                            starts += 1
+                            if not worker.killed or starts >= LOSSES:
+                                raise RunError(f"a worker process cannot begin: {why}")
                         place = workers.index(worker)
                         workers[place] = self._started(worker.number, study, threads, selector)
                         if job is None:
@@ -104,7 +106,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **limits},
+            env={"OMP_WAIT_POLICY": "PASSIVE", "PYTHONSAFEPATH": "1", **os.environ, **limits},
             start_new_session=True,  # an interrupt at the terminal is the driver's to handle
         )
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -123,6 +125,11 @@ class _Worker:
         self.gone = not told
         *lines, self._rest = (self._rest + told).split(b"\n")
         yield from (json.loads(line) for line in lines)
+
+    @property
+    def killed(self) -> bool:
+        """Whether a signal ended it."""
+        return (self._process.returncode or 0) < 0
 
     def buried(self) -> str:
         """Wait for its end; why it died."""

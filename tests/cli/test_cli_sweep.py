@@ -110,6 +110,11 @@ def test_an_interrupted_study_goes_on_and_failures_are_told(
             ["sweep", "quickstart", "--axis", "chip.tile=4", "--arm", "x"],
             "--arm x: scenario quickstart has no such arm",
         ),
+        (["sweep", "quickstart", "--axis", "data.pool=3", "--workers", "0"], "data.pool"),
+        (
+            ["sweep", "quickstart", "--set", "arms=[1]", "--axis", "chip.tile=4", "--arm", "x"],
+            "arms: must be a mapping",
+        ),
         (["sweep", "quickstart", "--axis", "chip.tile=4", "--ray", "local", "--workers", "2"], "give one of them"),
         (["sweep", "quickstart", "--axis", "chip.tile=4", "--device", "tpu"], "--device tpu: not a known device"),
         (["sweep", "nowhere"], "no scenario is called 'nowhere'"),
@@ -163,5 +168,16 @@ def test_a_report_that_cannot_be_written(
     assert command(*SWEEP, "--axis", "chip.tile=32,64", "--arm", "danp", "--out", str(tmp_path / "runs")) == 0
     (path,) = (tmp_path / "runs").iterdir()
     capsys.readouterr()
+    before = (path / "plan.json").read_bytes()
+    for output in (path / "plan.json", tmp_path):
+        assert command("report", str(path), "-o", str(output)) == 2
+        assert "choose the name of a new file" in capsys.readouterr()[1]
+    assert (path / "plan.json").read_bytes() == before
+    metrics = next(path.glob("jobs/*/metrics.jsonl"))
+    whole = metrics.read_text()
+    metrics.write_text("{}\n" + whole)
+    assert command("report", str(path)) == 2
+    assert "metrics.jsonl: damaged: a line is no evaluation" in capsys.readouterr()[1]
+    metrics.write_text(whole)
     assert command("report", str(path), "--format", "csv", "-o", str(tmp_path / "no" / "x.csv")) == 2
     assert "x.csv: cannot be written: No such file or directory; choose another --output" in capsys.readouterr()[1]

@@ -45,6 +45,7 @@ def test_what_is_no_axis_is_refused_by_its_text(text: str) -> None:
         (["1", "1 ns"], None, ""),
         (["pcm", "reram"], None, ""),
         (["8 bit", "x"], None, ""),
+        (["0.00012345678", "0.00012345679"], (0.00012345678, 0.00012345679), ""),
     ],
 )
 def test_numbers_of_places(labels: list[str], numbers: tuple[float, ...] | None, unit: str) -> None:
@@ -67,6 +68,11 @@ def test_numbers_of_places(labels: list[str], numbers: tuple[float, ...] | None,
 )
 def test_titles(name: str, told: str) -> None:
     assert title(name) == told
+
+
+def test_labels_tell_numbers_apart() -> None:
+    assert label(0.1) == "0.1"
+    assert label(0.00012345678) == "0.00012345678"
 
 
 def test_labels_are_as_a_scenario_writes_them() -> None:

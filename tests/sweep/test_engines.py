@@ -68,6 +68,26 @@ def test_a_job_that_kills_its_workers_fails_alone_and_can_be_tried_again(studies
     assert not list(folder.path.glob("jobs/*/failure.json"))
 
 
+def test_a_job_that_has_a_result_is_not_a_failure(studies: Any) -> None:
+    folder = studies.study()
+    studies.drive(folder, Here("cpu"))
+    job = folder.plan.jobs[0]
+    assert jobs.record_failure(folder.job(job), "its worker died").how == "done"
+    assert not (folder.job(job) / "failure.json").exists()
+
+
+def test_a_worker_that_is_killed_while_it_begins_is_replaced(
+    studies: Any, mischief: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIES_AT_ITS_BEGINNING", "1")
+    folder = studies.study()
+    studies.drive(folder, Workers(1, "cpu", "dying:perform"))
+    assert studies.bytes_of(folder) == studies.undisturbed()
+    monkeypatch.setenv("DIES_AT_ITS_BEGINNING", "always")
+    with pytest.raises(RunError, match="a worker process cannot begin: killed by SIGKILL"):
+        studies.drive(studies.study(), Workers(1, "cpu", "dying:perform"))
+
+
 def test_workers_that_cannot_begin_say_why(studies: Any, mischief: None) -> None:
     with pytest.raises(RunError, match=r"a worker process cannot begin: ended with code 1; .*no attribute 'nosuch'"):
         studies.drive(studies.study(), Workers(1, "cpu", "broken:nosuch"))

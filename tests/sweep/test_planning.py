@@ -8,7 +8,11 @@ import pytest
 
 from analogsim.errors import ScenarioError
 from analogsim.study.kinds import AnyScenario
+from analogsim.study.scenario import read_scenario, scenario_names
 from analogsim.study.schema import Scenario
+from analogsim.sweep.planning import make_plan
+
+NOISE = "chip.overrides.read_noise.sigma"
 
 
 def of_chips(scenario: AnyScenario) -> Scenario:
@@ -78,8 +82,8 @@ def test_an_axis_that_folds_at_some_points_only_is_not_folded(studies: Any) -> N
 
 
 def test_a_fault_at_one_point_is_told_of_that_point(studies: Any) -> None:
-    kinds = {"white": {}, "pairs": {"chip.overrides.read_noise": [{"sigma": "1 %"}, {"sigma": "2 %"}]}}
-    with pytest.raises(ScenarioError, match=r"at kinds=pairs.*read_noise is a list"):
+    kinds = {"known": {}, "unknown": {"chip.profile": "nosuch"}}
+    with pytest.raises(ScenarioError, match=r"(?s)at kinds=unknown.*no profile is called 'nosuch'"):
         studies.plan({"axes": {"kinds": kinds, studies.noise: ["0 %", "3 %"]}})
 
 
@@ -111,6 +115,46 @@ def test_an_axis_of_one_arm_multiplies_that_arm_alone(studies: Any) -> None:
 def test_learning_rates_fold_into_populations(studies: Any) -> None:
     plan = studies.plan({"axes": {"train.optimizer.adam.lr": [1e-3, 3e-3]}}).plan
     assert (plan.axes[0].coordinate, plan.axes[0].coordinates) == ("lr", ("0.001", "0.003"))
+
+
+def test_rates_of_single_arms_are_axes_of_those_arms(studies: Any) -> None:
+    axes = {f"arms.{arm}.optimizer.adam.lr": rates for arm, rates in (("danp", [1e-3, 3e-3]), ("bp", [1e-2, 3e-2]))}
+    plan = studies.plan({"axes": axes}).plan
+    assert [(axis.arm, axis.coordinate, axis.coordinates) for axis in plan.axes] == [
+        ("danp", "lr", ("0.001", "0.003")),
+        ("bp", "lr", ("0.01", "0.03")),
+    ]
+    assert {job.place == {} for job in plan.jobs} == {True}
+
+
+def test_one_name_in_coordinates_is_not_two_axes(studies: Any) -> None:
+    axes = {"train.optimizer.adam.lr": [1e-3, 3e-3], "arms.danp.optimizer.adam.lr": [1e-2, 3e-2]}
+    plan = studies.plan({"axes": axes}).plan
+    assert [axis.name for axis in plan.axes if axis.coordinate] == ["arms.danp.optimizer.adam.lr"]
+
+
+def test_an_axis_that_one_arm_has_by_itself_is_that_arms(studies: Any) -> None:
+    own = "arms.danp.optimizer={adam: {lr: {each: [1.0e-3, 3.0e-3]}}}"
+    plan = studies.plan({"axes": {"chip.overrides.adc.bits": [4, 8]}}, own).plan
+    assert [(axis.name, axis.arm) for axis in plan.axes] == [("chip.overrides.adc.bits", None), ("lr", "danp")]
+    with pytest.raises(ScenarioError, match="arms danp, bp have axes lr with different places"):
+        studies.plan(
+            {"axes": {"chip.overrides.adc.bits": [4, 8]}}, own, "arms.bp.optimizer={adam: {lr: {each: [0.1, 0.3]}}}"
+        )
+
+
+def test_two_stages_that_learn_do_not_fold_rates(studies: Any) -> None:
+    stages = "arms={two: [{rule: danp}, {rule: danp}]}"
+    plan = studies.plan({"axes": {"train.optimizer.adam.lr": [1e-3, 3e-3]}}, stages).plan
+    assert len(plan.jobs) == 2
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in scenario_names() if "sweep" in (read_scenario(name)[0])], ids=lambda name: name
+)
+@pytest.mark.parametrize("quick", [False, True])
+def test_packaged_studies_can_be_planned(name: str, quick: bool) -> None:
+    assert make_plan(*read_scenario(name, quick=quick)).plan.jobs
 
 
 def test_the_reference_is_backpropagation_on_ideal_chips_at_points_that_it_knows(studies: Any) -> None:
@@ -156,9 +200,6 @@ def test_a_sample_makes_points_and_not_their_product(studies: Any) -> None:
 
 
 def test_a_student_and_its_teacher_can_be_swept(studies: Any) -> None:
-    from analogsim.study.scenario import read_scenario
-    from analogsim.sweep.planning import make_plan
-
     data = read_scenario("papers/hiratani-fig3d", quick=True)
     plan = make_plan(*data, {"axes": {"student_teacher.noise": [0.1, 0.3]}}).plan
     assert len(plan.jobs) == 12
@@ -197,6 +238,23 @@ def test_what_axes_are_called(studies: Any) -> None:
             r"sweep\.called: there is no axis tile; there",
         ),
         ({"axes": {"arms.np.sigma": [1.0]}}, "rule"),
+        ({"axes": {"chip.tile": [8, 8.0]}}, "names each place once"),
+        ({"axes": {"chip.tile": [4, "4"]}}, "names each place once"),
+        ({"axes": {"chip.overrides.read_noise.sigma": ["1 %", "1.0 %"]}}, "names each place once"),
+        ({"axes": {"chip.overrides.adc.bits": [4, 8], "chip.overrides": [{}, {"adc": {"bits": 6}}]}}, "both set chip"),
+        (
+            {"axes": {"kind": {"a": {NOISE: {"each": ["0 %", "1 %"]}}, "b": {NOISE: {"each": ["3 %", "9 %"]}}}}},
+            "at kind=b: its populations have other axes",
+        ),
+        (
+            {
+                "axes": {
+                    "train": {"a": {"train.tune": {"lr": [0.1, 0.2], "validation": 50}}},
+                    "train.optimizer.adam.lr": [1],
+                }
+            },
+            "both set|searches learning rates, and an axis gives them",
+        ),
         ({"axes": {"chip.tile": [8]}, "reference": {"rule": "nosuch"}}, r"sweep\.reference cannot be used.*nosuch"),
     ],
 )

@@ -36,17 +36,17 @@ def method(view: View) -> list[tuple[str, str]]:
         ),
         (
             "Intervals and tests",
-            f"Intervals are of the mean over {copies}, at 95 %: Student's; from {BOOTSTRAP_FROM} {copies} on each bound "
-            "is the farther one of Student's and the studentised bootstrap's; bands of learning curves are always Student's. Tests are two-sided and paired: "
-            f"{copies} of equal seed and number are the same under every rule. Holm's correction is for all pairs of a "
-            "device.",
+            f"Intervals are of the mean over {copies}, at 95 %: Student's; from {BOOTSTRAP_FROM} {copies} on each "
+            "bound is the farther one of Student's and the studentised bootstrap's; bands of learning curves are "
+            f"always Student's. Tests are two-sided and paired: {copies} of equal seed and number are the same under "
+            "every rule. Holm's correction is for all pairs of a device.",
         ),
     ]
     if view.noise is not None and any(view.reference(device) for device in view.devices):
         window = (
             f"Where the mean reaches {goal_said(view)}: backpropagation in a computer, on the same network and data. "
-            "Between levels scores are linear in log noise; where an end lies between zero and the first level, nothing "
-            "tells. In brackets is the 95 % confidence set of an end "
+            "Between levels scores are linear in log noise; where an end lies between zero and the first level, "
+            "nothing tells. In brackets is the 95 % confidence set of an end "
             f"(Fieller's), which may be open. Where noise is of the data, {REFERENCE} at its lowest level counts."
         )
         found.append(("Operating window", window))
