@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
-from analogsim.errors import RunError
+from pydantic import BaseModel, ValidationError
+
+from analogsim.errors import BusyError, RunError
 
 
 def write_text(path: Path, text: str) -> None:
@@ -16,6 +20,35 @@ def write_text(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8")
     commit(part, path)
+
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def read_json(path: Path) -> Any:
+    """Read a file of JSON.
+
+    Raises:
+        RunError: it cannot be read, or is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise RunError(f"{path}: damaged: not JSON") from None
+
+
+def as_record(kind: type[Record], data: Any, path: Path) -> Record:
+    """What was read from a file as a record.
+
+    Raises:
+        RunError: it is none.
+    """
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise RunError(f"{path}: damaged: {error.error_count()} fields are missing or wrong") from None
 
 
 def commit(part: Path, path: Path) -> None:
@@ -44,7 +77,8 @@ def locked(path: Path, refused: str) -> Iterator[None]:
         refused: the message where another process holds it.
 
     Raises:
-        RunError: another process holds it, or the file cannot be written.
+        BusyError: another process holds it.
+        RunError: the file cannot be written.
     """
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -54,7 +88,7 @@ def locked(path: Path, refused: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunError(refused) from None
+            raise BusyError(refused) from None
         except OSError:  # a file system without locks: nobody is refused
             pass
         yield

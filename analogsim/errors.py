@@ -6,6 +6,7 @@ AnalogsimError (Exception)
 ├── ClaimError       a claim that cannot be read
 ├── DataError        a data set that is missing or damaged
 └── RunError         a run folder that cannot be written or read
+    ├── BusyError        another process works on it
     └── StorageError     its disk is full, or takes nothing any more
 ProfileError (ValueError), of `device_models`: a device profile that cannot be used
 
@@ -35,6 +36,10 @@ class DataError(AnalogsimError):
 
 class RunError(AnalogsimError):
     """A run folder that cannot be written or read."""
+
+
+class BusyError(RunError):
+    """A folder that another process works on."""
 
 
 class StorageError(RunError):

@@ -217,9 +217,6 @@ class _Lines:
         if not self._quiet:
             typer.echo(f"{job.id}: its worker was {why}; the job goes on with another", err=True)
 
-    def tick(self) -> None:
-        """Nothing has happened for a moment."""
-
     def _tell(self) -> None:
         from analogsim.report.progress import span
 

@@ -29,10 +29,6 @@ class StudyWatcher(Protocol):
         """Its worker has died; it begins again at its last checkpoint."""
         ...
 
-    def tick(self) -> None:
-        """Nothing has happened for a moment."""
-        ...
-
 
 class Unwatched:
     """A watcher that looks away."""
@@ -45,9 +41,6 @@ class Unwatched:
 
     def lost(self, job: Job, why: str) -> None:
         """Its worker has died."""
-
-    def tick(self) -> None:
-        """Nothing has happened for a moment."""
 
 
 def drive(folder: StudyFolder, engine: Engine, watcher: StudyWatcher | None = None, retry: bool = False) -> None:
@@ -72,9 +65,7 @@ def drive(folder: StudyFolder, engine: Engine, watcher: StudyWatcher | None = No
         events = engine.work(folder.path, left, folder.plan.threads)
         try:
             for event in events:
-                if event is None:
-                    watcher.tick()
-                elif event.lost:
+                if event.lost:
                     watcher.lost(event.job, event.lost)
                 elif event.ended is None:
                     if folder.kind is None:

@@ -43,8 +43,8 @@ class Engine(Protocol):
     @property
     def kind(self) -> str: ...
 
-    def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
-        """Work them off, and tell what happens; None now and then, where nothing does. Closing it ends all work.
+    def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event]:
+        """Work them off, and tell what happens. Closing it ends all work.
 
         Args:
             study: the folder of the study.
@@ -69,7 +69,7 @@ class Here:
     def __init__(self, device: str) -> None:
         self._device, self.kind = device, device.partition(":")[0]
 
-    def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
+    def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event]:
         """Work them off; see `Engine.work`."""
         import torch
 

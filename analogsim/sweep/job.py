@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 
 from analogsim._files import write_text
-from analogsim.errors import AnalogsimError, RunError, StorageError
+from analogsim.errors import AnalogsimError, BusyError, StorageError
 from analogsim.outcomes import Job, StudyFolder
 from analogsim.study.folder import RunFolder
 from analogsim.study.resume import resume
@@ -97,8 +97,8 @@ def _resumed(folder: Path, device: torch.device, watcher: Watcher, data: DataSet
         try:
             resume(folder, device, watcher, data)
             return
-        except RunError as error:
-            if "another process" not in str(error) or time.monotonic() > deadline:
+        except BusyError:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
 

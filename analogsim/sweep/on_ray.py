@@ -46,7 +46,7 @@ class OnRay:
         self._gpus = gpus if device == "cuda" else 0.0
         self.slots = 1
 
-    def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
+    def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event]:
         """Work them off; see `Engine.work`."""
         ray, study = self._ray, study.resolve()
         joined = not ray.is_initialized()
@@ -109,7 +109,7 @@ class OnRay:
                 "all nodes share"
             )
 
-    def _work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
+    def _work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event]:
         ray, folder = self._ray, StudyFolder(study)
         # Each job is retried by Ray itself where its worker or node is lost; what it raises, it does not retry.
         remote = ray.remote(num_cpus=threads, num_gpus=self._gpus, max_retries=LOSSES - 1)(_perform)
@@ -133,8 +133,6 @@ class OnRay:
                 yield Event(job)
                 job = next(waiting, None)
             ended, _ = ray.wait(list(under_way), timeout=_TICK)
-            if not ended:
-                yield None
             for answer in ended:
                 yield self._event(study, under_way.pop(answer), answer)
 

@@ -19,7 +19,6 @@ from analogsim.outcomes import Job
 from analogsim.sweep.engine import LOSSES, Event
 from analogsim.sweep.job import Ended, record_failure
 
-_TICK = 0.25  # seconds without news after which the driver may look around
 _PERFORM = "analogsim.sweep.job:perform"
 
 
@@ -36,7 +35,7 @@ class Workers:
         self.slots, self._device, self._perform = number, device, perform
         self.kind = device.partition(":")[0]
 
-    def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event | None]:
+    def work(self, study: Path, jobs: Sequence[Job], threads: int) -> Generator[Event]:
         """Work them off; see `Engine.work`."""
         waiting, losses, starts = deque(jobs), dict[str, int](), 0
         with selectors.DefaultSelector() as selector:
@@ -50,10 +49,7 @@ class Workers:
                             job = waiting.popleft()
                             worker.give(job)
                             yield Event(job)
-                    ready = selector.select(_TICK)
-                    if not ready:
-                        yield None
-                    for key, _ in ready:
+                    for key, _ in selector.select():
                         worker = key.data
                         for answer in worker.answers():
                             if "ready" in answer:

@@ -6,11 +6,13 @@ import errno
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analogsim._files import locked
 from analogsim.errors import RunError, StorageError
 from analogsim.outcomes import StudyFolder, outcomes
 from analogsim.outcomes.progress import Progress
@@ -229,3 +231,27 @@ def test_a_small_disk(studies: Any, tmp_path: Path) -> None:
         assert all(folder.state(job) == "done" for job in folder.plan.jobs)
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_job_waits_for_a_process_that_is_about_to_let_go(studies: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = studies.study()
+    job = folder.plan.jobs[0]
+    jobs.RunFolder.begin(folder.job(job), jobs.only_arms(jobs.load_scenario(str(folder.point(job))), [job.arm]))
+    (folder.job(job) / "checkpoint").mkdir()
+
+    def holding(seconds: float) -> Any:
+        with locked(folder.job(job) / "checkpoint" / "lock", ""):
+            threading.Timer(seconds, let_go.set).start()
+            held.set()
+            let_go.wait()
+
+    for patience, how in ((0.0, "failed"), (20.0, "done")):
+        monkeypatch.setattr(jobs, "_LOCKED", patience)
+        held, let_go = threading.Event(), threading.Event()
+        thread = threading.Thread(target=holding, args=(1.0,))
+        thread.start()
+        held.wait()
+        ended = jobs.perform(folder.path, job, "cpu")
+        assert ended.how == how
+        assert ("another process is working on this run" in ended.cause) == (how == "failed")
+        thread.join()

@@ -49,7 +49,7 @@ def test_a_cluster_of_two_nodes_of_which_one_is_killed(studies: Any) -> None:
         deadline = time.monotonic() + 300
         for event in events:
             assert time.monotonic() < deadline
-            ended += event is not None and event.ended is not None
+            ended += event.ended is not None
             if ended == 8 and victim is not None:
                 cluster.remove_node(victim, allow_graceful=False)
                 victim = None
