@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from analogsim._files import write_text
+from analogsim._files import as_record, read_json, write_text
 from analogsim.errors import RunError
 
 SCHEMA_VERSION = 2
@@ -296,19 +296,11 @@ def read_result(path: Path) -> Result:
     Raises:
         RunError: it is missing, damaged or of another schema version.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise RunError(f"{path}: damaged: not JSON") from None
+    data = read_json(path)
     version = data.get("schema_version") if isinstance(data, dict) else None
     if version != SCHEMA_VERSION:
         raise RunError(f"{path}: has schema version {version!r}; this release reads version {SCHEMA_VERSION}")
-    try:
-        return Result.model_validate(data)
-    except ValidationError as error:
-        raise RunError(f"{path}: damaged: {error.error_count()} fields are missing or wrong") from None
+    return as_record(Result, data, path)
 
 
 def read_curves(path: Path) -> list[Curve]:

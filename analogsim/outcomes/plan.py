@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from analogsim._files import write_text
+from analogsim._files import as_record, read_json, write_text
 from analogsim.errors import RunError
 
 PLAN_VERSION = 1
@@ -107,12 +107,7 @@ def read_plan(path: Path) -> Plan:
     Raises:
         RunError: it is missing, damaged or of another schema version.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise RunError(f"{path}: damaged: not JSON") from None
+    data = read_json(path)
     version = data.get("schema_version") if isinstance(data, dict) else None
     if version != PLAN_VERSION:
         release = data.get("release", "unknown") if isinstance(data, dict) else "unknown"
@@ -120,7 +115,4 @@ def read_plan(path: Path) -> Plan:
             f"{path}: a study of schema version {version!r}, made by release {release}; this release reads version "
             f"{PLAN_VERSION}. Go on with the release that made it, or plan the study anew with `analogsim sweep`"
         )
-    try:
-        return Plan.model_validate(data)
-    except ValidationError as error:
-        raise RunError(f"{path}: damaged: {error.error_count()} fields are missing or wrong") from None
+    return as_record(Plan, data, path)
