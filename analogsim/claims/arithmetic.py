@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from analogsim._numbers import ROUNDING, scale
 from analogsim.claims.tree import Applied, Binary, Expression, Number, Quantity
 from analogsim.results import interval
 
@@ -42,10 +43,6 @@ def _over(x: float, y: float) -> float:
     return math.copysign(math.inf, x) * math.copysign(1.0, y) if x and not math.isnan(x) else math.nan
 
 
-ROUNDING = 1e-12
-"""Of what is compared, relative: less than this is no difference, but the rounding of decimal fractions."""
-
-
 def difference(x: float, y: float) -> float:
     """x - y, 0 within `ROUNDING`; nan of equal infinities, which may be unequal beyond what was measured."""
     gap = x - y
@@ -56,18 +53,12 @@ def mean(values: Sequence[float]) -> float:
     """The mean; infinite where some are, nan where they are infinite on both sides."""
     if not all(map(math.isfinite, values)):
         return sum(values) / len(values)
-    scale = _scale(values)
-    return scale * (math.fsum(value / scale for value in values) / len(values))
+    unit = scale(values)
+    return unit * (math.fsum(value / unit for value in values) / len(values))
 
 
 def spread(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and half width of the 95 % Student interval of finite numbers of any size; None of a single one."""
-    scale = _scale(values)
-    middle, half = interval([value / scale for value in values])
-    return scale * middle, None if half is None else scale * half
-
-
-def _scale(values: Sequence[float]) -> float:
-    """A power of two by which squares and sums are neither too large nor too small; 1 for numbers of ordinary size."""
-    most = max(map(abs, values), default=0.0)
-    return 1.0 if most == 0 or 1e-100 < most < 1e100 else 2.0 ** math.frexp(most)[1]
+    unit = scale(values)
+    middle, half = interval([value / unit for value in values])
+    return unit * middle, None if half is None else unit * half

@@ -10,9 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analogsim._numbers import scale
 from analogsim.results import interval
 from analogsim.statistics.bootstrap import RESAMPLES, studentised_means
-from analogsim.statistics.sample import alike, checked, mean_and_error, scale
+from analogsim.statistics.sample import alike, checked, mean_and_error
 
 BOOTSTRAP_FROM = 20
 """Values from which `mean_interval` and `p_value` ask the studentised bootstrap, too."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analogsim.statistics.sample import ROUNDING
+from analogsim._numbers import ROUNDING
 
 
 @dataclass(frozen=True)

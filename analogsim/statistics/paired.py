@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from analogsim._numbers import ROUNDING
 from analogsim.statistics.bootstrap import RESAMPLES, studentised_means
 from analogsim.statistics.intervals import BOOTSTRAP_FROM
-from analogsim.statistics.sample import ROUNDING, alike, checked, mean_and_error
+from analogsim.statistics.sample import alike, checked, mean_and_error
 
 Key = TypeVar("Key", bound=Hashable)
 """What tells chips apart, such as (seed, chip)."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-ROUNDING = 1e-12
-"""Of the numbers compared, relative: less than this is no difference, but the rounding of decimal fractions."""
+from analogsim._numbers import ROUNDING, scale
 
 
 def checked(values: Sequence[float]) -> list[float]:
@@ -30,12 +29,6 @@ def checked(values: Sequence[float]) -> list[float]:
 def alike(values: Sequence[float]) -> bool:
     """Whether all are the same number, within `ROUNDING`."""
     return max(values) - min(values) <= ROUNDING * max(map(abs, values))
-
-
-def scale(values: Sequence[float]) -> float:
-    """A power of two by which the largest comes to 1 or 2, so that squares neither overflow nor vanish; 1 of zeros."""
-    most = max(map(abs, values))
-    return math.ldexp(1.0, math.frexp(most)[1] - 1) if most else 1.0
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
