@@ -18,6 +18,7 @@ from analogsim.report.page.figure import (
     best_said,
     columns_for,
     device_jobs,
+    further_said,
     look_of,
     missing_said,
     point_table,
@@ -39,12 +40,11 @@ def noise_curves(view: View) -> Block | None:
         return None
     scores, drawn, limits = Scores(view.accurate), scale(view.noise), score_limits(view, devices)
     shown = devices[:MOST_DEVICES]
-    left = f" {len(devices) - len(shown)} further devices are in the CSV file alone." * (len(devices) > len(shown))
     return Block(
         name="noise-curves",
         title="",
         caption=f"{scores.what.capitalize()} at the end of training, mean over {view.words.copies}; band: 95 % "
-        f"interval of the mean.{best_said(view)}{left}",
+        f"interval of the mean.{best_said(view)}{further_said(len(devices), 'devices')}",
         panels=[_panel(view, device, f"curves{index}", drawn, limits) for index, device in enumerate(shown)],
         legend=[*rule_entries(view, view.rules, "curves"), *goal_entries(view, devices, "curves")],
         table=point_table(view),

@@ -129,6 +129,11 @@ def left_margin(labels: Iterable[str], title: str = "") -> float:
     return min(1.7, 0.12 + 0.072 * max(map(len, labels), default=1)) + (0.2 if title else 0.0)
 
 
+def further_said(found: int, what: str) -> str:
+    """That a figure has fewer panels than there are: ` 3 further maps are in the CSV file alone.`; empty if not."""
+    return f" {found - MOST_DEVICES} further {what} are in the CSV file alone." if found > MOST_DEVICES else ""
+
+
 def best_said(view: View) -> str:
     """A sentence, where a rule was tried in several settings."""
     several = any(len(cell.settings) > 1 for cell in view.all_cells())

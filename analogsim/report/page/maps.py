@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from analogsim.outcomes import Axis
 from analogsim.report.page.cells import Cell, Place, Rule, jobs_of
 from analogsim.report.page.estimate import DASH, Scores
-from analogsim.report.page.figure import MOST_DEVICES, Block, Entry, Panel, best_said, left_margin
+from analogsim.report.page.figure import MOST_DEVICES, Block, Entry, Panel, best_said, further_said, left_margin
 from analogsim.report.page.svg import PAGE_STYLE, inline
 from analogsim.report.page.tones import INK, contrast
 from analogsim.report.page.view import View
@@ -60,12 +60,11 @@ def heat_maps(view: View) -> Block | None:
     finite = [mean for mean in means if math.isfinite(mean)]
     norm = Normalize(min(finite, default=0.0), max(finite, default=1.0))
     shown = list(grids.items())[:MOST_DEVICES]
-    left = f" {len(grids) - len(shown)} further maps are in the CSV file alone." * (len(grids) > len(shown))
     return Block(
         name="heat-maps",
         title="",
         caption=f"Mean {Scores(view.accurate).head} over {view.words.copies}, all maps on one scale; rows: "
-        f"{axis.title}.{best_said(view)}{left}",
+        f"{axis.title}.{best_said(view)}{further_said(len(grids), 'maps')}",
         panels=[_panel(view, axis, *where, cells, norm, f"map{at}") for at, (where, cells) in enumerate(shown)],
         legend=[Entry("", _scale(view, norm))],
         table=_table(view, axis, grids),

@@ -17,6 +17,7 @@ from analogsim.report.page.figure import (
     best_said,
     columns_for,
     device_jobs,
+    further_said,
     left_margin,
     look_of,
     missing_said,
@@ -35,12 +36,11 @@ def rule_points(view: View) -> Block | None:
         return None
     scores, limits = Scores(view.accurate), score_limits(view, devices)
     shown = devices[:MOST_DEVICES]
-    left = f" {len(devices) - len(shown)} further devices are in the CSV file alone." * (len(devices) > len(shown))
     return Block(
         name="accuracies" if view.accurate else "losses",
         title="",
         caption=f"{scores.what.capitalize()} at the end of training, mean over {view.words.copies}; bar: 95 % "
-        f"interval of the mean.{best_said(view)}{left}",
+        f"interval of the mean.{best_said(view)}{further_said(len(devices), 'devices')}",
         panels=[_panel(view, device, f"points{index}", limits) for index, device in enumerate(shown)],
         legend=goal_entries(view, devices, "points"),
         table=point_table(view),
