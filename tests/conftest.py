@@ -97,3 +97,19 @@ def command() -> Callable[..., int]:
         return int(caught.value.code or 0)
 
     return call
+
+
+@pytest.fixture
+def refused(command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """That `analogsim` with these arguments ends with exit code 2 and one message that has these words; the message."""
+
+    def call(words: str, *arguments: str) -> str:
+        assert command(*arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("error: ")
+        assert words in err
+        assert "Traceback" not in err
+        return err
+
+    return call

@@ -146,15 +146,11 @@ def test_a_folder_is_tried_before_the_work(
 def test_errors_are_one_message_and_exit_2(
     arguments: list[str],
     message: str,
-    command: Callable[..., int],
+    refused: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("")
-    assert command("profiles", "plot", *arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: ") and message in err and err.count("\n") == 1
+    assert refused(message, "profiles", "plot", *arguments).count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]

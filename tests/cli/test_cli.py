@@ -134,18 +134,12 @@ def test_the_schema_is_json_schema(command: Callable[..., int], capsys: pytest.C
 def test_errors_are_one_message_and_exit_2(
     arguments: list[str],
     message: str,
-    command: Callable[..., int],
+    refused: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert command(*arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: ")
-    assert message in err
-    assert "Traceback" not in err
+    refused(message, *arguments)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -68,19 +68,13 @@ def test_an_interrupted_run_is_resumed_with_its_table_and_figures(
 def test_what_cannot_be_resumed_is_one_message_and_exit_2(
     arguments: list[str],
     message: str,
-    command: Callable[..., int],
+    refused: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "scenario.yaml").write_text("name: x\nseed: [")
     before = _files(tmp_path)
-    assert command("resume", *arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: ")
-    assert message in err
-    assert "Traceback" not in err
+    refused(message, "resume", *arguments)
     assert _files(tmp_path) == before
