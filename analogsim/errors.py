@@ -6,8 +6,9 @@ AnalogsimError (Exception)
 ├── ClaimError       a claim that cannot be read
 ├── DataError        a data set that is missing or damaged
 └── RunError         a run folder that cannot be written or read
-    ├── BusyError        another process works on it
-    └── StorageError     its disk is full, or takes nothing any more
+    ├── BusyError          another process works on it
+    ├── OtherVersionError  another release wrote it
+    └── StorageError       its disk is full, or takes nothing any more
 ProfileError (ValueError), of `device_models`: a device profile that cannot be used
 
 Their messages are complete sentences for the person at the keyboard: where, what is wrong, what would be right.
@@ -40,6 +41,10 @@ class RunError(AnalogsimError):
 
 class BusyError(RunError):
     """A folder that another process works on."""
+
+
+class OtherVersionError(RunError):
+    """A file that another release wrote."""
 
 
 class StorageError(RunError):

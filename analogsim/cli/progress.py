@@ -23,6 +23,7 @@ class Progress:
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
         self._arms, self._begun, self._name, self._steps, self._told = arms, 0, "", 0, -1.0
+        self._searched = ""
         self._bar: TaskID | None = None
         self._lived = 0.0
         columns = [TextColumn("{task.description:<14}"), BarColumn(30), TextColumn("{task.percentage:3.0f} %")]
@@ -39,13 +40,14 @@ class Progress:
 
     def tuning(self, name: str, done: int, steps: int) -> None:
         """The search for an arm's learning rates goes on. Without a terminal, one line at its beginning."""
+        begins, self._searched = name != self._searched, name
         if self._live:
-            if done == 1:
+            if begins:
                 title = f"{name}: tuning"
                 self._bar = self._bars.add_task(title, total=steps, metric="learning rates by validation")
             if self._bar is not None:
                 self._bars.update(self._bar, completed=done)
-        elif done == 1:
+        elif begins:
             self._console.print(f"{name}: searching learning rates", highlight=False, soft_wrap=True)
 
     def arm(self, name: str, steps: int) -> None:

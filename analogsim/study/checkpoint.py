@@ -18,11 +18,11 @@ from typing import Any
 import torch
 
 from analogsim._files import commit
-from analogsim.errors import RunError, StorageError
+from analogsim.errors import OtherVersionError, RunError, StorageError
 from analogsim.results import ArmResult, Tuning
 from analogsim.study.folder import Mark
 
-CHECKPOINT_VERSION = 6
+CHECKPOINT_VERSION = 7
 """Of what a checkpoint holds: count up with every change to a `state_dict`."""
 
 _KEPT = 2
@@ -41,7 +41,8 @@ class Checkpoint:
         finished: results of the arms that are done.
         tuned: learning rates of the arms for which they were searched.
         arm: name of the arm under way, or None between two arms.
-        state: of that arm; plain data and tensors.
+        searching: whether it is the search for its learning rates that is under way.
+        state: of that arm or search; plain data and tensors.
     """
 
     scenario: str
@@ -51,7 +52,19 @@ class Checkpoint:
     finished: Mapping[str, ArmResult]
     tuned: Mapping[str, Tuning]
     arm: str | None = None
+    searching: bool = False
     state: dict[str, Any] | None = None
+
+    def state_of(self, arm: str, searching: bool = False) -> dict[str, Any] | None:
+        """Of an arm, or of the search for its learning rates, if that is what was under way."""
+        return self.state if (self.arm, self.searching) == (arm, searching) else None
+
+    def told(self) -> str:
+        """Where it is, for people."""
+        if self.state is None:
+            return "between two arms"
+        what = f"arm {self.arm}, search for its learning rates" if self.searching else f"arm {self.arm}"
+        return f"{what} at step {self.state['step']}"
 
     def to_data(self) -> dict[str, Any]:
         """As plain data and tensors."""
@@ -107,7 +120,7 @@ class Checkpoints:
         """Files and what they hold; None: damaged.
 
         Raises:
-            RunError: one is of another schema version.
+            OtherVersionError: one is of another schema version.
         """
         for path in reversed(self._files()):
             yield path, self._read(path) if path.name.endswith(f"-{_checksum(path)}.pt") else None
@@ -119,11 +132,16 @@ class Checkpoints:
             data = None
         version = data.get("version") if isinstance(data, dict) else "unknown"
         if not isinstance(data, dict) or version != CHECKPOINT_VERSION:
-            raise RunError(
+            raise OtherVersionError(
                 f"{path}: has schema version {version}; this release reads version {CHECKPOINT_VERSION}. Go on with "
                 "the release that wrote it, or begin anew: `analogsim run` with the folder's scenario.yaml"
             )
         return Checkpoint.from_data(data)
+
+    def clear(self) -> None:
+        """Remove all of them."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the folder: the run is finished."""

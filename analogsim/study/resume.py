@@ -49,8 +49,7 @@ def resume(
         if begin is None:
             watcher.note(f"{path}: there is no usable checkpoint: the run starts over")
         else:
-            place = f"arm {begin.arm} at step {begin.state['step']}" if begin.state else "between two arms"
-            watcher.note(f"{path}: goes on from a checkpoint, {place}")
+            watcher.note(f"{path}: goes on from a checkpoint, {begin.told()}")
             for what, before, now in _differences(begin.environment, environment(device)):
                 watcher.note(f"{what} was {before} and is {now}: results may differ in their last bits")
         folder.cut_back(begin.metrics.size if begin else 0)

@@ -20,8 +20,8 @@ from analogsim.study.schema import Scenario
 from analogsim.study.student_runs import StudentTeacherWork
 from analogsim.study.student_teacher import StudentTeacherScenario
 from analogsim.study.timeline_section import lives_apart
-from analogsim.study.tuning import tune
-from analogsim.study.work import RunningArm, TuningWatcher, Work
+from analogsim.study.tuning import Search
+from analogsim.study.work import RunningArm, RunningSearch, Work
 from analogsim.tasks import DATA_SETS, DataSet
 
 
@@ -112,11 +112,9 @@ class ChipWork:
         """The one that is asked for."""
         return asked
 
-    def search(self, name: str, device: torch.device, watcher: TuningWatcher) -> Tuning | None:
-        """Search an arm's learning rates, where `train.tune` asks for that."""
-        if self._scenario.train.tune is None:
-            return None
-        return tune(self._scenario, name, self._data, device, watcher)
+    def search(self, name: str, device: torch.device) -> RunningSearch | None:
+        """The search for an arm's learning rates, where `train.tune` asks for one."""
+        return None if self._scenario.train.tune is None else Search(self._scenario, name, self._data, device)
 
     def arm(self, name: str, device: torch.device, tuning: Tuning | None) -> RunningArm:
         """An arm, at its beginning."""
@@ -187,7 +185,7 @@ def go_on(
     finished: dict[str, ArmResult] = dict(begin.finished) if begin else {}
     tuned: dict[str, Tuning] = dict(begin.tuned) if begin else {}
 
-    def save(arm: RunningArm | None) -> None:
+    def save(under_way: RunningArm | RunningSearch | None, searching: bool = False) -> None:
         checkpoints.save(
             Checkpoint(
                 scenario=scenario_checksum,
@@ -196,8 +194,9 @@ def go_on(
                 metrics=folder.mark(),
                 finished=finished,
                 tuned=tuned,
-                arm=arm.name if arm else None,
-                state=arm.state_dict() if arm else None,
+                arm=under_way.name if under_way else None,
+                searching=searching,
+                state=under_way.state_dict() if under_way else None,
             )
         )
 
@@ -206,15 +205,21 @@ def go_on(
             watcher.arm(name, finished[name].steps)
             watcher.step(finished[name].steps)
             continue
-        if name not in tuned:
-            tuning = work.search(name, device, watcher)
-            if tuning is not None:
-                tuned[name] = tuning
-                save(None)
+        search = None if name in tuned else work.search(name, device)
+        if search is not None:
+            if begin is not None and (state := begin.state_of(name, searching=True)) is not None:
+                search.load_state_dict(state)
+            while not search.done:
+                search.advance()
+                watcher.tuning(name, search.step, search.steps)
+                if search.checkpoint_due:
+                    save(search, searching=True)
+            tuned[name] = search.tuning()
+            save(None)
         arm = work.arm(name, device, tuned.get(name))
         watcher.arm(name, arm.steps)
-        if begin is not None and begin.state is not None and begin.arm == name:
-            arm.load_state_dict(begin.state, folder.curves(name))
+        if begin is not None and (state := begin.state_of(name)) is not None:
+            arm.load_state_dict(state, folder.curves(name))
             watcher.step(arm.step)
         else:
             _evaluate(arm, folder, watcher)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from analogsim.results import ArmResult, ChipResult, Counts, Curve, Metrics, Tuning
 from analogsim.study.student_teacher import StudentTeacherScenario
-from analogsim.study.work import RunningArm, TuningWatcher
+from analogsim.study.work import RunningArm, RunningSearch
 from analogsim.theory import MeanField, OrderParameters, RotatedSimulation, StudentTeacher, two_variable_error
 
 _CRASH = 1e3  # a run is over when its error, or the loss of a sample, exceeds that many times the first
@@ -35,7 +35,7 @@ class StudentTeacherWork:
         """The CPU."""
         return torch.device("cpu")
 
-    def search(self, name: str, device: torch.device, watcher: TuningWatcher) -> Tuning | None:
+    def search(self, name: str, device: torch.device) -> RunningSearch | None:
         """No learning rates are searched."""
         return None
 

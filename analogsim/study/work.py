@@ -11,11 +11,49 @@ import torch
 from analogsim.results import ArmResult, Curve, Tuning
 
 
-class TuningWatcher(Protocol):
-    """Is told how a search goes on."""
+class RunningSearch(Protocol):
+    """The search for an arm's learning rates, where it stands.
 
-    def tuning(self, name: str, done: int, steps: int) -> None:
-        """Steps done, of all."""
+    Attributes:
+        name: of the arm.
+    """
+
+    name: str
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """All of its steps."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        ...
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether a checkpoint is made at this step."""
+        ...
+
+    def advance(self) -> None:
+        """Do one step."""
+        ...
+
+    def tuning(self) -> Tuning:
+        """What was found, once all is done."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it stands, for a checkpoint: `step`, and tensors and plain data."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
         ...
 
 
@@ -116,8 +154,8 @@ class Work(Protocol):
         """Where it is simulated, if one asks for that."""
         ...
 
-    def search(self, name: str, device: torch.device, watcher: TuningWatcher) -> Tuning | None:
-        """Search an arm's learning rates, where that is asked for."""
+    def search(self, name: str, device: torch.device) -> RunningSearch | None:
+        """The search for an arm's learning rates, at its beginning; None: they are given."""
         ...
 
     def arm(self, name: str, device: torch.device, tuning: Tuning | None) -> RunningArm:

@@ -15,8 +15,9 @@ from typing import Literal
 import torch
 
 from analogsim._files import write_text
-from analogsim.errors import AnalogsimError, BusyError, StorageError
+from analogsim.errors import AnalogsimError, BusyError, OtherVersionError, StorageError
 from analogsim.outcomes import Job, StudyFolder
+from analogsim.study.checkpoint import Checkpoints
 from analogsim.study.folder import RunFolder
 from analogsim.study.resume import resume
 from analogsim.study.run import Nobody, Watcher, load_data
@@ -97,6 +98,9 @@ def _resumed(folder: Path, device: torch.device, watcher: Watcher, data: DataSet
         try:
             resume(folder, device, watcher, data)
             return
+        except OtherVersionError as error:  # no retry would cure that, and nothing else is lost by it
+            watcher.note(f"{error}. The job begins anew")
+            Checkpoints(folder / "checkpoint").clear()
         except BusyError:
             if time.monotonic() > deadline:
                 raise

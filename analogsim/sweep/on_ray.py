@@ -22,6 +22,7 @@ from analogsim.tasks import DataSet
 
 _TICK = 0.5  # seconds between looks at what has ended
 _SHARED = 4  # data sets that the cluster keeps for jobs to come
+_SETTINGS = 4  # type of a frame of HTTP/2
 _AHEAD = 2  # jobs that are handed over for each slot, so that no slot waits for the driver
 
 
@@ -74,13 +75,16 @@ class OnRay:
             raise self._unreachable(str(error).strip().split("\n")[0]) from None
 
     def _knock(self) -> None:
-        """Refuse an address where nobody listens, for which Ray would wait for minutes."""
+        """Refuse an address where nobody listens, or something else than Ray, for which Ray would wait for minutes."""
         host, _, port = self._address.removeprefix("ray://").rpartition(":")
         try:
-            socket.create_connection((host, int(port)), timeout=10).close()
+            with socket.create_connection((host, int(port)), timeout=10) as line:
+                speaks = os.environ.get("RAY_USE_TLS", "0") not in ("", "0") or _speaks_http2(line)
         except (OSError, ValueError, OverflowError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise self._unreachable(reason) from None
+        if not speaks:
+            raise self._unreachable("what listens there is not Ray")
 
     def _unreachable(self, reason: str) -> RunError:
         return RunError(
@@ -160,6 +164,21 @@ def _data(folder: StudyFolder, job: Job) -> tuple[str, DataSet] | None:
         return data_of(folder, job)
     except AnalogsimError:
         return None
+
+
+def _speaks_http2(line: socket.socket) -> bool:
+    """Whether somebody answers a greeting as Ray's servers do: with SETTINGS (RFC 9113, sections 3.4 and 6.5)."""
+    line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0]))
+    answer = b""
+    while len(answer) < 4:
+        try:
+            part = line.recv(4 - len(answer))
+        except TimeoutError:
+            return False
+        if not part:
+            return False
+        answer += part
+    return answer[3] == _SETTINGS
 
 
 def _sees(study: str, plan: bytes) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from analogsim import _files
-from analogsim.errors import RunError, ScenarioError
+from analogsim.errors import OtherVersionError, RunError, ScenarioError
 from analogsim.study import checkpoint as checkpoint_module
 from analogsim.study.resume import resume
 from analogsim.study.run import run
@@ -98,7 +98,7 @@ def test_refusals_change_nothing(runs: Any, tmp_path: Path, monkeypatch: pytest.
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused(RunError, "another process is working on this run")
     monkeypatch.setattr("analogsim.study.checkpoint.CHECKPOINT_VERSION", 99)
-    refused(RunError, "has schema version 6; this release reads version 99")
+    refused(OtherVersionError, "has schema version 7; this release reads version 99")
 
     for path, message in [(tmp_path, "holds no scenario.yaml"), (tmp_path / "nowhere", "there is no such folder")]:
         with pytest.raises(RunError, match=f"not a run folder: {message}"):

@@ -8,12 +8,12 @@ import torch
 from analogsim.errors import ScenarioError
 from analogsim.report.summary import standings
 from analogsim.report.table import final_table
-from analogsim.results import Result, read_result
+from analogsim.results import Result, Tuning, read_result
 from analogsim.study.resume import resume
 from analogsim.study.run import Nobody, load_data, run
 from analogsim.study.scenario import load_scenario
 from analogsim.study.schema import Scenario
-from analogsim.study.tuning import tune
+from analogsim.study.tuning import Search
 from analogsim.tasks import DataSet
 
 CPU = torch.device("cpu")
@@ -28,6 +28,13 @@ def _tiny(*settings: str, name: str = "quickstart") -> Scenario:
 
 def _run(tmp_path: Path, *settings: str) -> Result:
     return read_result(run(_tiny(*settings), tmp_path, CPU).path / "result.json")
+
+
+def _searched(scenario: Scenario, data: DataSet) -> Tuning:
+    search = Search(scenario, "anp", data, CPU)
+    while not search.done:
+        search.advance()
+    return search.tuning()
 
 
 def test_the_best_rate_of_each_point_is_taken(tmp_path: Path) -> None:
@@ -82,7 +89,7 @@ def test_the_final_test_is_not_looked_at_and_the_chips_are_others() -> None:
     data = load_data(scenario)
     unseen = torch.full_like(data.test_inputs, torch.nan)
     blind = DataSet(data.train_inputs, data.train_targets, unseen, data.test_targets)
-    assert tune(scenario, "anp", data, CPU, Nobody()) == tune(scenario, "anp", blind, CPU, Nobody())
+    assert _searched(scenario, data) == _searched(scenario, blind)
     held = data.held_out(200)
     assert torch.equal(held.test_inputs, data.train_inputs[-200:])
     assert torch.equal(held.train_inputs, data.train_inputs[:-200])
@@ -96,32 +103,77 @@ def test_the_rates_found_train_as_if_they_had_been_given(tmp_path: Path) -> None
     assert given.chips == tuned.chips
 
 
+class StoppedError(Exception):
+    """Stands for a process's end."""
+
+
+class Stopping(Nobody):
+    """Ends a run at a step of a search, or of the training of its arm; keeps what was done."""
+
+    def __init__(self, search: int = 0, training: int = 0) -> None:
+        self._search, self._training = search, training
+        self.searched: list[int] = []
+        self.told = ""
+
+    def tuning(self, name: str, done: int, steps: int) -> None:
+        self.searched.append(done)
+        if done == self._search:
+            raise StoppedError
+
+    def step(self, done: int) -> None:
+        if done == self._training:
+            raise StoppedError
+
+    def note(self, text: str) -> None:
+        self.told += text
+
+
+OFTEN = "train.checkpoint_every=4 steps"
+ANP = "arms={anp: {rule: anp}}"
+STAGES = (
+    "arms={staged: {stages: [{rule: bp, chip: {profile: ideal}, epochs: 1}, {rule: none}, "
+    "{rule: anp, samples: 4, epochs: 1}]}}"
+)
+STABLE = "train.tune={lr: {from: 0.25, rates: 8}, protocol: highest_stable, validation: 200, chips: 2}"
+
+
 def test_a_search_is_not_repeated_after_a_resume(tmp_path: Path) -> None:
-    class StopError(Exception):
-        pass
-
-    class Watcher(Nobody):
-        searched = 0
-
-        def tuning(self, name: str, done: int, steps: int) -> None:
-            self.searched += done == 1
-
-        def step(self, done: int) -> None:
-            if done == 9 and not self.resumed:
-                raise StopError
-
-        resumed = False
-
-    settings = (TUNE, "arms={anp: {rule: anp}}", "train.checkpoint_every=4 steps")
-    whole = run(_tiny(*settings), tmp_path / "a", CPU).path
-    watcher = Watcher()
-    with pytest.raises(StopError):
-        run(_tiny(*settings), tmp_path / "b", CPU, watcher)
+    whole = run(_tiny(TUNE, ANP, OFTEN), tmp_path / "a", CPU).path
+    with pytest.raises(StoppedError):
+        run(_tiny(TUNE, ANP, OFTEN), tmp_path / "b", CPU, Stopping(training=9))
     [stopped] = (tmp_path / "b").iterdir()
-    watcher.resumed = True
+    watcher = Stopping()
     resume(stopped, watcher=watcher)
-    assert watcher.searched == 1
+    assert watcher.searched == []
     assert (stopped / "result.json").read_bytes() == (whole / "result.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "stops"),
+    [
+        ((TUNE, "arms={danp: {rule: danp}, np: {rule: np}}", LEVELS), (7, 11)),  # the second stop after a resume
+        ((TUNE, STAGES), (6, 14)),  # in a stage before the one whose rate is searched, and in that one
+        ((STABLE, ANP, "train.optimizer={sgd: {lr: 1.0}}"), (21,)),  # some chips have diverged by then
+    ],
+)
+def test_a_search_goes_on_where_it_was_stopped(
+    settings: tuple[str, ...], stops: tuple[int, ...], tmp_path: Path
+) -> None:
+    whole = run(_tiny(*settings, OFTEN), tmp_path / "a", CPU).path
+    with pytest.raises(StoppedError):
+        run(_tiny(*settings, OFTEN), tmp_path / "b", CPU, Stopping(search=stops[0]))
+    [stopped] = (tmp_path / "b").iterdir()
+    for before, at in zip(stops, (*stops[1:], 0), strict=True):
+        watcher = Stopping(search=at)
+        if at:
+            with pytest.raises(StoppedError):
+                resume(stopped, watcher=watcher)
+        else:
+            resume(stopped, watcher=watcher)
+        assert watcher.searched[0] == before // 4 * 4 + 1
+        assert f"search for its learning rates at step {before // 4 * 4}" in watcher.told
+    for file in ("metrics.jsonl", "result.json"):
+        assert (stopped / file).read_bytes() == (whole / file).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from analogsim._files import locked
 from analogsim.errors import RunError, StorageError
 from analogsim.outcomes import StudyFolder, outcomes
 from analogsim.outcomes.progress import Progress
+from analogsim.study.run import Nobody
 from analogsim.sweep import job as jobs
 from analogsim.sweep.drive import driving
 from analogsim.sweep.engine import Here
@@ -111,6 +112,27 @@ def test_a_job_that_cannot_run_is_a_failure_with_its_cause(studies: Any, monkeyp
     assert folder.failure(failed[0]).cause == "ZeroDivisionError: a fault of ours"
     assert "in damaged" in folder.failure(failed[0]).traceback
     assert {row.job for row in outcomes(folder)} == {job.id for job in folder.plan.jobs} - {job.id for job in failed}
+
+
+def test_a_job_whose_checkpoint_is_of_another_release_begins_anew(
+    studies: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StoppedError(BaseException):
+        """Stands for a process's end."""
+
+    class Stop(Nobody):
+        def step(self, done: int) -> None:
+            if done == 5:
+                raise StoppedError
+
+    folder = studies.study()
+    job = next(job for job in folder.plan.jobs if job.arm == "danp")
+    with pytest.raises(StoppedError):
+        jobs.perform(folder.path, job, "cpu", watcher=Stop())
+    assert list((folder.job(job) / "checkpoint").glob("*.pt"))
+    monkeypatch.setattr("analogsim.study.checkpoint.CHECKPOINT_VERSION", 99)
+    studies.drive(folder, Here("cpu"))
+    assert studies.bytes_of(folder) == studies.undisturbed()
 
 
 def test_a_second_driver_is_refused(studies: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
+import threading
 import time
 from typing import Any
 
@@ -27,6 +29,24 @@ def test_a_cluster_of_this_machine_writes_the_same_files(studies: Any) -> None:
 def test_an_address_where_nobody_is(studies: Any) -> None:
     with pytest.raises(RunError, match=r"^--ray 127\.0\.0\.1:1: no cluster can be reached there"):
         studies.drive(studies.study(), OnRay("127.0.0.1:1", "cpu"))
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-ERR unknown command\r\n"])
+def test_an_address_where_somebody_else_is(answer: bytes, studies: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            line, _ = server.accept()
+            with line:
+                line.recv(64)
+                line.sendall(answer)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        port = server.getsockname()[1]
+        with pytest.raises(RunError, match=rf"^--ray 127\.0\.0\.1:{port}: .* \(what listens there is not Ray\)"):
+            studies.drive(studies.study(), OnRay(f"127.0.0.1:{port}", "cpu"))
+        thread.join()
 
 
 @pytest.mark.slow
