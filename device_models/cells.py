@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from device_models.conductance_effect import ConductanceEffect, State
+from device_models.conductance_effect import State
 from device_models.endurance import Lifetimes
 from device_models.faults import FaultMap
+from device_models.handed import Handed
 from device_models.pulsed import Pulsed
+from device_models.remembered import Remembered
 from device_models.tally import Tally
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from device_models.read_noise import ReadNoise
 
 _STATE = ("target", "programmed", "written_at", "attempts", "writes")
-"""Attributes that a checkpoint holds, beside the states of effects."""
+"""Attributes that a checkpoint holds, beside what is remembered of effects."""
 
 
 class Cells:
@@ -32,6 +34,7 @@ class Cells:
         drifted: siemens, what it is, slow noise aside, at the time of the last `settle`.
         conductance: siemens, the same with slow noise: the mean of its reads.
         written_at: seconds, time of its last write, double precision; None where time changes nothing.
+        remembered: effects of the device, each with what the devices remember of it.
         faults: devices that do not hold what they are written, from fabrication or since.
         pulsed: the same devices as incremental writes see them; None without an update model.
         lifetimes, used: what devices survive, and how much of it they have had; None without a limit.
@@ -55,7 +58,7 @@ class Cells:
 
     def __init__(self, device: Device, count_wear: bool = False) -> None:
         self._device, self._count_wear = device, count_wear
-        self._states: tuple[State, ...] = tuple({} for _ in device.effects)
+        self.remembered = Remembered(device)
         self.faults: FaultMap | None = None
         self.pulsed: Pulsed | None = None
         self.lifetimes: Lifetimes | None = None
@@ -70,8 +73,8 @@ class Cells:
             now: seconds.
             fabrication: standard normal, (C, `Device.fabricated`, out, rows); None where that is 0.
         """
-        device, made = self._device, _Handed(fabrication)
-        self._states = tuple(dict(each.fabricate(made.take(each.fabricated))) for each in device.effects)
+        device, made = self._device, Handed(fabrication)
+        self.remembered = Remembered.of_new(device, made)
         if device.update is not None:
             self.pulsed = Pulsed(device.update, device.site, made.take(device.update.fabricated))
         if device.endurance is not None:
@@ -86,9 +89,7 @@ class Cells:
         every = torch.ones_like(target, dtype=torch.bool)
         self.writes = None if self.attempts is None else every.sum(dim=(1, 2))
         self.tally = Tally(device, self._count_wear, every, self.attempts)
-        for effect, state, new in zip(device.effects, self._states, renewed, strict=True):
-            state.update(new)
-            effect.touch(state, every, now)
+        self.remembered.begin(renewed, every, now)
         self.written_at = torch.full_like(target, now, dtype=torch.float64) if device.ages else None
 
     def write(self, target: Tensor, numbers: Tensor | None, now: float, also: Tensor | None = None) -> Tensor:
@@ -129,10 +130,7 @@ class Cells:
 
     def _renew(self, written: Tensor, renewed: Sequence[State], now: float) -> None:
         """What a write of some devices does to the states of effects, and to their clocks."""
-        for effect, state, new in zip(self._device.effects, self._states, renewed, strict=True):
-            for name, value in new.items():
-                state[name] = torch.where(written, value, state[name])
-            effect.touch(state, written, now)
+        self.remembered.renew(renewed, written, now)
         if self.written_at is not None:
             self.written_at = torch.where(written, now, self.written_at)
         if self.lifetimes is not None and self.used is not None:
@@ -168,13 +166,12 @@ class Cells:
             ups, downs, self.used = self.lifetimes.spend(self.used, ups, downs)
             given = ups + downs
         self.tally.pulsed(asked, given)
-        written, handed = given > 0, _Handed(numbers)
+        written, handed = given > 0, Handed(numbers)
         change = self.drifted - self.programmed if self._device.levels else 0.0
         moved = self.pulsed.write(ups, downs, handed.take(self.pulsed.numbers), change)
         self.programmed = torch.where(written, moved, self.programmed)
         self.target = torch.where(written, self.programmed, self.target)
-        renewed = [effect.write(self.programmed, handed.take(effect.written)) for effect in self._device.effects]
-        self._renew(written, renewed, now)
+        self._renew(written, self.remembered.written(self.programmed, handed), now)
         if self._device.half_select is not None:
             beside = [self._device.half_select.pulses(each, *(lines or ())) for each in (ups, downs)]
             if self.lifetimes is not None and self.used is not None:
@@ -230,19 +227,16 @@ class Cells:
             now: seconds, when it changes; None: what they remember is that of devices at this temperature.
         """
         if now is not None and self.written_at is not None:
-            elapsed = now - self.written_at
-            for effect, state in self.remembered:
-                effect.account(state, elapsed)
-        self._device = device
+            self.remembered.account(now - self.written_at)
+        self._device, self.remembered = device, self.remembered.at(device)
 
     def state_dict(self) -> dict[str, Any]:
         """What the devices remember, for a checkpoint; the tensors are live."""
         hidden = None if self.pulsed is None else self.pulsed.hidden
         state = {name: getattr(self, name) for name in _STATE}
-        states = [dict(each) for each in self._states]
         faults = None if self.faults is None else self.faults.state_dict()
         rest = {"hidden": hidden, "used": self.used, "tally": self.tally.state_dict()}
-        return {**state, "states": states, "faults": faults, **rest}
+        return {**state, "states": self.remembered.state_dict(), "faults": faults, **rest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, on devices that have been programmed; `settle` comes next."""
@@ -258,15 +252,8 @@ class Cells:
         self.tally.load_state_dict(state["tally"], device)
         faults = state["faults"]
         self.faults = None if faults is None else FaultMap(**{name: restored(value) for name, value in faults.items()})
-        self._states = tuple({name: restored(value) for name, value in each.items()} for each in state["states"])
-
-    def moving(self, now: float) -> int:
-        """Standard normal numbers per device that the devices take to move on to `now`, seconds."""
-        return sum(e.moving(state, now) for e, state in zip(self._device.effects, self._states, strict=True))
-
-    def moves_at(self) -> float:
-        """Until when, seconds, what wanders may stand still."""
-        return min((e.moves_at(state) for e, state in self.remembered), default=math.inf)
+        states = [{name: restored(value) for name, value in each.items()} for each in state["states"]]
+        self.remembered = Remembered(self._device, states)
 
     def steady(self, now: float | Tensor, tolerance: float) -> Tensor:
         """How long after `settle(now)` conductances stay, at least, what they are; slow noise aside.
@@ -277,52 +264,33 @@ class Cells:
         Returns:
             Seconds, double precision, (C,); infinity where nothing changes.
         """
-        device = self._device
-        if self.written_at is None or not device.levels:
+        if self.written_at is None or not self._device.levels:
             return torch.full((len(self.target),), math.inf, dtype=torch.float64, device=self.target.device)
-        elapsed, part = now - self.written_at, tolerance / len(device.levels)
-        levels = zip(device.levels, self._states, strict=False)
-        return torch.stack([effect.steady(state, elapsed, part) for effect, state in levels]).amin(0)
+        return self.remembered.steady(now - self.written_at, tolerance)
 
     def settle(self, now: float | Tensor, numbers: Tensor | None = None) -> None:
         """Let time pass until `now`, seconds.
 
         Args:
             now: seconds; without numbers also of each chip, double precision, (C, 1, 1).
-            numbers: standard normal, (C, `moving(now)`, out, rows); None: what wanders stands still.
+            numbers: standard normal, (C, `remembered.moving(now)`, out, rows); None: what wanders stands still.
         """
-        device, states = self._device, self._states
         elapsed = None if self.written_at is None else now - self.written_at
         if numbers is not None:
             assert not isinstance(now, Tensor)
-            handed = _Handed(numbers)
-            for effect, state in zip(device.effects, states, strict=True):
-                effect.move(state, now, handed.take(effect.moving(state, now)))
-        levels, g, base = len(device.levels), self.programmed, self.programmed
-        for effect, state in zip(device.levels, states[:levels], strict=True):
-            g = effect.apply(g, self.programmed, state, elapsed)
-            base = effect.base(base, state, elapsed)
+            self.remembered.move(now, numbers)
+        g, base = self.remembered.leveled(self.programmed, elapsed)
         if self.faults is not None:
             g, base = self.faults.apply(g), self.faults.apply(base)
         self.drifted, self._base = g, base
-        for effect, state in zip(device.effects[levels:], states[levels:], strict=True):
-            g = effect.apply(g, base, state, elapsed)
+        g = self.remembered.with_slow_noise(g, base, elapsed)
         self.conductance = g if self.faults is None else self.faults.silence(g)
 
     def variance(self, noise: ReadNoise) -> Tensor:
         """`noise.variance` of the devices as they are, siemens squared."""
-        state = None if noise.slow is None else self.state(noise.slow)
+        state = None if noise.slow is None else self.remembered.of(noise.slow)
         variance = noise.variance(self.drifted, self._base, state)
         return variance if self.faults is None else self.faults.silence(variance)
-
-    def state(self, effect: ConductanceEffect) -> State:
-        """What the devices remember of an effect of their `Device`; live."""
-        return next(state for each, state in zip(self._device.effects, self._states, strict=True) if each is effect)
-
-    @property
-    def remembered(self) -> list[tuple[ConductanceEffect, State]]:
-        """Effects of the device, each with what the devices remember of it; live."""
-        return list(zip(self._device.effects, self._states, strict=True))
 
     @property
     def base(self) -> Tensor:
@@ -332,18 +300,18 @@ class Cells:
     @property
     def nu(self) -> Tensor | None:
         """Drift exponents, (C, out, rows); None without drift."""
-        return None if self._device.drift is None else self.state(self._device.drift)["nu"]
+        return None if self._device.drift is None else self.remembered.of(self._device.drift)["nu"]
 
     def _outcome(self, target: Tensor, numbers: Tensor | None) -> _Outcome:
         """What would become of every device if it were written."""
-        device, handed = self._device, _Handed(numbers)
+        device, handed = self._device, Handed(numbers)
         programmed, attempts = target, None
         if device.write_verify is not None:
             own = handed.take(device.write_verify.numbers)
             programmed, attempts = device.write_verify.program(target, own, self._read_variance)
         elif device.programming is not None:
             programmed = device.programming.program(target, handed.take(device.programming.numbers))
-        renewed = [effect.write(target, handed.take(effect.written)) for effect in device.effects]
+        renewed = self.remembered.written(target, handed)
         hidden = None
         if self.pulsed is not None:
             hidden, programmed = self.pulsed.start(programmed, handed.take(self.pulsed.programming_numbers))
@@ -353,7 +321,7 @@ class Cells:
         """Of one read of devices of these conductances, what outlives a step aside; siemens squared."""
         total: Tensor | float = 0.0
         for noise in self._device.read_noise:
-            state = None if noise.slow is None else self.state(noise.slow)
+            state = None if noise.slow is None else self.remembered.of(noise.slow)
             total = total + noise.variance(g, g, state) * noise.in_a_read
         return total
 
@@ -365,14 +333,3 @@ class _Outcome(NamedTuple):
     hidden: Tensor | None
     renewed: list[State]
     attempts: Tensor | None
-
-
-class _Handed:
-    """Random numbers that are handed out in order."""
-
-    def __init__(self, numbers: Tensor | None) -> None:
-        self._left: list[Tensor] = [] if numbers is None else list(numbers.unbind(1))
-
-    def take(self, count: int) -> Sequence[Tensor]:
-        taken, self._left = self._left[:count], self._left[count:]
-        return taken

@@ -1,7 +1,7 @@
 """What a device does to its conductance between a write and a read: drift, relaxation, faults, slow noise.
 
 An effect has a state in each device. It is made at fabrication, renewed where the device is written, and moves on with
-the clock. An effect itself is frozen; `Cells` holds the states and hands in the random numbers.
+the clock. An effect itself is frozen; `Remembered` holds the states and hands in the random numbers.
 """
 
 from __future__ import annotations

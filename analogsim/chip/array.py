@@ -318,7 +318,7 @@ class Array:
         Args:
             wander: seconds, until when what wanders moves; None: it stands still.
         """
-        counts = [] if wander is None else [pair.plus.moving(wander) for pair in self.pairs]
+        counts = [] if wander is None else [pair.plus.remembered.moving(wander) for pair in self.pairs]
         drawn = self._numbers.devices(Purpose.WANDERING, sum(counts))
         each = [None] * len(self.pairs) if drawn is None else drawn.split(counts, dim=1)
         self.settled += 1

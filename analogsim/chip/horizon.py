@@ -48,7 +48,7 @@ class Horizon:
             now: seconds.
             cells: all devices, as of `at`.
         """
-        self.wanders = now >= min(each.moves_at() for each in cells)
+        self.wanders = now >= min(each.remembered.moves_at() for each in cells)
         if self.wanders:
             due = [at != now for at in self.at]
         else:

@@ -113,7 +113,7 @@ class Pair:
 
         Args:
             now: seconds; without numbers also of each chip, (C, 1, 1).
-            numbers: standard normal, (C, `Cells.moving(now)`, 2, out, rows), or None.
+            numbers: standard normal, (C, `Remembered.moving(now)`, 2, out, rows), or None.
             w_max: the weight that G_max stands for, (C, 1, 1) or (C, out, 1).
         """
         each = (None, None) if numbers is None else numbers.unbind(2)

@@ -200,7 +200,7 @@ def test_pulses_act_on_what_devices_are(chip_of: Any, profile_of: Any) -> None:
 
 def test_failures_show_at_their_times(chip_of: Any, profile_of: Any) -> None:
     rough, exact = _pair(chip_of, profile_of(relaxation=FAILURE), 1)
-    effect, state = _cells(exact)[0].remembered[0]
+    effect, state = next(iter(_cells(exact)[0].remembered))
     lives = sorted(effect.fails_after(state)[state["weak"]].tolist())  # type: ignore[attr-defined]
     for life in lives[:10]:
         for now in (life * (1 - 1e-12), life, life * (1 + 1e-12)):

@@ -40,7 +40,8 @@ def failing(chip_of: Any, profile_of: Any) -> Any:
 
 def _lives(chip: Chip) -> Tensor:
     """Of the devices of the first layer's G+, seconds at 310 K."""
-    return chip.oracle.cells[0][0].remembered[0][1]["life"] * 1e6
+    [(_, state), *_] = chip.oracle.cells[0][0].remembered
+    return state["life"] * 1e6
 
 
 def _failed(chip: Chip) -> Tensor:

@@ -39,7 +39,7 @@ class _Life:
 
     def at(self, now: float) -> np.ndarray:
         """Conductances at a time, as shares of what was programmed, (n,)."""
-        self.cells.settle(now, self._numbers(self.cells.moving(now)))
+        self.cells.settle(now, self._numbers(self.cells.remembered.moving(now)))
         return (self.cells.conductance / (G_MAX / 2)).flatten().numpy()
 
 

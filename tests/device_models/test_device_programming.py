@@ -128,7 +128,8 @@ def _settled(cells: Cells, now: float) -> dict[str, Tensor]:
     cells.settle(now)
     assert cells.nu is not None and cells.written_at is not None
     names = ("target", "programmed", "conductance", "nu", "written_at")
-    return {name: getattr(cells, name).clone() for name in names} | {"slow": cells._states[1]["sum"].clone()}
+    _, (_, slow) = cells.remembered
+    return {name: getattr(cells, name).clone() for name in names} | {"slow": slow["sum"].clone()}
 
 
 def test_devices_that_are_not_written_do_not_notice() -> None:

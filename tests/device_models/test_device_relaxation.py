@@ -130,7 +130,7 @@ def test_the_spread_beyond_the_first_is_interpolated_in_ln_t(t: float) -> None:
     target = torch.linspace(15, 40, 6, dtype=torch.float64).reshape(1, 1, 6)
     cells = _cells(target, relaxation=TABLE)
     xi = _normal(1, 1, 1, 6).flatten().clamp(-2, 2)
-    cells.state(cells._device.levels[0])["xi"] = xi.reshape(1, 1, 6)
+    cells.remembered.of(cells._device.levels[0])["xi"] = xi.reshape(1, 1, 6)
     sd = torch.tensor([math.sqrt(_extra(max(t, 1.0), g)) for g in target.flatten().tolist()], dtype=torch.float64)
     torch.testing.assert_close(_at(cells, t), target.flatten() + sd * xi, rtol=1e-9, atol=1e-9)
 

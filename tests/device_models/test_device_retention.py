@@ -91,7 +91,7 @@ def test_each_chip_may_have_its_own_temperature() -> None:
             torch.full((2, 1, 5), 20 * US, dtype=torch.float64), torch.zeros(2, 1, 1, 5), 0.0, torch.zeros(2, 1, 1, 5)
         )
         (effect,) = cells._device.levels
-        life.append(effect.fails_after(cells.state(effect))[chip, 0, 0].item())  # type: ignore[attr-defined]
+        life.append(effect.fails_after(cells.remembered.of(effect))[chip, 0, 0].item())  # type: ignore[attr-defined]
     assert life[0] == pytest.approx(1000 * math.log(2))
     factor = math.exp(1.602176634e-19 / 1.380649e-23 * (1 / 300 - 1 / 310))
     assert life[0] / life[1] == pytest.approx(factor)

@@ -133,7 +133,7 @@ def test_a_trap_is_in_the_verifying_read_of_the_devices_that_have_one() -> None:
         0.0,
         _normal(1, device.fabricated, 1, n, seed=2),
     )
-    has = cells.state(next(e for e in device.effects))["has"]
+    has = cells.remembered.of(next(e for e in device.effects))["has"]
     assert cells.attempts is not None
     assert 0.3 < has.double().mean() < 0.5
     assert (cells.attempts[~has] == 1).double().mean() > 0.999  # 4 sigma of programming
