@@ -26,7 +26,7 @@ def method(view: View) -> list[tuple[str, str]]:
         (
             "Comparisons",
             "Arms marked oracle use more than the hardware offers; what is marked ex situ or theory did not learn on "
-            "the chip. They are drawn dashed, stand beside the candidates and are never ranked.",
+            "the chip. They are drawn dashed, or hollow, stand beside the candidates and are never ranked.",
         ),
         (
             "Divergence",
