@@ -261,4 +261,4 @@ def status(
     with Live(get_renderable=shown, refresh_per_second=1):
         while progress.done + len(progress.failed) < progress.jobs:
             time.sleep(2)
-            progress = Progress.of(folder)
+            progress.look()

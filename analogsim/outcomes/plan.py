@@ -19,6 +19,20 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+class Drawn(_Record):
+    """What the places of a sampled axis were drawn from."""
+
+    method: Literal["random", "latin_hypercube"]
+    """Independent points; or points of which each range, cut in as many parts as there are points, has one in each part
+    (McKay, Beckman and Conover, Technometrics 1979)."""
+    low: float
+    """End of the range, in the axis' unit."""
+    high: float
+    """The other end."""
+    scale: Literal["linear", "log"]
+    """What is uniform: numbers, or their logarithms."""
+
+
 class Axis(_Record):
     """One axis of a study."""
 
@@ -43,6 +57,8 @@ class Axis(_Record):
     shared: bool = False
     """Whether the reference has this axis too: it is of the data, the network, the training or the seed, not of chips
     or rules."""
+    sampled: Drawn | None = None
+    """Of an axis whose places were drawn together with those of all other sampled ones, so that points are no grid."""
 
     def written(self, place: str) -> str:
         """A place with the axis' unit, also where it was written without."""
@@ -94,6 +110,11 @@ class Plan(_Record):
     def settings(self) -> tuple[Axis, ...]:
         """Axes whose points are told apart: devices, converters, networks."""
         return tuple(axis for axis in self.axes if axis.kind == "setting" and axis.arm is None)
+
+    @property
+    def sampled(self) -> tuple[Axis, ...]:
+        """Axes whose places were drawn, all together: each point has one on each of them."""
+        return tuple(axis for axis in self.axes if axis.sampled is not None)
 
 
 def write_plan(plan: Plan, path: Path) -> None:

@@ -36,7 +36,9 @@ class ArmProgress:
 
 @dataclass
 class Progress:
-    """How far a study is; kept up to date by `ended`.
+    """How far a study is; kept up to date by `began` and `ended`, or by `look`.
+
+    A result is read once: a job that is done stays so. One that has failed may be tried again.
 
     Attributes:
         folder: of the study.
@@ -45,6 +47,7 @@ class Progress:
         failed: jobs that have failed.
         seconds: that finished jobs took, in wall time.
         weights: chips of the jobs to which these belong.
+        left: chips of the jobs that have not ended.
     """
 
     folder: StudyFolder
@@ -55,6 +58,7 @@ class Progress:
     seconds: float = 0.0
     weights: int = 0
     left: int = 0
+    _done: set[str] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
     def of(cls, folder: StudyFolder) -> Progress:
@@ -67,12 +71,28 @@ class Progress:
         for job in folder.plan.jobs:
             progress.arms.setdefault(job.arm, ArmProgress()).jobs += 1
             progress.left += job.chips
-            state = folder.state(job)
-            if state in ("done", "failed"):
-                progress.ended(job, state == "failed")
-            elif state == "begun" and is_locked(folder.job(job) / "checkpoint" / "lock"):
-                progress.running[job.id] = job
+        progress.look()
         return progress
+
+    def look(self) -> None:
+        """Take in what the folder says by now; only results that have come since are read.
+
+        Raises:
+            RunError: a result is damaged.
+        """
+        running: dict[str, Job] = {}
+        for job in self.folder.plan.jobs:
+            if job.id in self._done:
+                continue
+            state = self.folder.state(job)
+            if state == "failed" and job.id in self.failed:
+                continue
+            self._again(job)
+            if state in ("done", "failed"):
+                self.ended(job, state == "failed")
+            elif state == "begun" and is_locked(self.folder.job(job) / "checkpoint" / "lock"):
+                running[job.id] = job
+        self.running = running
 
     @property
     def jobs(self) -> int:
@@ -82,6 +102,10 @@ class Progress:
     def began(self, job: Job) -> None:
         """A job begins, or begins again."""
         self.running[job.id] = job
+        self._again(job)
+
+    def _again(self, job: Job) -> None:
+        """One that had failed is tried again."""
         if self.failed.pop(job.id, None):
             self.arms[job.arm].failed -= 1
             self.left += job.chips
@@ -101,17 +125,18 @@ class Progress:
             return
         arm.done += 1
         self.done += 1
+        self._done.add(job.id)
         seconds = self.folder.seconds(job)
         if seconds is not None:
             self.seconds += seconds
             self.weights += job.chips
-        self._look(arm, list(rows(self.folder.plan, job, self.folder.result(job))))
+        self._judge(arm, list(rows(self.folder.plan, job, self.folder.result(job))))
 
     def time_left(self, slots: int) -> float | None:
         """Seconds that the rest takes at the pace of what is done, by chips; None: nothing is done yet."""
         return self.seconds / self.weights * self.left / max(1, slots) if self.weights else None
 
-    def _look(self, arm: ArmProgress, table: Sequence[Outcome]) -> None:
+    def _judge(self, arm: ArmProgress, table: Sequence[Outcome]) -> None:
         points: dict[str, tuple[dict[str, str], list[Outcome]]] = {}
         for row in table:
             arm.diverged += row.status == "diverged"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TextIO
 
-from analogsim._files import write_text
+from analogsim._files import written
 from analogsim.errors import RunError
 from analogsim.outcomes.folder import StudyFolder
 from analogsim.outcomes.plan import Axis, Job, Plan
 from analogsim.results import ArmResult, ChipResult, Result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """One chip of one arm at one point of a study.
 
@@ -72,39 +72,62 @@ class Outcome:
         return self.seed, self.chip
 
 
-def outcomes(folder: StudyFolder) -> list[Outcome]:
-    """The rows of all jobs that are done.
+def outcomes(folder: StudyFolder) -> Iterator[Outcome]:
+    """The rows of all jobs that are done, read one job at a time.
 
     Raises:
         RunError: a result is damaged.
     """
-    return [row for job, result in folder.results() for row in rows(folder.plan, job, result)]
+    for job, result in folder.results():
+        yield from rows(folder.plan, job, result)
+
+
+class _Place(NamedTuple):
+    """Where chips of a job stand: places by axis, what they add to the arm's name, and their seed."""
+
+    by_axis: dict[str, str]
+    own: tuple[str, ...]
+    seed: str
 
 
 def rows(plan: Plan, job: Job, result: Result) -> Iterator[Outcome]:
-    """The rows of one job."""
+    """The rows of one job; those of one place share what says so.
+
+    Raises:
+        RunError: the result has a place that the plan has not.
+    """
     for name, arm in result.arms.items():
+        folded = [axis for axis in plan.axes if axis.coordinate is not None and axis.arm in (None, name)]
+        places: dict[str, _Place] = {}
         for chip in arm.chips:
-            yield _row(plan, job, result, name, arm, chip)
+            there = {axis.name: chip.coordinates.get(str(axis.coordinate)) for axis in folded}
+            at = repr(there)
+            found = places.get(at) or places.setdefault(at, _place_of(plan, job, result, name, there))
+            yield _row(job, name, arm, chip, found)
 
 
-def _row(plan: Plan, job: Job, result: Result, name: str, arm: ArmResult, chip: ChipResult) -> Outcome:
+def _place_of(plan: Plan, job: Job, result: Result, name: str, there: Mapping[str, Any]) -> _Place:
+    """Of the chips of an arm that have these coordinates on folded axes; None: not this one."""
     place = {axis.name: job.place[axis.name] for axis in plan.axes if axis.name in job.place}
-    for axis in plan.axes:
-        if axis.coordinate in chip.coordinates and axis.arm in (None, name):
-            place[axis.name] = _place(axis, chip.coordinates[str(axis.coordinate)], job)
+    place |= {
+        axis.name: _written(axis, there[axis.name], job) for axis in plan.axes if there.get(axis.name) is not None
+    }
     own = [f"{axis.title.removeprefix(name).strip()} {place.pop(axis.name)}" for axis in plan.axes if axis.arm == name]
     seed = next((place.pop(axis.name) for axis in plan.axes if axis.kind == "seed" and axis.name in place), result.seed)
+    return _Place(place, tuple(own), str(seed))
+
+
+def _row(job: Job, name: str, arm: ArmResult, chip: ChipResult, place: _Place) -> Outcome:
     counts, spent = chip.counts, chip.spent
     return Outcome(
         job=job.id,
-        arm=f"{name} ({', '.join(own)})" if own else name,
+        arm=f"{name} ({', '.join(place.own)})" if place.own else name,
         rule=f"d{arm.rule}" if arm.decorrelated else arm.rule,
-        family=arm.family or (name if own else None),
+        family=arm.family or (name if place.own else None),
         marks=arm.marks,
         reference=job.reference,
-        place=place,
-        seed=str(seed),
+        place=place.by_axis,
+        seed=place.seed,
         chip=chip.coordinates["chip"],
         lr=chip.lr,
         status=chip.status,
@@ -122,7 +145,7 @@ def _row(plan: Plan, job: Job, result: Result, name: str, arm: ArmResult, chip: 
     )
 
 
-def _place(axis: Axis, coordinate: Any, job: Job) -> str:
+def _written(axis: Axis, coordinate: Any, job: Job) -> str:
     try:
         return axis.places[axis.coordinates.index(str(coordinate))]
     except ValueError:
@@ -146,6 +169,17 @@ def columns(plan: Plan) -> list[str]:
 def csv_text(plan: Plan, table: Iterable[Outcome]) -> str:
     """The table as CSV, a header first; what is not known is empty."""
     file = io.StringIO()
+    _write(file, plan, table)
+    return file.getvalue()
+
+
+def write_csv(plan: Plan, table: Iterable[Outcome], path: Path) -> None:
+    """Write the table, whole or not at all; rows are written as they come, and not kept."""
+    with written(path) as file:
+        _write(file, plan, table)
+
+
+def _write(file: TextIO, plan: Plan, table: Iterable[Outcome]) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns(plan))
     axes = [axis.name for axis in plan.axes if axis.kind != "seed" and axis.arm is None]
@@ -158,9 +192,3 @@ def csv_text(plan: Plan, table: Iterable[Outcome]) -> str:
                 *(row.passes, row.tuning_passes, row.writes, row.joules, row.seconds, row.silent, row.saturated),
             ]
         )
-    return file.getvalue()
-
-
-def write_csv(plan: Plan, table: Iterable[Outcome], path: Path) -> None:
-    """Write the table, whole or not at all."""
-    write_text(path, csv_text(plan, table))

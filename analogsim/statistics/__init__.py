@@ -16,11 +16,13 @@ from analogsim.statistics.compare import Comparison, Ranked, comparisons, rankin
 from analogsim.statistics.holm import holm
 from analogsim.statistics.intervals import Interval, mean_interval, student, studentised_bootstrap
 from analogsim.statistics.paired import differences, p_value
+from analogsim.statistics.rank import Correlation, rank_correlation
 from analogsim.statistics.window import Bounds, End, Window, window
 
 __all__ = [
     "Bounds",
     "Comparison",
+    "Correlation",
     "End",
     "Interval",
     "Ranked",
@@ -32,6 +34,7 @@ __all__ = [
     "holm",
     "mean_interval",
     "p_value",
+    "rank_correlation",
     "ranking",
     "student",
     "studentised_bootstrap",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from analogsim.errors import ScenarioError
+from analogsim.outcomes import Drawn
 from analogsim.study.sweep_section import Range, Sample, Sweep
 from device_models import ProfileError
 from device_models._yaml import load_yaml
@@ -211,8 +212,18 @@ def sampled(sample: Sample) -> list[dict[str, Any]]:
     return points
 
 
-def _between(where: str, given: Range, uniform: np.ndarray) -> Iterator[Any]:
-    """Numbers of a range at places between 0 and 1."""
+def drawn_from(sample: Sample, path: str) -> Drawn:
+    """What the plan keeps of the range of a sampled setting.
+
+    Raises:
+        ScenarioError: it is none.
+    """
+    low, high, _ = _ends(f"sweep.sample.ranges.{path}", sample.ranges[path])
+    return Drawn(method=sample.method, low=low, high=high, scale=sample.ranges[path].scale)
+
+
+def _ends(where: str, given: Range) -> tuple[float, float, str]:
+    """The lowest and the highest number of a range, and their unit."""
     numbers, unit = numbers_of([label(given.low), label(given.high)])
     if numbers is None:
         raise ScenarioError(f"{where}: from {given.low} to {given.high} are not two numbers of one unit")
@@ -220,6 +231,12 @@ def _between(where: str, given: Range, uniform: np.ndarray) -> Iterator[Any]:
     if not low < high or (given.scale == "log" and low <= 0):
         least = "0 < from < to" if given.scale == "log" else "from < to"
         raise ScenarioError(f"{where}: must have {least} (got {given.low} and {given.high})")
+    return low, high, unit
+
+
+def _between(where: str, given: Range, uniform: np.ndarray) -> Iterator[Any]:
+    """Numbers of a range at places between 0 and 1."""
+    low, high, unit = _ends(where, given)
     for place in uniform:
         if given.integer:
             value: float = low + math.floor(place * (high - low + 1))

@@ -20,7 +20,7 @@ from analogsim.study.scenario import resolve
 from analogsim.study.schema import Scenario
 from analogsim.study.sweep_section import Sweep
 from analogsim.study.train_section import Tune
-from analogsim.sweep.axes import axes_of_section, is_shared, label, numbers_of, sampled, title
+from analogsim.sweep.axes import axes_of_section, drawn_from, is_shared, label, numbers_of, sampled, title
 from analogsim.sweep.folding import Folded, fold
 from analogsim.sweep.points import Asked, Point, chips_of
 from device_models.errors import bulleted, faults
@@ -239,6 +239,7 @@ class _Planning:
             )
 
     def _sampled_axes(self) -> Iterator[Axis]:
+        sample = self._asked.section.sample
         for path in self._asked.samples[0] if self._asked.samples else ():
             drawn = list(dict.fromkeys(label(sample[path]) for sample in self._asked.samples))
             numbers, unit = numbers_of(drawn)
@@ -253,6 +254,7 @@ class _Planning:
                 numbers=numbers,
                 unit=unit or self._unit(path),
                 shared=is_shared([path]),
+                sampled=drawn_from(sample, path) if sample else None,
             )
 
     def _left(self) -> Iterator[tuple[str, dict[str, Sequence[Any]]]]:

@@ -181,7 +181,7 @@ def test_a_damaged_result_is_told_by_its_path(studies: Any) -> None:
     result = folder.job(folder.plan.jobs[1]) / "result.json"
     result.write_bytes(result.read_bytes()[:100])
     with pytest.raises(RunError, match=r"00001-danp/result\.json: damaged: not JSON"):
-        outcomes(folder)
+        list(outcomes(folder))
 
 
 def test_plans_of_other_versions_and_folders_that_are_none(studies: Any, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_plans_of_other_versions_and_folders_that_are_none(studies: Any, tmp_pat
 def test_every_chip_is_one_row_with_its_place(studies: Any) -> None:
     folder = studies.study({"axes": {**studies.axes, "arms.danp.samples": [2, 3]}, "noise": studies.noise, "seeds": 2})
     studies.drive(folder, Here("cpu"))
-    table = outcomes(folder)
+    table = list(outcomes(folder))
     danp = [row for row in table if row.family == "danp"]
     assert {row.arm for row in danp} == {"danp (samples 2)", "danp (samples 3)"}
     places = [(row.arm, *row.place.values(), *row.key) for row in danp]

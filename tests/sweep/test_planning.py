@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from analogsim.errors import ScenarioError
+from analogsim.outcomes import Drawn
 from analogsim.study.kinds import AnyScenario
 from analogsim.study.scenario import read_scenario, scenario_names
 from analogsim.study.schema import Scenario
@@ -192,6 +193,10 @@ def test_a_sample_makes_points_and_not_their_product(studies: Any) -> None:
     assert len(plan.jobs) == 12
     bits = axis(plan, "chip.overrides.adc.bits")
     assert bits.numbers == tuple(sorted(bits.numbers))
+    assert bits.sampled == Drawn(method="latin_hypercube", low=4, high=8, scale="linear")
+    assert axis(plan, studies.noise).sampled == Drawn(method="latin_hypercube", low=0, high=3, scale="linear")
+    assert axis(plan, "seed").sampled is None
+    assert [each.name for each in plan.sampled] == list(ranges)
     for job in plan.jobs:
         chip = of_chips(draft.points[job.scenario]).chip
         assert isinstance(chip.profile, dict)

@@ -15,8 +15,8 @@ from analogsim.statistics import Interval
 
 Place = tuple[tuple[str, str], ...]
 """(axis, place on it), in the order of the plan's axes."""
-Key = tuple[str, int]
-"""Of a chip: (seed, number)."""
+Key = tuple[str | int, ...]
+"""Of what is compared: of a chip (seed, number); of a sampled point its places on the sampled axes."""
 
 
 class Rule(NamedTuple):
@@ -74,21 +74,36 @@ class Setting:
         own: places on axes that are this arm's alone.
         rows: of its chips.
         accurate: whether chips are compared by accuracies.
+        sampled: names of sampled axes that it has; then sampled points are what is compared, and not chips.
     """
 
     arm: str
     own: Place
     rows: tuple[Outcome, ...]
     accurate: bool = True
+    sampled: tuple[str, ...] = ()
 
     @cached_property
     def values(self) -> dict[Key, float]:
-        """Of each chip its accuracy, 0 where it diverged to nothing finite; or its loss, infinite likewise."""
-        return {row.key: value_of(row, self.accurate) for row in self.rows}
+        """Of each chip its accuracy, 0 where it diverged to nothing finite; or its loss, infinite likewise.
+
+        Of a sampled study the means over the chips of each sampled point.
+        """
+        if not self.sampled:
+            return {row.key: value_of(row, self.accurate) for row in self.rows}
+        return {point: estimate(found.values.values()).mean for point, found in self.points.items()}
+
+    @cached_property
+    def points(self) -> dict[Key, Setting]:
+        """The same at each sampled point alone, whose chips are then what is compared."""
+        found: dict[Key, list[Outcome]] = {}
+        for row in self.rows:
+            found.setdefault(tuple(row.place[name] for name in self.sampled), []).append(row)
+        return {point: Setting(self.arm, self.own, tuple(rows), self.accurate) for point, rows in found.items()}
 
     @cached_property
     def score(self) -> Interval:
-        """Mean over chips with its interval."""
+        """Mean over what is compared, chips or sampled points, with its interval."""
         return estimate(self.values.values())
 
     @property

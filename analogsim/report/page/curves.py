@@ -43,7 +43,7 @@ def noise_curves(view: View) -> Block | None:
     return Block(
         name="noise-curves",
         title="",
-        caption=f"{scores.what.capitalize()} at the end of training, mean over {view.words.copies}; band: 95 % "
+        caption=f"{scores.what.capitalize()} at the end of training, mean over {view.replicates}; band: 95 % "
         f"interval of the mean.{best_said(view)}{further_said(len(devices), 'devices')}",
         panels=[_panel(view, device, f"curves{index}", drawn, limits) for index, device in enumerate(shown)],
         legend=[*rule_entries(view, view.rules, "curves"), *goal_entries(view, devices, "curves")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from analogsim.outcomes import Axis
 from analogsim.report.page.estimate import Scores
 from analogsim.report.page.said import Sentence, listed, plural, say
 from analogsim.report.page.view import View
@@ -21,7 +22,10 @@ class Fact(NamedTuple):
 def facts(view: View) -> list[Fact]:
     """In the order in which they are shown."""
     plan = view.plan
-    found = [Fact(axis.title, [_places(axis.places)]) for axis in plan.axes if axis.kind != "seed" and axis.arm is None]
+    axes = [axis for axis in plan.axes if axis.kind != "seed" and axis.arm is None]
+    found = [Fact(axis.title, [drawn_said(axis) if axis.sampled else _places(axis.places)]) for axis in axes]
+    if view.sampled:
+        found.append(Fact("sampled points", [f"{view.points}, {method_said(view)}"]))
     found += [
         Fact(f"{axis.title}, of {axis.arm}", [_places(axis.places)]) for axis in plan.axes if axis.arm is not None
     ]
@@ -43,12 +47,29 @@ def facts(view: View) -> list[Fact]:
     return found
 
 
+def drawn_said(axis: Axis) -> str:
+    """`sampled from 0.1 % to 30 % (log scale)`."""
+    if axis.sampled is None:
+        return ""
+    low, high = (f"{end:g}\u00a0{axis.unit}".rstrip("\u00a0") for end in (axis.sampled.low, axis.sampled.high))
+    return f"sampled from {low} to {high}{' (log scale)' * (axis.sampled.scale == 'log')}"
+
+
+def method_said(view: View) -> str:
+    """How points were sampled: `a Latin hypercube`, `independent of each other`."""
+    random = any(axis.sampled is not None and axis.sampled.method == "random" for axis in view.sampled)
+    return "independent of each other" if random else "a Latin hypercube"
+
+
 def _places(places: tuple[str, ...]) -> str:
     return ", ".join(places) if len(places) <= 12 else f"{len(places)} places from {places[0]} to {places[-1]}"
 
 
 def _chips(view: View) -> str:
-    counts = sorted({len(cell.best.rows) for cell in view.all_cells()})
+    settings = [cell.best for cell in view.all_cells()]
+    if view.sampled:
+        settings = [point for setting in settings for point in setting.points.values()]
+    counts = sorted({len(setting.rows) for setting in settings})
     seeds = next((axis.places for axis in view.plan.axes if axis.kind == "seed"), ())
     each = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "0"
     of = f", of {plural(len(seeds), 'seed')} ({_places(seeds)})" if seeds else ""

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from analogsim.report.page.cells import Device, Rule, jobs_of
 from analogsim.report.page.estimate import Scores
 from analogsim.report.page.svg import PAGE_STYLE, inline
-from analogsim.report.page.tones import INK, Line, Look, look
+from analogsim.report.page.tones import GROUND, INK, Line, Look, look
 from analogsim.report.page.view import View
 
 MOST_DEVICES = 60
@@ -93,6 +93,16 @@ def rule_entries(view: View, rules: Iterable[Rule], prefix: str) -> list[Entry]:
     ]
 
 
+def mark_entries(view: View, rules: Iterable[Rule], prefix: str) -> list[Entry]:
+    """The same where rules have marks and no lines: those of comparisons are hollow."""
+    return [
+        Entry(rule.title, _swatch(f"{prefix}-key{at}", rule.title, drawn.colour, "", drawn.marker, not rule.candidate))
+        for at, rule in enumerate(view.rules)
+        if rule in rules
+        for drawn in [look_of(view, rule)]
+    ]
+
+
 def rule_keys(view: View) -> str:
     """The signs of all rules, drawn once for a page: `<use href="#key-3">` shows that of the fourth."""
     signs = []
@@ -107,12 +117,12 @@ def line_entry(name: str, title: str, line: Line) -> Entry:
     return Entry(title, _swatch(name, title, INK, line, ""))
 
 
-def _swatch(prefix: str, title: str, colour: str, line: Line, marker: str) -> str:
-    return _drawn_swatch(title, colour, line, marker).replace(_PREFIX, prefix)
+def _swatch(prefix: str, title: str, colour: str, line: Line, marker: str, hollow: bool = False) -> str:
+    return _drawn_swatch(title, colour, line, marker, hollow).replace(_PREFIX, prefix)
 
 
 @lru_cache(maxsize=256)
-def _drawn_swatch(title: str, colour: str, line: Line, marker: str) -> str:
+def _drawn_swatch(title: str, colour: str, line: Line, marker: str, hollow: bool) -> str:
     with mpl.rc_context(PAGE_STYLE):
         figure = Figure(figsize=(0.42, 0.17))
         panel = figure.add_axes((0, 0, 1, 1))
@@ -120,7 +130,15 @@ def _drawn_swatch(title: str, colour: str, line: Line, marker: str) -> str:
         panel.set_xlim(0, 1)
         panel.set_ylim(0, 1)
         panel.plot([0.02, 0.98], [0.5, 0.5], color=colour, linestyle=line, linewidth=1.6)
-        panel.plot([0.5], [0.5], color=colour, linestyle="", marker=marker, markersize=4.5)
+        panel.plot(
+            [0.5],
+            [0.5],
+            color=colour,
+            linestyle="",
+            marker=marker,
+            markersize=5.4 if hollow else 4.5,
+            markerfacecolor=GROUND if hollow else colour,
+        )
         return inline(figure, _PREFIX, title)
 
 
@@ -169,6 +187,11 @@ def device_jobs(view: View, device: Device) -> list[str]:
     return jobs_of([*cells, *([reference] if reference else [])])
 
 
+def counted(view: View) -> str:
+    """What the number of numbers behind a mean is called in CSV files: `chips`, or `points`."""
+    return "points" if view.sampled else "chips"
+
+
 def point_table(view: View) -> list[list[object]]:
     """Each rule at each device and level, as rows of a CSV file."""
     noise = [view.plan.noise.name] if view.plan.noise else []
@@ -176,7 +199,7 @@ def point_table(view: View) -> list[list[object]]:
         [
             *(axis.name for axis in view.axes),
             *noise,
-            *("rule", "marks", "setting", "mean", "low", "high", "chips", "diverged"),
+            *("rule", "marks", "setting", "mean", "low", "high", counted(view), "diverged"),
         ]
     ]
     for device in view.devices:

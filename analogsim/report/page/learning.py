@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analogsim.outcomes import StudyFolder
-from analogsim.report.page.cells import Device, Level, Rule
+from analogsim.report.page.cells import Device, Key, Level, Rule
 from analogsim.report.page.estimate import Scores, estimate
-from analogsim.report.page.figure import Block, Panel, best_said, limits, look_of, rule_entries
+from analogsim.report.page.figure import Block, Panel, best_said, counted, limits, look_of, rule_entries
 from analogsim.report.page.svg import PAGE_STYLE, inline
 from analogsim.report.page.tones import Look
 from analogsim.report.page.view import View
@@ -32,22 +32,35 @@ History = dict[float, Interval]
 
 
 def histories(folder: StudyFolder, view: View) -> dict[Where, History]:
-    """Means over the chips of each rule, device and level, of the setting that is best there.
+    """Means over the chips, or sampled points, of each rule, device and level, of the setting that is best there.
 
     Their intervals are Student's, whatever the number of chips: there are too many of them for a bootstrap.
     """
     seats, chips = _seats(view)
-    found: dict[Where, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[Where, dict[float, dict[Key, list[float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
     for job in view.plan.jobs:
+        point = tuple(job.place.get(axis.name, "") for axis in view.sampled)
         for curve in folder.curves(job) if job.id in seats else ():
             if len(curve.chips) != chips[job.id]:  # of a stage with chips of its own
                 continue
             for number, places in seats[job.id].items():
                 for where in places:
-                    found[where][curve.chips[number].epoch].append(_value(curve.chips[number], view.accurate))
+                    value = _value(curve.chips[number], view.accurate)
+                    found[where][curve.chips[number].epoch][point].append(value)
+    return {where: _history(history, bool(view.sampled)) for where, history in found.items()}
+
+
+def _history(found: Mapping[float, Mapping[Key, Sequence[float]]], sampled: bool) -> History:
+    """Of the chips of a study; or of the sampled points, at the epochs that all of them have."""
+    if not sampled:
+        return {epoch: estimate(chips, student) for epoch, each in sorted(found.items()) for chips in each.values()}
+    most = max(map(len, found.values()))
     return {
-        where: {epoch: estimate(values, student) for epoch, values in sorted(history.items())}
-        for where, history in found.items()
+        epoch: estimate([math.fsum(chips) / len(chips) for chips in points.values()], student)
+        for epoch, points in sorted(found.items())
+        if len(points) == most
     }
 
 
@@ -94,7 +107,7 @@ def learning_said(view: View, devices: int) -> str:
     """
     left = sum(bool(view.present(device)) for device in view.devices) - devices
     rest = f" {left} further devices have none here." * (left > 0)
-    return f"Mean over {view.words.copies}; band: 95 % interval of the mean.{best_said(view)}{rest}"
+    return f"Mean over {view.replicates}; band: 95 % interval of the mean.{best_said(view)}{rest}"
 
 
 def _block(view: View, drawn: Mapping[Where, History], device: Device, at: int, devices: int) -> Block:
@@ -166,7 +179,7 @@ def _draw(panel: Axes, history: History, style: Look, factor: float) -> None:
 def _table(view: View, here: Mapping[Where, History], device: Device) -> list[list[object]]:
     noise = [view.plan.noise.name] if view.plan.noise else []
     names = [*(axis.name for axis in view.axes), *noise]
-    table: list[list[object]] = [[*names, "rule", "marks", view.words.time, "mean", "low", "high", "chips"]]
+    table: list[list[object]] = [[*names, "rule", "marks", view.words.time, "mean", "low", "high", counted(view)]]
     for rule in view.rules:
         for level in view.levels:
             where = [*(place for _, place in device.place), *([level.place] if noise else [])]

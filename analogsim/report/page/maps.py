@@ -14,7 +14,16 @@ from matplotlib.patches import Rectangle
 from analogsim.outcomes import Axis
 from analogsim.report.page.cells import Cell, Place, Rule, jobs_of
 from analogsim.report.page.estimate import DASH, Scores
-from analogsim.report.page.figure import MOST_DEVICES, Block, Entry, Panel, best_said, further_said, left_margin
+from analogsim.report.page.figure import (
+    MOST_DEVICES,
+    Block,
+    Entry,
+    Panel,
+    best_said,
+    counted,
+    further_said,
+    left_margin,
+)
 from analogsim.report.page.svg import PAGE_STYLE, inline
 from analogsim.report.page.tones import INK, contrast
 from analogsim.report.page.view import View
@@ -63,7 +72,7 @@ def heat_maps(view: View) -> Block | None:
     return Block(
         name="heat-maps",
         title="",
-        caption=f"Mean {Scores(view.accurate).head} over {view.words.copies}, all maps on one scale; rows: "
+        caption=f"Mean {Scores(view.accurate).head} over {view.replicates}, all maps on one scale; rows: "
         f"{axis.title}.{best_said(view)}{further_said(len(grids), 'maps')}",
         panels=[_panel(view, axis, *where, cells, norm, f"map{at}") for at, (where, cells) in enumerate(shown)],
         legend=[Entry("", _scale(view, norm))],
@@ -151,7 +160,7 @@ def _scale(view: View, norm: Normalize) -> str:
 def _table(view: View, axis: Axis, grids: Mapping[tuple[Rule, Place], Cells]) -> list[list[object]]:
     assert view.noise is not None
     others, places = [each.name for each in view.axes if each.name != axis.name], _places(view, axis)
-    table: list[list[object]] = [["rule", "marks", *others, axis.name, view.noise.name, "mean", "chips"]]
+    table: list[list[object]] = [["rule", "marks", *others, axis.name, view.noise.name, "mean", counted(view)]]
     for (rule, rest), cells in grids.items():
         for (row, column), cell in cells.items():
             where = [*(place for _, place in rest), places[row], view.levels[column].place]

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from analogsim.outcomes import StudyFolder
 from analogsim.report.page.facts import facts, warnings
+from analogsim.report.page.influence import dependences, influence_table, matters
 from analogsim.report.page.method import method, ranking_said
 from analogsim.report.page.results_table import results_table
 from analogsim.report.page.said import Sentence
+from analogsim.report.page.samples import samples
 from analogsim.report.page.sentences import absent, farthest, lead, survives, without_results
 from analogsim.report.page.standing import Ranking, rankings
 from analogsim.report.page.table import Table
@@ -61,6 +63,14 @@ def _lines(folder: StudyFolder, seen: View, ranked: list[Ranking]) -> Iterator[s
         pairs = comparison_table(seen, ranked)
         if pairs.rows:
             yield from ("", "## Paired comparisons", "", pairs.caption, "", *_table(pairs))
+        if sampled := samples(seen, ranked):
+            yield from ("", "## Which settings matter?")
+            for each in sampled:
+                yield from ("", f"### {plain(each.device.label)}") if each.device.label else ()
+                yield from ("", " ".join(_said(sentence) for sentence in matters(seen, each)), "")
+                yield from (f"- {_said(sentence)}" for _, sentence in dependences(seen, each))
+            influences = influence_table(seen, sampled)
+            yield from ("", influences.caption, "", *_table(influences))
         cost, results = cost_table(seen, ranked), results_table(seen)
         yield from ("", "## Cost", "", cost.caption, "", *_table(cost))
         yield from ("", "## Results", "", results.caption, "", *_table(results, _LEFT_OUT))

@@ -17,6 +17,7 @@ from analogsim.outcomes.tidy import csv_text
 from analogsim.report.page.curves import noise_curves
 from analogsim.report.page.facts import facts, warnings
 from analogsim.report.page.figure import KEY_BOX, Block, rule_keys
+from analogsim.report.page.influence import dependences, influence_table, matters
 from analogsim.report.page.learning import histories, learning_curves, learning_said
 from analogsim.report.page.maps import heat_maps
 from analogsim.report.page.method import method, ranking_said
@@ -24,6 +25,8 @@ from analogsim.report.page.payload import Links, csv_of, packed
 from analogsim.report.page.points import rule_points
 from analogsim.report.page.results_table import results_table
 from analogsim.report.page.said import Sentence
+from analogsim.report.page.samples import Sampled, samples
+from analogsim.report.page.scatter import scatter_said, scatters
 from analogsim.report.page.sentences import absent, farthest, lead, survives, without_results
 from analogsim.report.page.standing import Ranking, rankings
 from analogsim.report.page.table import Table
@@ -129,6 +132,8 @@ def _sections(folder: StudyFolder, seen: View) -> list[Section]:
         pairs = comparison_table(seen, ranked)
         tables = [ranking_table(seen, ranked), *([pairs] if pairs.rows else [])]
         found.append(Section("ranks", "Ranking", "Ranking", ranking_said(seen), tables=tables))
+    if sampled := samples(seen, ranked):
+        found.append(_sampled(seen, sampled))
     for name, title, block in (
         ("noise", f"{'Accuracy' if accurate else 'Loss'} against noise", noise_curves(seen)),
         ("devices", "Accuracy" if accurate else "Loss", rule_points(seen)),
@@ -147,6 +152,31 @@ def _sections(folder: StudyFolder, seen: View) -> list[Section]:
     if failures.rows:
         found.append(Section("failed", "Failures", "Failures", tables=[failures]))
     return [*found, Section("method", "How to read this", "How to read this", method=method(seen))]
+
+
+def _sampled(seen: View, sampled: Sequence[Sampled]) -> Section:
+    """Scores against the settings that were sampled, and which of these matter."""
+    answers = [
+        Answer(
+            each.device.label,
+            matters(seen, each),
+            [
+                Said(key=key, sentence=sentence, quiet=not seen.rules[key].candidate)
+                for key, sentence in dependences(seen, each)
+            ],
+            (),
+        )
+        for each in sampled
+    ]
+    return Section(
+        "sampled",
+        "Sampled settings",
+        "Which settings matter?",
+        scatter_said(seen, len(sampled)),
+        answers=answers,
+        blocks=scatters(seen, sampled),
+        tables=[influence_table(seen, sampled)],
+    )
 
 
 def _answers(seen: View, ranked: Sequence[Ranking]) -> list[Answer]:

@@ -39,7 +39,7 @@ def rule_points(view: View) -> Block | None:
     return Block(
         name="accuracies" if view.accurate else "losses",
         title="",
-        caption=f"{scores.what.capitalize()} at the end of training, mean over {view.words.copies}; bar: 95 % "
+        caption=f"{scores.what.capitalize()} at the end of training, mean over {view.replicates}; bar: 95 % "
         f"interval of the mean.{best_said(view)}{further_said(len(devices), 'devices')}",
         panels=[_panel(view, device, f"points{index}", limits) for index, device in enumerate(shown)],
         legend=goal_entries(view, devices, "points"),

@@ -23,14 +23,16 @@ def lead(view: View, ranking: Ranking) -> Sentence:
         return say(f"No rule can be ranked here: {only}.")
     names, first = [standing.rule.title for standing in leaders], leaders[0]
     jobs = [job for standing in leaders for job in standing.jobs]
-    over, mean = over_said(view, ranking), f"a {'mean ' * (view.noise is not None)}{scores.what}"
+    over = over_said(view, ranking)
+    mean = f"a {'mean ' * (view.noise is not None or bool(view.sampled))}{scores.what}"
     if len(ranked) == 1:
         text = f" is the only candidate with results, with {mean} of {scores.sentence(first.score)}{over}."
         return say(strong(names[0]), text, jobs=jobs)
     if ranking.chips == 1:
         rest = ", ".join(f"{each.rule.title} has {scores.said(each.score.mean)}" for each in ranked[1:3])
         text = (
-            f" is ahead, with {mean} of {scores.said(first.score.mean)}{over}; {rest}. One chip of each allows no test."
+            f" is ahead, with {mean} of {scores.said(first.score.mean)}{over}; {rest}. One {view.replicates[:-1]} of "
+            "each allows no test."
         )
         return say(strong(names[0]), text, jobs=jobs)
     if len(leaders) > 1:
@@ -45,7 +47,20 @@ def lead(view: View, ranking: Ranking) -> Sentence:
 
 
 def over_said(view: View, ranking: Ranking) -> str:
-    """Over which noise a score is a mean: ` over 0.1 % to 30 % read noise sigma (log scale)`."""
+    """What a score is a mean over: ` over 0.1 % to 30 % read noise sigma (log scale) and 16 sampled points`."""
+    parts = [part for part in (_over_noise(view, ranking), _over_points(view, ranking)) if part]
+    return f" over {listed(parts)}" if parts else ""
+
+
+def _over_points(view: View, ranking: Ranking) -> str:
+    if not view.sampled:
+        return ""
+    if ranking.chips < view.points:
+        return f"{ranking.chips} of {view.points} sampled points, those that all have"
+    return plural(view.points, "sampled point")
+
+
+def _over_noise(view: View, ranking: Ranking) -> str:
     if view.noise is None:
         return ""
     positive = [level for level in ranking.levels if level.number]
@@ -56,7 +71,7 @@ def over_said(view: View, ranking: Ranking) -> str:
         text = noise_said(view.noise, f"{first} to {last}")
     some = f"{len(ranking.levels)} of {len(view.levels)} levels, those that all have"
     notes = "; ".join(["log scale"] * several + [some] * (len(ranking.levels) < len(view.levels)))
-    return f" over {text}{f' ({notes})' if notes else ''}"
+    return f"{text}{f' ({notes})' if notes else ''}"
 
 
 def p_said(p: float | None, before: str = "", after: str = "") -> str:
@@ -209,7 +224,7 @@ def _without_window(view: View, standing: Standing) -> list[str]:
 
 def _without_noise(view: View, device: Device, standing: Standing) -> list[str]:
     scores, reference = Scores(view.accurate), finite_reference(view, device)
-    text = f" ends with {scores.sentence(standing.score)}"
+    text = f" ends with {scores.sentence(standing.score)}{' on average' * bool(view.sampled)}"
     if not reference or standing.score.mean == float("inf"):
         return [f"{text}."]
     whose = f"{REFERENCE}'s {scores.said(reference)}"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analogsim.report.page.cells import Cell, Device, Key, Level, Rule, jobs_of
+from analogsim.report.page.cells import Cell, Device, Key, Level, Rule, Setting, jobs_of
 from analogsim.report.page.estimate import estimate
 from analogsim.report.page.view import View
 from analogsim.statistics import Interval, Window, areas, comparisons, ranking, window
@@ -14,7 +14,7 @@ from analogsim.statistics import Interval, Window, areas, comparisons, ranking, 
 At = Sequence[tuple[Level, Cell]]
 """Where a rule has results on a device."""
 Scores = dict[Key, float]
-"""Of one rule, by chip."""
+"""Of one rule, by chip; of a sampled study by sampled point, means over chips."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Ranking:
         standings: ranked ones first, in order; then the others.
         pairs: of ranked rules.
         levels: that scores are over: those that all ranked rules have.
-        chips: that were compared: those that all ranked rules have at all of these levels.
+        chips: how many were compared, or sampled points: those that all ranked rules have at all of these levels.
     """
 
     device: Device
@@ -106,7 +106,7 @@ def _ranking(view: View, device: Device) -> Ranking:
     levels = tuple(level for level in view.levels if all(level in _levels(at[rule]) for rule in chosen))
     scores = _common({rule: over_noise(at[rule], levels) for rule in chosen})
     if not scores:
-        why |= dict.fromkeys(chosen, "there is no noise level and chip that all rules have")
+        why |= dict.fromkeys(chosen, f"there is no noise level and {view.replicates[:-1]} that all rules have")
     signed = {rule.title: {key: _sign(view) * value for key, value in each.items()} for rule, each in scores.items()}
     named = {rule.title: rule for rule in scores}
     ranked = {named[each.name]: each for each in ranking(signed)}
@@ -148,14 +148,18 @@ def _levels(at: At) -> list[Level]:
 def _unranked(at: Mapping[Rule, At], view: View) -> dict[Rule, str]:
     """Rules that are not ranked, and why; of comparisons their marks say it."""
     most = max((len(cells) for rule, cells in at.items() if rule.candidate), default=0)
+    points = {rule: len({key for _, cell in cells for key in cell.best.values}) for rule, cells in at.items()}
+    most_points = max((points[rule] for rule in at if rule.candidate), default=0)
     found = {}
     for rule, cells in at.items():
         if not rule.candidate:
             found[rule] = ""
         elif 2 * len(cells) < most:
             found[rule] = f"it has results at {len(cells)} of {len(view.levels)} noise levels"
+        elif view.sampled and 2 * points[rule] < most_points:
+            found[rule] = f"it has results at {points[rule]} of {view.points} sampled points"
         elif not all(math.isfinite(cell.best.score.mean) for _, cell in cells):
-            found[rule] = f"its loss is not finite on some {view.words.copies}"
+            found[rule] = f"its loss is not finite on some {view.replicates}"
     return found
 
 
@@ -207,9 +211,19 @@ def operating_window(view: View, device: Device, at: At) -> Window | None:
         return None
     keys = [key for key in at[0][1].best.values if all(key in cell.best.values for _, cell in at)]
     scores = {key: [_sign(view) * cell.best.values[key] for _, cell in at] for key in keys}
-    share = view.plan.share
-    asked = reference.values if view.accurate else {key: -loss / share**2 for key, loss in reference.values.items()}
+    share, found = view.plan.share, _reference_at(view, reference, keys)
+    asked = found if view.accurate else {key: -loss / share**2 for key, loss in found.items()}
     numbers_all = [*asked.values(), *(value for each in scores.values() for value in each)]
     if not keys or not all(map(math.isfinite, numbers_all)):
         return None
     return window(numbers, scores, asked, share)
+
+
+def _reference_at(view: View, reference: Setting, keys: Sequence[Key]) -> Scores:
+    """The reference's scores; of a sampled study at each of its points, where the reference has some sampled axes."""
+    if not reference.sampled:
+        return reference.values
+    at = [[axis.name for axis in view.sampled].index(name) for name in reference.sampled]
+    found = {key: reference.values.get(tuple(key[each] for each in at)) for key in keys}
+    known = {key: value for key, value in found.items() if value is not None}
+    return known if len(known) == len(keys) else reference.values

@@ -20,7 +20,7 @@ from analogsim.statistics import End
 def ranking_table(view: View, rankings: Sequence[Ranking]) -> Table:
     """A row for each rule on each device: rank, score, and operating window."""
     scores = Scores(view.accurate)
-    score = f"mean {scores.head}" if view.noise is not None else scores.head
+    score = f"mean {scores.head}" if view.noise is not None or view.sampled else scores.head
     low, high = f"{goal_said(view)} from", "to"
     table = Builder("ranking")
     _device_column(view, table)
@@ -99,8 +99,8 @@ def comparison_table(view: View, rankings: Sequence[Ranking]) -> Table:
     scores = Scores(view.accurate)
     table = Builder(
         "comparisons",
-        "The first rule's score minus the second's, paired by chip, with its 95 % interval; p of each pair, and after "
-        "Holm's correction for all pairs of the device.",
+        f"The first rule's score minus the second's, paired by {view.replicates[:-1]}, with its 95 % interval; p of "
+        "each pair, and after Holm's correction for all pairs of the device.",
         "Paired comparisons",
     )
     _device_column(view, table)
@@ -128,8 +128,9 @@ def cost_table(view: View, rankings: Sequence[Ranking]) -> Table:
     """What each rule's learning takes a chip of each device, mean over noise levels."""
     table = Builder(
         "cost",
-        f"Means over {view.words.copies} and noise levels, of the setting that is best at each. Passes: forward passes "
-        "of a batch. Tuning passes: of the search of learning rates at a point, over all settings of the rule.",
+        f"Means over {view.words.copies}{', sampled points' * bool(view.sampled)} and noise levels, of the setting "
+        "that is best at each. Passes: forward passes of a batch. Tuning passes: of the search of learning rates at a "
+        "point, over all settings of the rule.",
     )
     _device_column(view, table)
     table.columns(number=False, heads=["rule"])

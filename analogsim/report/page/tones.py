@@ -11,7 +11,14 @@ from analogsim.report.style import COLOURS
 INK = "#010203"
 """What stands in figures for the colour of the page's text."""
 
-VARIABLES = {INK: "currentColor", **{colour: f"var(--c{index})" for index, colour in enumerate(COLOURS)}}
+GROUND = "#fdfeff"
+"""What stands for the colour of the page's ground, which hollow marks are filled with."""
+
+VARIABLES = {
+    INK: "currentColor",
+    GROUND: "var(--ground)",
+    **{colour: f"var(--c{index})" for index, colour in enumerate(COLOURS)},
+}
 """What the page puts in place of each colour of a figure."""
 
 LIGHT, DARK = "#ffffff", "#16191f"

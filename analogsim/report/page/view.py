@@ -45,7 +45,8 @@ class View:
             self._cells[where] = self._cell(settings)
 
     def _cell(self, settings: Mapping[tuple[str, Place], Sequence[Outcome]]) -> Cell:
-        found = [Setting(arm, own, tuple(rows), self.accurate) for (arm, own), rows in settings.items()]
+        names = tuple(axis.name for axis in self.sampled)
+        found = [Setting(arm, own, tuple(rows), self.accurate, names) for (arm, own), rows in settings.items()]
         best = max(found, key=lambda setting: setting.score.mean if self.accurate else -setting.score.mean)
         return Cell(best, tuple(found))
 
@@ -69,7 +70,23 @@ class View:
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
         """The axes whose points are devices."""
-        return tuple(axis for axis in self.plan.settings if axis.name not in self.own_axes)
+        return tuple(axis for axis in self.plan.settings if axis.name not in self.own_axes and axis.sampled is None)
+
+    @property
+    def sampled(self) -> tuple[Axis, ...]:
+        """Axes whose places were drawn. Where there are any, their points are what results are means over."""
+        return self.plan.sampled
+
+    @property
+    def replicates(self) -> str:
+        """What rules are compared on: `chips`, or `sampled points`."""
+        return "sampled points" if self.sampled else self.words.copies
+
+    @cached_property
+    def points(self) -> int:
+        """Sampled points that were planned."""
+        jobs = (job.place for job in self.plan.jobs if not job.reference)
+        return len({tuple(place[axis.name] for axis in self.sampled) for place in jobs})
 
     @cached_property
     def noise(self) -> Axis | None:
@@ -182,7 +199,12 @@ class View:
                 for device in self._devices_of(row):
                     for level in self._levels_of(row):
                         found.setdefault((device, level), []).append(row)
-        return {where: Setting(rows[0].arm, (), tuple(rows), self.accurate) for where, rows in found.items()}
+        return {where: self._reference_of(rows) for where, rows in found.items()}
+
+    def _reference_of(self, rows: Sequence[Outcome]) -> Setting:
+        """The chips of the reference; it has those sampled axes alone that are of data, network and training."""
+        names = tuple(axis.name for axis in self.sampled if axis.name in rows[0].place)
+        return Setting(rows[0].arm, (), tuple(rows), self.accurate, names)
 
 
 def _agrees(row: Outcome, place: Place) -> bool:

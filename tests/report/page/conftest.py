@@ -139,6 +139,7 @@ class Studies:
         failed: Mapping[str, str] | None = None,
         missing: Sequence[str] = (),
         making: Mapping[str, Any] | None = None,
+        points: Sequence[Mapping[str, str]] = ({},),
         **plan: Any,
     ) -> StudyFolder:
         """Make one.
@@ -150,6 +151,7 @@ class Studies:
             failed: causes, by the beginning of a job's id after its number, such as `np-pcm`.
             missing: likewise, of jobs that were not begun.
             making: how jobs are made, as `Making` has it.
+            points: by sampled axis the place of each sampled point.
             plan: more of the plan.
         """
         self.made += 1
@@ -157,7 +159,7 @@ class Studies:
         (path / "jobs").mkdir(parents=True)
         every = {**({"reference": Arm(reference, "bp", oracle=("output_error",))} if reference else {}), **arms}
         how = Making(**(making or {}))
-        jobs = list(self._jobs(every, axes, how.chips))
+        jobs = list(self._jobs(every, axes, how.chips, points))
         settings = {"release": "0.1.0", "name": "made up", "share": 0.9, "threads": 1, **plan}
         write_plan(Plan(axes=tuple(axes), jobs=tuple(jobs), **settings), path / "plan.json")
         for job in jobs:
@@ -177,15 +179,19 @@ class Studies:
         return StudyFolder(path)
 
     @staticmethod
-    def _jobs(arms: Mapping[str, Arm], axes: Sequence[Axis], chips: int) -> Any:
+    def _jobs(arms: Mapping[str, Arm], axes: Sequence[Axis], chips: int, points: Sequence[Mapping[str, str]]) -> Any:
         number = itertools.count()
         for name in arms:
             reference = name == "reference"
             own = [axis for axis in axes if not axis.coordinate and axis.arm in (None, name)]
             own = [axis for axis in own if axis.shared or not reference]
-            for places in itertools.product(*(axis.places for axis in own)):
-                place = {axis.name: each for axis, each in zip(own, places, strict=True)}
-                named = f"{next(number):05d}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', '-'.join([name, *places]))}"
+            grid = [axis for axis in own if axis.sampled is None]
+            drawn = [{axis.name: point[axis.name] for axis in own if axis.sampled} for point in points]
+            drawn = [point for at, point in enumerate(drawn) if point not in drawn[:at]]
+            for places, point in itertools.product(itertools.product(*(axis.places for axis in grid)), drawn):
+                place = {**{axis.name: each for axis, each in zip(grid, places, strict=True)}, **point}
+                words = "-".join([name, *place.values()])
+                named = f"{next(number):05d}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', words)}"
                 yield Job(id=named, arm=name, scenario=named, place=place, chips=chips, reference=reference)
 
     @staticmethod
@@ -197,6 +203,13 @@ class Studies:
         numbers = tuple(float(place.split()[0]) for place in places)
         more = {"numbers": numbers, "unit": unit, "coordinate": NOISE, "coordinates": places}
         return self.axis(NOISE, "read noise sigma", *places, kind="noise", **more)
+
+    def sampled(self, name: str, title: str, places: Sequence[str], low: float, high: float, **more: Any) -> Axis:
+        """A sampled axis; `scale` and `method` as a plan has them."""
+        drawn = {"method": more.pop("method", "random"), "low": low, "high": high, "scale": more.pop("scale", "linear")}
+        known = sorted(set(places), key=lambda place: float(place.split()[0]))
+        numbers = tuple(float(place.split()[0]) for place in known)
+        return self.axis(name, title, *known, numbers=numbers, sampled=drawn, **more)
 
     def profiles(self, *places: str) -> Axis:
         return self.axis("chip.profile", "profile", *places)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,24 @@ def folder(studies) -> StudyFolder:
     axes = [studies.profiles("pcm", "reram"), studies.noise("0 %", "2 %", "10 %"), studies.seeds(2, folded=False)]
     making = {"epochs": (0.0, 1.0, 2.0), "chips": 2}
     return studies(arms, axes, reference=lambda *_: 0.97, making=making, name="<b>study</b>")
+
+
+@pytest.fixture(scope="module")
+def sampled(studies) -> StudyFolder:
+    """A study whose settings were sampled."""
+    numbers = random.Random(0)
+    points = [{"sigma": f"{10 ** numbers.uniform(-1, 1):.3g} %", "bits": str(numbers.randint(4, 8))} for _ in range(12)]
+    axes = [
+        studies.sampled(
+            "sigma", "read noise sigma", [each["sigma"] for each in points], 0.1, 10, unit="%", scale="log"
+        ),
+        studies.sampled("bits", "adc bits", [each["bits"] for each in points], 4, 8),
+    ]
+    arms = {
+        "np": studies.arm(lambda place, numbers: 0.5 + 0.05 * int(place["bits"]) + 0.05 * numbers.random()),
+        "bp": studies.arm(lambda *_: 0.95, oracle=("output_error",)),
+    }
+    return studies(arms, axes, points=points)
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +259,31 @@ def test_data_are_saved_as_csv(page: Any, folder: StudyFolder) -> None:
     assert text == (folder.path / "expected.csv").read_text()
     _, _, text = saved(page, buttons["noise-curves.csv"])
     assert text.splitlines()[0].startswith("chip.profile,chip.profile.read_noise.0.sigma,rule,marks,setting,mean")
+
+
+def test_figures_of_sampled_settings_are_saved_and_fit_on_a_phone(studies, page: Any, sampled: StudyFolder) -> None:
+    studies.page(sampled)
+    page.get((sampled.path / "report.html").as_uri())
+    page.execute_script(KEEP)
+    name, kind, text = saved(page, page.find_element(By.CSS_SELECTOR, "#sampled [data-svg]"))
+    assert (name, kind) == ("sampled-settings.svg", "image/svg+xml")
+    root = ElementTree.fromstring(text)
+    assert "var(" not in text
+    assert "fill:#ffffff" in text.replace(" ", ""), "hollow marks have the ground of the light page"
+    assert len([each for each in root if each.tag.endswith("svg")]) == 2 + 2, "panels, and rules of the legend"
+    name, _, text = saved(page, page.find_element(By.CSS_SELECTOR, "#sampled [data-csv]"))
+    assert name == "sampled-settings.csv"
+    assert text.splitlines()[0] == "sigma,bits,rule,marks,setting,mean,low,high,chips,diverged"
+    assert len(text.splitlines()) == 1 + 2 * 12
+    assert len(column(page, "influences", "rule")) == 2 * 2
+    size(page, 360, 800)
+    content, window = page.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert (content <= 360, window) == (True, 360)
+    boxes = page.execute_script(
+        "return [...document.querySelectorAll('#sampled .panel svg')].map((each) => [...each.querySelectorAll('text')]"
+        ".map((text) => text.getBoundingClientRect()).map((box) => [box.left, box.right, box.height]))"
+    )
+    assert all(0 <= left < right <= 360 and height > 7 for texts in boxes for left, right, height in texts)
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])

@@ -42,7 +42,7 @@ def folder(studies) -> StudyFolder:
 
 @pytest.fixture(scope="module")
 def rows(folder: StudyFolder) -> list[Outcome]:
-    return outcomes(folder)
+    return list(outcomes(folder))
 
 
 @pytest.fixture(scope="module")

@@ -133,7 +133,7 @@
     whole.setAttribute("font-family", font);
     whole.setAttribute("color", ink);
     return new XMLSerializer().serializeToString(whole)
-      .replace(/var\((--c\d)\)/g, (_, name) => light.getPropertyValue(name).trim())
+      .replace(/var\((--c\d|--ground)\)/g, (_, name) => light.getPropertyValue(name).trim())
       .replace(/currentColor/g, ink);
   };
   for (const button of all("button[data-svg]")) {
