@@ -93,7 +93,7 @@ def pace(jobs: int) -> None:
     minutes = {}
     for workers in (1, 2):
         with _folder() as parent:
-            study = begin(parent, _draft(jobs), {})
+            study = begin(parent, _draft(jobs))
             clock = Clock()
             drive(study, Workers(workers, "cpu"), clock)
             minutes[workers] = (time.perf_counter() - clock.start) / 60
@@ -106,7 +106,7 @@ def pace(jobs: int) -> None:
 def driver(jobs: int) -> None:
     """What the driver takes for each job, and whether its memory grows."""
     with _folder() as parent:
-        study = begin(parent, _draft(1), {})
+        study = begin(parent, _draft(1))
         drive(study, Workers(1, "cpu"))
         shutil.move(study.path / "jobs" / study.plan.jobs[0].id, study.path / "template")
         (first,) = study.plan.jobs
@@ -133,7 +133,7 @@ def plan(jobs: int) -> None:
         start = time.perf_counter()
         draft = _draft(jobs)
         planned = time.perf_counter()
-        begin(parent, draft, {})
+        begin(parent, draft)
         written = time.perf_counter()
     print(f"{jobs} points: {1e3 * (planned - start) / jobs:.1f} ms for each to plan, ", end="")
     print(f"{1e3 * (written - planned) / jobs:.1f} ms to write")

@@ -93,7 +93,7 @@ def sweep(
         typer.echo(line, err=not plan)
     if plan:
         return
-    study = begin(out, draft, data)
+    study = begin(out, draft)
     typer.echo(f"study folder: {study.path} (if interrupted: analogsim resume {study.path})", err=True)
     go_on(study, engine)
 
