@@ -6,13 +6,16 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from analogsim.errors import BusyError, RunError
+
+_TOGETHER = 8  # files that are waited for at a time: a journal takes them with one commit
 
 
 def write_text(path: Path, text: str) -> None:
@@ -34,6 +37,24 @@ def written(path: Path) -> Iterator[TextIO]:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+def write_texts(folder: Path, texts: Iterable[tuple[str, str]]) -> None:
+    """Write many files that nobody reads yet; they and their names are on the disk when it returns.
+
+    Args:
+        folder: that they are written into.
+        texts: the name of each, and what it holds.
+    """
+    paths = []
+    for name, text in texts:
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    with ThreadPoolExecutor(_TOGETHER) as pool:
+        for _ in pool.map(sync, paths):  # raises what a thread raised
+            pass
+    sync_names(folder)
 
 
 Record = TypeVar("Record", bound=BaseModel)
@@ -69,12 +90,17 @@ def commit(part: Path, path: Path) -> None:
     """Put a file that was written under a temporary name of the same folder in its place."""
     sync(part)
     os.replace(part, path)
-    with contextlib.suppress(OSError):  # some file systems cannot sync a folder
-        sync(path.parent)
+    sync_names(path.parent)
+
+
+def sync_names(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where its file system can tell."""
+    with contextlib.suppress(OSError):
+        sync(folder)
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -2,7 +2,7 @@
 
     python benchmarks/study_cost.py pace [--jobs 40]        real jobs of a second or two, one worker, then two
     python benchmarks/study_cost.py driver [--jobs 10000]   jobs that do nothing but leave a result: time, memory
-    python benchmarks/study_cost.py plan [--jobs 1000]      planning a study, and making its folder
+    python benchmarks/study_cost.py plan [--jobs 1000]      planning a study, judging its points, making its folder
 
 Nothing else should run meanwhile. Ratios are of one run; memory is what the driver holds.
 """
@@ -23,6 +23,7 @@ from analogsim.outcomes.progress import Progress
 from analogsim.study.scenario import read_scenario
 from analogsim.sweep.begin import begin
 from analogsim.sweep.drive import Unwatched, drive
+from analogsim.sweep.feasible import require_feasible
 from analogsim.sweep.job import Ended
 from analogsim.sweep.planning import Draft, make_plan
 from analogsim.sweep.workers import Workers
@@ -93,7 +94,7 @@ def pace(jobs: int) -> None:
     minutes = {}
     for workers in (1, 2):
         with _folder() as parent:
-            study = begin(parent, _draft(jobs), {})
+            study = begin(parent, _draft(jobs))
             clock = Clock()
             drive(study, Workers(workers, "cpu"), clock)
             minutes[workers] = (time.perf_counter() - clock.start) / 60
@@ -106,7 +107,7 @@ def pace(jobs: int) -> None:
 def driver(jobs: int) -> None:
     """What the driver takes for each job, and whether its memory grows."""
     with _folder() as parent:
-        study = begin(parent, _draft(1), {})
+        study = begin(parent, _draft(1))
         drive(study, Workers(1, "cpu"))
         shutil.move(study.path / "jobs" / study.plan.jobs[0].id, study.path / "template")
         (first,) = study.plan.jobs
@@ -128,15 +129,17 @@ def driver(jobs: int) -> None:
 
 
 def plan(jobs: int) -> None:
-    """What planning takes for each point."""
+    """What planning takes for each point, and judging whether it can run."""
     with _folder() as parent:
         start = time.perf_counter()
         draft = _draft(jobs)
         planned = time.perf_counter()
-        begin(parent, draft, {})
+        require_feasible(draft)
+        judged = time.perf_counter()
+        begin(parent, draft)
         written = time.perf_counter()
     print(f"{jobs} points: {1e3 * (planned - start) / jobs:.1f} ms for each to plan, ", end="")
-    print(f"{1e3 * (written - planned) / jobs:.1f} ms to write")
+    print(f"{1e3 * (judged - planned) / jobs:.1f} ms to judge, {1e3 * (written - judged) / jobs:.1f} ms to write")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,7 +43,11 @@ def sweep(
     scenario: Annotated[str, typer.Argument(help="Name of a packaged scenario, or path of a .yaml file.")],
     axes: Annotated[
         list[str] | None,
-        typer.Option("--axis", metavar="PATH=V1,V2", help="An axis: a setting and its values. Repeatable."),
+        typer.Option(
+            "--axis",
+            metavar="PATH=V1,V2",
+            help="An axis: a setting and its values, in the place of the scenario's own of that path. Repeatable.",
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Repeats, from the scenario's seed on.")] = None,
     noise: Annotated[
@@ -63,11 +67,11 @@ def sweep(
     tensorboard: Board = False,
 ) -> None:
     """Make a study of a scenario: every arm at every point of the axes, over worker processes or a cluster."""
-    from analogsim.errors import ScenarioError
-    from analogsim.study.run import prepare
+    from analogsim.errors import DataError, ScenarioError
     from analogsim.study.scenario import read_scenario
-    from analogsim.sweep.axes import parse_axis
+    from analogsim.sweep.axes import parse_axes
     from analogsim.sweep.begin import begin
+    from analogsim.sweep.feasible import require_feasible
     from analogsim.sweep.planning import make_plan
 
     data, where, folder = read_scenario(scenario, settings or [], quick)
@@ -83,19 +87,36 @@ def sweep(
         data["excerpt"] = {**(data.get("excerpt") or {}), "left_out": left_out}
     if "sweep" not in data and not axes and (seeds or 1) == 1:
         raise ScenarioError(f"{where} has no section `sweep`; give an axis, such as --axis chip.profile=pcm,reram")
-    more: dict[str, Any] = {"axes": dict(map(parse_axis, axes or []))}
+    more: dict[str, Any] = {"axes": parse_axes(axes or [])}
     more |= {key: value for key, value in (("seeds", seeds), ("noise", noise)) if value is not None}
     engine = chosen_engine(workers, ray, device, gpus, tensorboard)
     draft = make_plan(data, where, folder, more)
-    if not plan:  # what cannot run at the first point is refused before there is a folder
-        prepare(next(point for name, point in draft.points.items() if not name.startswith("reference")))
-    for line in (*draft.plan.notes, _jobs(draft.plan.jobs)):
+    unknown = None
+    try:
+        require_feasible(draft)
+    except DataError as error:
+        if not plan:
+            raise
+        unknown = f"whether each point can run was not judged: {error}"
+    for line in (*_replaced(data, more["axes"]), *draft.plan.notes, _jobs(draft.plan.jobs)):
         typer.echo(line, err=not plan)
+    if unknown is not None:
+        typer.echo(unknown, err=True)
     if plan:
         return
-    study = begin(out, draft, data)
+    study = begin(out, draft)
     typer.echo(f"study folder: {study.path} (if interrupted: analogsim resume {study.path})", err=True)
     go_on(study, engine)
+
+
+def _replaced(data: Mapping[str, Any], given: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """Axes of the scenario that the command line replaces."""
+    from analogsim.sweep.axes import label
+
+    own = (data.get("sweep") or {}).get("axes") or {}
+    for path in given:
+        if path in own:
+            yield f"{path}: the places of --axis, instead of the scenario's {', '.join(map(label, own[path]))}"
 
 
 def _jobs(jobs: tuple[Job, ...]) -> str:

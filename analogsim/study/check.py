@@ -20,8 +20,13 @@ from device_models.errors import bulleted
 from device_models.units import Each
 
 
-def check(scenario: Scenario, data: DataSet) -> None:
+def check(scenario: Scenario, data: DataSet, where: str | None = None) -> None:
     """What can only be judged with the data at hand, and what each arm may do.
+
+    Args:
+        scenario: resolved.
+        data: its data set.
+        where: what to call the scenario in messages; by its name unless given.
 
     Raises:
         ScenarioError: listing every fault.
@@ -59,15 +64,16 @@ def check(scenario: Scenario, data: DataSet) -> None:
         plans = stages_of(scenario, arm)
         found += _moved_r(plans, f"arms.{name}")
         for index, plan in enumerate(plans):
-            where = f"arms.{name}.stages.{index}" if len(plans) > 1 else f"arms.{name}"
-            found += _stage_faults(scenario, plan, where, network, index == last_learning(plans))
-            found += _late_losses(plan, where, plan.epochs * (len(data.train_inputs) // scenario.data.batch))
+            place = f"arms.{name}.stages.{index}" if len(plans) > 1 else f"arms.{name}"
+            found += _stage_faults(scenario, plan, place, network, index == last_learning(plans))
+            found += _late_losses(plan, place, plan.epochs * (len(data.train_inputs) // scenario.data.batch))
         try:
             lay_out(scenario, arm)
         except AnalogsimError as error:
             found.append(f"arms.{name}: {error}")
     if found:
-        raise ScenarioError(bulleted(f"scenario {scenario.name} cannot be run:", list(dict.fromkeys(found))))
+        called = where or f"scenario {scenario.name}"
+        raise ScenarioError(bulleted(f"{called} cannot be run:", list(dict.fromkeys(found))))
 
 
 def _stage_faults(

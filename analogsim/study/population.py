@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,12 +55,7 @@ def lay_out(
     plans = stages_of(scenario, arm)
     optimizers = [plan.arm.optimizer or scenario.train.optimizer for plan in plans]
     axes = axes_of_arm(scenario, arm)
-    numbers = scenario.chip.only if scenario.chip.only is not None else range(scenario.chip.population)
-    if max(numbers) >= scenario.chip.population:
-        raise ScenarioError(
-            f"chip.only: there is no chip {max(numbers)} in a population of {scenario.chip.population}; "
-            f"chips are numbered from 0"
-        )
+    numbers = _numbers(scenario)
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     places = [{**point, "chip": number} for point in points for number in numbers]
     places = places if place is None else [places[place]]
@@ -71,3 +68,23 @@ def lay_out(
         rates=[each.get("lr", 0.0) if isinstance(rate, Each) else rate for each in places],
         profiles=profiles_of(plans[-1 if stage is None else stage].chip, scenario.network.depth, values),
     )
+
+
+def size(scenario: Scenario, arm: ArmBase | StagedArm) -> int:
+    """How many chips an arm has, without laying them out.
+
+    Raises:
+        ScenarioError: as `lay_out`.
+    """
+    return len(_numbers(scenario)) * math.prod(len(values) for values in axes_of_arm(scenario, arm).values())
+
+
+def _numbers(scenario: Scenario) -> Sequence[int]:
+    """Of the chips at each point on the axes."""
+    numbers = scenario.chip.only if scenario.chip.only is not None else range(scenario.chip.population)
+    if max(numbers) >= scenario.chip.population:
+        raise ScenarioError(
+            f"chip.only: there is no chip {max(numbers)} in a population of {scenario.chip.population}; "
+            f"chips are numbered from 0"
+        )
+    return numbers

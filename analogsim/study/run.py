@@ -260,24 +260,28 @@ def _evaluate(arm: RunningArm, folder: RunFolder, watcher: Watcher) -> None:
     watcher.evaluated(curve)
 
 
-def load_data(scenario: Scenario) -> DataSet:
+def load_data(scenario: Scenario, where: str | None = None) -> DataSet:
     """The data set that a scenario names, as it asks for it.
+
+    Args:
+        scenario: resolved.
+        where: what to call it in messages; by its name unless given.
 
     Raises:
         ScenarioError: it cannot be had so.
         DataError: its files are missing or damaged.
     """
-    section = scenario.data
+    section, where = scenario.data, where or f"scenario {scenario.name}"
     data = section.teacher.build() if section.teacher else DATA_SETS[section.set]()
     for key in ("samples", "pool"):
         number = getattr(section, key)
         try:
             data = data if number is None else data.first(number) if key == "samples" else data.pooled(number)
         except DataError as error:
-            raise ScenarioError(f"scenario {scenario.name} cannot be run: data.{key}: {error}") from None
+            raise ScenarioError(f"{where} cannot be run: data.{key}: {error}") from None
     if section.standardise:
         try:
             data = data.standardised("channel" if section.standardise == "channel" else "feature")
         except DataError as error:
-            raise ScenarioError(f"scenario {scenario.name} cannot be run: data.standardise: {error}") from None
+            raise ScenarioError(f"{where} cannot be run: data.standardise: {error}") from None
     return data.autoencoding() if section.target == "input" else data

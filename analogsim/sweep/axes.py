@@ -140,6 +140,21 @@ def parse_axis(text: str) -> tuple[str, list[Any]]:
     return path, found
 
 
+def parse_axes(texts: Iterable[str]) -> dict[str, list[Any]]:
+    """The values of several `path=v1,v2`, by path.
+
+    Raises:
+        ScenarioError: one is none, or has no value; or a path is given twice.
+    """
+    axes: dict[str, list[Any]] = {}
+    for path, values in map(parse_axis, texts):
+        if path in axes:
+            places = ",".join(dict.fromkeys(map(label, (*axes[path], *values))))
+            raise ScenarioError(f"--axis {path}: is given twice; give all its places at once: --axis {path}={places}")
+        axes[path] = values
+    return axes
+
+
 def axes_of_section(section: Sweep, seed: Any) -> list[PlannedAxis]:
     """The axes of a section, without those that are sampled, repeats last.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analogsim.errors import ScenarioError
@@ -17,7 +19,7 @@ class Folded:
     Attributes:
         coordinates: by folded axis, its name in a chip's coordinates.
         points: of the other axes, all resolved.
-        notes: what there is to say about axes that one would expect to be folded.
+        notes: what there is to say about axes that the first point can have folded and another cannot.
     """
 
     coordinates: dict[str, str]
@@ -40,8 +42,46 @@ def fold(asked: Asked) -> Folded:
             kept = [axis for axis in kept if axis.name != error.axis]
             notes.append(f"{error.axis} is not folded: not every point can have it as an axis of its population")
             continue
+        fitting, told = _within(kept, points, asked.section.chips_per_job)
+        notes += told
+        if len(fitting) < len(kept):
+            kept = fitting
+            continue
         names = {axis.name: coordinate(points[0].scenario, axis) or axis.name for axis in kept}
         return Folded(names, points, notes)
+
+
+def _within(folded: Sequence[PlannedAxis], points: Sequence[Point], limit: int) -> tuple[list[PlannedAxis], list[str]]:
+    """The axes, of these in their order, with which no population of any point is larger than the limit.
+
+    Returns:
+        Them, and for each of the others what to say.
+    """
+
+    def times(axes: Sequence[PlannedAxis], arm: str) -> int:
+        return math.prod(len(axis.places) for axis in axes if axis.arm in (None, arm))
+
+    if not folded:
+        return [], []
+    alone = [
+        (point, arm, chips_of(point.scenario, arm) // times(folded, arm))
+        for point in points
+        for arm in point.scenario.arms
+    ]
+    kept: list[PlannedAxis] = []
+    notes: list[str] = []
+    for axis in folded:
+        grown = ((point, chips * times([*kept, axis], arm)) for point, arm, chips in alone if axis.arm in (None, arm))
+        point, chips = max(grown, key=lambda each: each[1])
+        if chips <= limit:
+            kept.append(axis)
+            continue
+        at = ", ".join(f"{name}={place.label}" for name, place in point.places.items())
+        notes.append(
+            f"{axis.name} is not folded: at {at} it would make a population of {chips} chips, and chips_per_job allows "
+            f"{limit}"
+        )
+    return kept, notes
 
 
 def _collide(names: list[tuple[str | None, str | None]]) -> bool:

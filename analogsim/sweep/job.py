@@ -127,8 +127,8 @@ _DATA_SETS = _DataSets()
 
 
 def name_of_data(scenario: Scenario) -> str:
-    """Tells data sets of scenarios apart."""
-    return scenario.data.model_dump_json()
+    """Tells data sets of scenarios apart; what a run makes of one aside."""
+    return scenario.data.model_dump_json(exclude={"batch", "loss", "corruption"})
 
 
 def data_of(study: StudyFolder, job: Job) -> tuple[str, DataSet] | None:

@@ -10,25 +10,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from analogsim.errors import ScenarioError
 from analogsim.outcomes import Axis, Job, Plan
 from analogsim.study.arm_axes import axes_of_arm
 from analogsim.study.kinds import AnyScenario
 from analogsim.study.scenario import resolve
 from analogsim.study.schema import Scenario
-from analogsim.study.sweep_section import Sweep
 from analogsim.study.train_section import Tune
+from analogsim.sweep.as_planned import as_planned
 from analogsim.sweep.axes import axes_of_section, drawn_from, is_shared, label, numbers_of, sampled, title
 from analogsim.sweep.folding import Folded, fold
-from analogsim.sweep.points import Asked, Point, chips_of
-from device_models.errors import bulleted, faults
+from analogsim.sweep.points import Asked, Point, chips_of, named_at
+from analogsim.sweep.section import read_section, written_section
 
 REFERENCE = "reference"
 """Name of the reference's arm."""
 _OF_REFERENCE = ("name", "description", "seed", "data", "network", "train")
-_TAGS = ("list[any]", "dict[str,dict[str,any]]", "constrained-list", "constrained-dict")
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,14 @@ class Draft:
     Attributes:
         plan: of the study.
         points: by name, the resolved scenario of each point, with all arms.
+        where: by name, what to call each point in messages: `which-rule at chip.profile=pcm`.
+        scenario: plain data of the scenario with the section `sweep` that was planned; planning it gives the same plan.
     """
 
     plan: Plan
     points: dict[str, AnyScenario]
+    where: dict[str, str]
+    scenario: dict[str, Any]
 
 
 def make_plan(data: Mapping[str, Any], where: str, folder: Path | None, more: Mapping[str, Any] | None = None) -> Draft:
@@ -57,29 +58,21 @@ def make_plan(data: Mapping[str, Any], where: str, folder: Path | None, more: Ma
         ScenarioError: a path that is no setting, a place that cannot be used, or a scenario that cannot at any point;
             faults with their paths.
     """
-    section = _section(data, where, more or {})
+    written = written_section(data, where, more or {})
+    section = read_section(written, where)
     base = {key: value for key, value in data.items() if key != "sweep"}
     axes = axes_of_section(section, base.get("seed", 0))
     for axis in axes:
         if axis.name == section.noise:
             _check_ascending(axis.name, axis.numbers)
-    samples = sampled(section.sample) if section.sample else []
+    samples = _distinct(sampled(section.sample)) if section.sample else []
     asked = Asked(base, where, folder, section, axes, samples)
-    return _Planning(asked, fold(asked)).draft()
+    return _Planning(asked, fold(asked)).draft(as_planned(data, written, folder))
 
 
-def _section(data: Mapping[str, Any], where: str, more: Mapping[str, Any]) -> Sweep:
-    own = data.get("sweep") or {}
-    if not isinstance(own, dict):
-        raise ScenarioError(f"{where}: sweep: must be a mapping such as {{axes: {{chip.profile: [pcm, reram]}}}}")
-    given = own.get("axes") or {}
-    axes = {**given, **more.get("axes", {})} if isinstance(given, dict) else given
-    try:
-        return Sweep.model_validate({**own, **more, **({"axes": axes} if axes else {})})
-    except ValidationError as error:
-        told = faults(error, lambda loc: tuple(part for part in loc if part not in _TAGS))
-        found = [f"sweep: {fault}" if fault.startswith("has ") else f"sweep.{fault}" for fault in told]
-        raise ScenarioError(bulleted(f"{where} cannot be used:", found)) from None
+def _distinct(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each of them once: whole numbers may be drawn twice."""
+    return list({repr(sample): sample for sample in samples}.values())
 
 
 def _check_ascending(name: str, numbers: tuple[float, ...] | None) -> None:
@@ -100,9 +93,8 @@ class _Planning:
         self._own = self._axes_of(folded.points[0])
         for point in folded.points[1:]:
             if self._axes_of(point) != self._own:
-                at = ", ".join(f"{name}={place.label}" for name, place in point.places.items())
                 raise ScenarioError(
-                    f"{asked.where} at {at}: its populations have other axes ({{each: ...}}) than at the first point; "
+                    f"{point.where}: its populations have other axes ({{each: ...}}) than at the first point; "
                     "write them as axes of the study"
                 )
         self._noise = self._noise_axis()
@@ -113,6 +105,7 @@ class _Planning:
                 raise ScenarioError(f"sweep.called: there is no axis {name}; there are {', '.join(known)}")
         self._jobs: list[Job] = []
         self._points: dict[str, AnyScenario] = {}
+        self._where: dict[str, str] = {}
 
     def _axes_of(self, point: Point) -> dict[str, dict[str, Sequence[Any]]]:
         """By name in coordinates, the places that each arm has on an axis."""
@@ -126,8 +119,8 @@ class _Planning:
         of = self._own[path]
         return of[arm] if arm else next(iter(of.values()))
 
-    def draft(self) -> Draft:
-        """The plan, and its points."""
+    def draft(self, scenario: dict[str, Any]) -> Draft:
+        """The plan, and its points; `scenario`: what it is a plan of."""
         section, first = self._asked.section, self._first
         wanted = section.reference if section.reference is not None else self._noise is not None
         if wanted is not False and REFERENCE in first.arms:
@@ -151,16 +144,16 @@ class _Planning:
             notes=(*self._folded.notes, *self._told()),
             jobs=tuple(self._jobs),
         )
-        return Draft(plan, self._points)
+        return Draft(plan, self._points, self._where, scenario)
 
     def _add_jobs(self) -> None:
         done: set[tuple[str, str]] = set()
         for number, point in enumerate(self._folded.points):
             name = f"{number:04d}"
-            self._points[name] = point.scenario
+            self._points[name], self._where[name] = point.scenario, point.where
             for arm in point.scenario.arms:
                 place = {axis: at.label for axis, at in point.places.items() if self._arms.get(axis) in (None, arm)}
-                if (arm, repr(place)) in done:  # another place of an axis that only another arm has
+                if (arm, repr(place)) in done:  # a point of an axis that only another arm has
                     continue
                 done.add((arm, repr(place)))
                 self._add(arm, name, place)
@@ -184,7 +177,8 @@ class _Planning:
             arm = {"rule": "bp", "oracle": ["output_error", "transposed_read"]}
             data["arms"] = {REFERENCE: {**arm, **(own if isinstance(own, dict) else {})}}
             name = f"reference-{len(seen) - 1:04d}"
-            self._points[name] = resolve(data, f"{self._asked.where}: sweep.reference", self._asked.folder)
+            self._where[name] = named_at(f"{self._asked.where}: sweep.reference", place)
+            self._points[name] = resolve(data, self._where[name], self._asked.folder)
             self._add(REFERENCE, name, place, reference=True)
 
     def _add(self, arm: str, point: str, place: dict[str, str], reference: bool = False) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 from analogsim.errors import ScenarioError
 from analogsim.study.arm_axes import axes_of_arm
 from analogsim.study.kinds import AnyScenario
-from analogsim.study.population import lay_out
+from analogsim.study.population import size
 from analogsim.study.scenario import resolve
 from analogsim.study.schema import Scenario
 from analogsim.study.settings import put
@@ -27,11 +26,13 @@ class Point:
 
     Attributes:
         places: by axis, sampled settings included.
+        where: what to call it in messages.
         data: plain data of its scenario.
         scenario: the same, resolved, with all arms.
     """
 
     places: dict[str, Place]
+    where: str
     data: dict[str, Any]
     scenario: AnyScenario
 
@@ -57,7 +58,7 @@ class Asked:
         folder: that relative paths in profiles start from.
         section: what is asked.
         axes: of it, without those that are sampled.
-        samples: sampled points, by path; empty where nothing is sampled.
+        samples: sampled points, each once, by path; empty where nothing is sampled.
     """
 
     base: dict[str, Any]
@@ -77,15 +78,14 @@ class Asked:
         return self._resolved({**settings, **_each(folded)}, self.where)
 
     def points(self, folded: Sequence[PlannedAxis]) -> Iterator[Point]:
-        """All points, with these axes folded.
+        """All points that some arm has a job at, with these axes folded.
 
         Raises:
             ScenarioError: one cannot be used; its places are in the message.
             NotFoldableError: an axis cannot be folded there.
         """
         for places, settings in self._combinations(folded):
-            at = ", ".join(f"{name}={place.label}" for name, place in places.items())
-            named = f"{self.where} at {at}" if at else self.where
+            named = named_at(self.where, {name: place.label for name, place in places.items()})
             data = self._data({**settings, **_each(folded)}, named)
             try:
                 scenario = resolve(data, named, self.folder)
@@ -95,7 +95,7 @@ class Asked:
             for axis in folded:
                 if coordinate(scenario, axis) is None:
                     raise NotFoldableError(axis.name)
-            yield Point(places, data, scenario)
+            yield Point(places, named, data, scenario)
 
     def _one_by_one(self, folded: Sequence[PlannedAxis], settings: Mapping[str, Any], named: str) -> None:
         """At a point that cannot be used: tell the fault of a single place, or the axis that cannot be folded."""
@@ -120,7 +120,7 @@ class Asked:
     def _combinations(self, folded: Sequence[PlannedAxis]) -> Iterator[tuple[dict[str, Place], dict[str, Any]]]:
         """Places on the axes that are not folded, with all settings of the point, sampled ones included."""
         axes = [axis for axis in self.axes if axis not in folded]
-        for places in itertools.product(*(axis.places for axis in axes)):
+        for places in combined(axes):
             named = {axis.name: place for axis, place in zip(axes, places, strict=True)}
             settings = {path: value for place in places for path, value in place.settings.items()}
             for sample in self.samples or [{}]:
@@ -128,14 +128,50 @@ class Asked:
                 yield {**named, **drawn}, {**settings, **sample}
 
 
+def named_at(where: str, place: Mapping[str, str]) -> str:
+    """What to call a point in messages: `which-rule at chip.profile=pcm, seed=1`.
+
+    Args:
+        where: what to call its study.
+        place: by axis, as labels.
+    """
+    at = ", ".join(f"{name}={label}" for name, label in place.items())
+    return f"{where} at {at}" if at else where
+
+
+def combined(axes: Sequence[PlannedAxis], moved: str | None = None) -> Iterator[tuple[Place, ...]]:
+    """Places on axes, the first axis slowest, of the points that some arm has a job at.
+
+    An arm meets the axes of other single arms at their first places alone, so their places add up and do not multiply.
+
+    Args:
+        axes: to combine.
+        moved: the arm of which an axis before these has left its first place.
+    """
+    if not axes:
+        yield ()
+        return
+    first, *rest = axes
+    for number, place in enumerate(first.places):
+        owner = first.arm if number else None
+        if owner is not None and moved not in (None, owner):
+            break
+        for others in combined(rest, moved or owner):
+            yield (place, *others)
+
+
 def _each(axes: Sequence[PlannedAxis]) -> dict[str, Any]:
     return {axis.path or axis.name: {"each": axis.values} for axis in axes}
 
 
 def chips_of(scenario: AnyScenario, arm: str) -> int:
-    """How many chips, or runs, an arm has."""
+    """How many chips, or runs, an arm has.
+
+    Raises:
+        ScenarioError: `chip.only` names a chip that is not in the population.
+    """
     if isinstance(scenario, Scenario):
-        return len(lay_out(scenario, scenario.arms[arm]).ids)
+        return size(scenario, scenario.arms[arm])
     return len(scenario.places(scenario.arms[arm]))
 
 

@@ -63,6 +63,57 @@ def test_a_plan_alone_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_axis_of_the_command_line_replaces_the_scenarios_and_says_so(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("sweep", "which-rule", "--quick", "--axis", "chip.overrides.adc.bits=4,6", "--plan") == 0
+    out, _ = capsys.readouterr()
+    assert out.splitlines()[:2] == [
+        "chip.overrides.adc.bits: the places of --axis, instead of the scenario's 8",
+        "ADC bits: 2 places, jobs of their own",
+    ]
+
+
+def test_data_that_are_not_there_leave_a_plan_and_no_study(
+    command: Callable[..., int],
+    refused: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANALOGSIM_DATA", str(tmp_path))
+    mnist = ["sweep", "which-rule-mnist", "--workers", "0", "--device", "cpu", "--out", str(tmp_path / "runs")]
+    assert command(*mnist, "--plan") == 0
+    out, err = capsys.readouterr()
+    assert "jobs" in out
+    assert err.startswith("whether each point can run was not judged: ")
+    assert err.removeprefix("whether each point can run was not judged: ") in refused("mnist", *mnist)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_studys_scenario_is_the_one_that_was_planned(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.yaml").write_text("extends: noisy\nname: mine\nadc: {bits: 5}\n")
+    monkeypatch.chdir(tmp_path)
+    axes = ["--axis", "chip.profile=mine.yaml,reram", "--axis", f"{NOISE}=0 %,3 %", "--noise", NOISE, "--seeds", "2"]
+    monkeypatch.setattr("analogsim.cli.sweep.go_on", lambda study, engine: None)  # planning alone
+    assert command(*SWEEP, *axes, "--arm", "danp", "--out", "runs") == 0
+    (path,) = (tmp_path / "runs").iterdir()
+    capsys.readouterr()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert command("sweep", str(path / "scenario.yaml"), "--plan") == 0
+    notes = "".join(f"{note}\n" for note in StudyFolder(path).plan.notes)
+    assert capsys.readouterr()[0].startswith(notes)
+    assert command("sweep", str(path / "scenario.yaml"), "--workers", "0", "--out", "runs") == 0
+    (again,) = (tmp_path / "elsewhere" / "runs").iterdir()
+    assert (again / "plan.json").read_bytes() == (path / "plan.json").read_bytes()
+    for point in (path / "points").iterdir():
+        assert (again / "points" / point.name).read_bytes() == point.read_bytes()
+
+
 def test_an_interrupted_study_goes_on_and_failures_are_told(
     command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -111,6 +162,14 @@ def test_an_interrupted_study_goes_on_and_failures_are_told(
             "--arm x: scenario quickstart has no such arm",
         ),
         (["sweep", "quickstart", "--axis", "data.pool=3", "--workers", "0"], "data.pool"),
+        (
+            ["sweep", "quickstart", "--axis", "data.pool=2,3", "--plan"],
+            "scenario quickstart at data.pool=3 cannot be run: data.pool: ",
+        ),
+        (
+            ["sweep", "quickstart", "--axis", "chip.tile=4,8", "--plan", "--axis", "chip.tile=8,16"],
+            "--axis chip.tile: is given twice; give all its places at once: --axis chip.tile=4,8,16",
+        ),
         (
             ["sweep", "quickstart", "--set", "arms=[1]", "--axis", "chip.tile=4", "--arm", "x"],
             "arms: must be a mapping",

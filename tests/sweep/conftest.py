@@ -55,7 +55,7 @@ def plan(more: Mapping[str, Any] | None = None, *settings: str) -> Draft:
 
 def study(parent: Path, more: Mapping[str, Any] | None = None, *settings: str) -> StudyFolder:
     """The folder of such a study, of which nothing has run."""
-    return begin(parent, plan(more, *settings), {"name": "quickstart"})
+    return begin(parent, plan(more, *settings))
 
 
 def bytes_of(folder: StudyFolder) -> dict[str, bytes]:

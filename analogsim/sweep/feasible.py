@@ -1,0 +1,39 @@
+"""Whether the jobs of a plan can run, on their data: judged before there is a folder."""
+
+from __future__ import annotations
+
+from analogsim.study.check import check
+from analogsim.study.run import load_data
+from analogsim.study.scenario import only_arms
+from analogsim.study.schema import Scenario
+from analogsim.sweep.job import name_of_data
+from analogsim.sweep.planning import Draft
+
+
+def require_feasible(draft: Draft) -> None:
+    """That each job of a plan can run: its network fits the data, and its arm asks for no more than its chip grants.
+
+    Each data set is loaded once and let go before the next.
+
+    Args:
+        draft: of the study.
+
+    Raises:
+        ScenarioError: a point cannot be run; its places and all of its faults are in the message.
+        DataError: data files are missing or damaged.
+    """
+    arms: dict[str, list[str]] = {}
+    for job in draft.plan.jobs:
+        arms.setdefault(job.scenario, []).append(job.arm)
+    points: dict[str, list[tuple[str, Scenario]]] = {}
+    for name, scenario in draft.points.items():
+        if isinstance(scenario, Scenario):
+            points.setdefault(name_of_data(scenario), []).append((name, scenario))
+    for alike in points.values():
+        first, scenario = alike[0]
+        data = load_data(scenario, draft.where[first])
+        for name, scenario in alike:
+            own = scenario if len(arms[name]) == len(scenario.arms) else only_arms(scenario, arms[name])
+            assert isinstance(own, Scenario)
+            check(own, data, draft.where[name])
+        del data
