@@ -294,7 +294,7 @@ class Controller:
         """Step the copy, but neither the diverged chips nor beyond what the devices can hold; what it was before."""
         before = [w.clone() for w in self._weights]
         for parameter, direction in zip(self._parameters, directions, strict=True):
-            parameter.grad = whole_vectors(keep(~self.diverged, direction, 0.0))
+            parameter.grad = whole_vectors(keep(~self.diverged, direction, 0.0), parameter.grad)
         self._optimizer.step()
         if self._decay is not None:
             self._decay.apply(self._hardware.network, self._weights, before, self._largest_rate)

@@ -110,7 +110,7 @@ def _moments(r: Tensor, blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor, int]:
             correlated = _added(correlated, torch.bmm(turned, torch.bmm(x, r)))
         else:
             total = _added(total, torch.bmm(turned, x))
-        squares = _added(squares, torch.linalg.vector_norm(x, dim=1).square_())
+        squares = _added(squares, x.square().sum(1))  # several times as fast as vector_norm along this axis
         count += m
     if total is not None:
         correlated = _added(correlated, torch.bmm(total, r))

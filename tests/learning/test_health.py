@@ -163,6 +163,16 @@ class TestOptimizers:
         assert torch.equal(flat[: x.numel()].view(shape), x)
         assert not flat[x.numel() :].any()
 
+    def test_whole_vectors_take_the_place_of_earlier_ones(self):
+        held = whole_vectors(torch.ones(3, 7))
+        x = torch.randn(7, 3).T
+        assert whole_vectors(x, held) is held
+        assert torch.equal(held, whole_vectors(x))
+
+    def test_what_is_whole_is_not_copied(self):
+        held, x = whole_vectors(torch.ones(4, 8)), torch.randn(4, 8)
+        assert whole_vectors(x, held).data_ptr() == x.data_ptr()
+
     @pytest.mark.parametrize("name", OPTIMIZERS)
     def test_a_controller_steps_chips_as_alone(self, lab, name):
         """Two steps on given directions, float32: bit for bit the rows of a population of three."""
