@@ -69,7 +69,7 @@ def _of_quantity(quantity: Quantity, subject: Subject) -> Iterator[str]:
             yield f"{here}: there is no layer {quantity.layer}; the network has {subject.depth}, numbered from 0"
     if metric == "test_accuracy" and subject.classes is False:
         yield f"{here}: there is no accuracy, because targets are no classes; take test_loss"
-    if name in ("best", "reach") and metric not in MORE_IS_BETTER:
+    if name in ("best", "reach", "epoch_of_best") and metric not in MORE_IS_BETTER:
         yield f"{here}: whether more of {metric} is better, nobody knows; take least, most, final or at"
     if name == "reach" and quantity.number is not None and metric in SHARES and quantity.number.value > 1:
         yield f"{here}: {metric} is a share, at most 1, and never {quantity.number}; write {quantity.number} %"

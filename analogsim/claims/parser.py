@@ -25,7 +25,7 @@ from analogsim.errors import ClaimError
 LONGEST = 1000
 """Characters of a claim."""
 
-OF_METRIC = ("final", "initial", "best", "least", "most", "at", "reach")
+OF_METRIC = ("final", "initial", "best", "least", "most", "at", "reach", "epoch_of_best")
 """Functions of ARM.METRIC."""
 OF_ARM = ("diverged", "angle")
 """Functions of ARM."""

@@ -92,7 +92,13 @@ def _value(quantity: Quantity, arm: ArmResult, at: int, history: Sequence[tuple[
             return min(known, default=math.nan)
         case "most":
             return max(known, default=math.nan)
-    return (max if MORE_IS_BETTER[metric] else min)(known, default=math.nan)
+    best = (max if MORE_IS_BETTER[metric] else min)(known, default=math.nan)
+    return best if name == "best" else _first(series, best)
+
+
+def _first(series: Sequence[tuple[float, float]], best: float) -> float:
+    """The epoch of the first evaluation with this value; nan where there is none, or the value tells nothing."""
+    return next((epoch for epoch, value in series if value == best and not math.isinf(value)), math.nan)
 
 
 def _at(quantity: Quantity, series: Sequence[tuple[float, float]]) -> float:

@@ -154,7 +154,7 @@ def is_share(tree: Expression) -> bool | None:
         case Number():
             return None
         case Quantity():
-            return tree.metric in SHARES and tree.function != "reach"
+            return tree.metric in SHARES and tree.function not in ("reach", "epoch_of_best")
         case Applied():
             return is_share(tree.operand) if tree.function != "log" else False
         case Binary(operator=operator):

@@ -115,7 +115,9 @@ class Levels:
         self._draw, self._attempt = random.Random(attempt), attempt
         self.metrics = list(dict.fromkeys(each.metric for each in spoken if each.metric is not None))
         asked = [each.number.value for each in spoken if each.function == "at" and each.number is not None]
-        if any(each.function == "reach" for each in spoken):  # which may have to be any of the claim's numbers
+        if any(
+            each.function in ("reach", "epoch_of_best") for each in spoken
+        ):  # which may have to be any of the claim's numbers
             asked += [number for number in _numbers(tree) if number >= 0]
         self.epochs = sorted({0.0, 1.0, 2.0, 3.0, *asked, 1.0 + max(asked, default=2.0)})  # the last is asked by none
         self._near = list(_combined(_numbers(tree))) or [0.5]

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from analogsim.claims.metrics import MORE_IS_BETTER, OF_NETWORK
+from analogsim.claims.parser import OF_ARM, OF_METRIC
 from analogsim.diagnostics import METRICS
 from analogsim.errors import ScenarioError
 from analogsim.study.check import check
@@ -174,7 +175,8 @@ def test_the_examples_of_the_page_are_claims() -> None:
     assert resolve(_scenario(claims=claims, chip={"profile": "noisy"}), "page").claims
     table = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     quantities = [part for cell in table for part in cell.split("`")[1::2] if "ARM" in part]
-    assert len(quantities) == 9
+    assert [part.split("(")[0] for part in quantities if "ARM." not in part] == list(OF_ARM)
+    assert {part.split("(")[0] for part in quantities if "ARM." in part} == set(OF_METRIC)
     for quantity in quantities:
         words = {"ARM": "np", "METRIC": "test_loss", "EPOCH": "2", "VALUE": "0.1"}
         for word, value in words.items():

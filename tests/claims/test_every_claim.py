@@ -16,6 +16,7 @@ OF_EACH_KIND = [
     "most(a.weight_norm, layer=0) - initial(a.weight_norm, layer=0) > 0.5",
     "at(a.test_loss, 2) >= at(b.test_loss, 2)",
     "reach(a.test_accuracy, 90 %) < reach(b.test_accuracy, 90 %)",
+    "epoch_of_best(a.test_loss) / epoch_of_best(b.test_loss) < 0.5",
     "diverged(a) < 0.5",
     "angle(a) < angle(b) < 60",
     "abs(final(a.angle, layer=-1) - final(b.angle, layer=-1)) < 0.5",

@@ -48,6 +48,9 @@ def one(invented):
         ("reach(a.test_accuracy, 91 %)", math.inf, 2.0),
         ("reach(a.test_loss, 0.5)", 1.0, 2.0),
         ("best(a.test_loss)", 0.25, 0.25),
+        ("epoch_of_best(a.test_accuracy)", 1.0, 2.0),
+        ("epoch_of_best(a.test_loss)", 2.0, 2.0),
+        ("epoch_of_best(a.angle, layer=1)", 5.0, 5.0),
         ("most(a.test_loss)", 2.0, math.inf),  # a missing loss is infinite
         ("least(a.train_loss)", 1.0, 1.0),
         ("most(a.train_loss)", 1.5, 1.5),  # the first evaluation has none

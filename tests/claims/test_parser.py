@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analogsim.claims import parse
+from analogsim.claims.parser import OF_ARM, OF_METRIC
 from analogsim.claims.tree import Applied, Binary, Comparison, Expression, Number, Quantity, Within, quantities
 from analogsim.errors import ClaimError
 
@@ -103,7 +104,7 @@ POINTS = st.lists(st.tuples(st.sampled_from(["lr", "0.sigma"]), st.sampled_from(
 
 @st.composite
 def _quantities(draw: st.DrawFn) -> Quantity:
-    function = draw(st.sampled_from(["final", "initial", "best", "least", "most", "at", "reach", "diverged", "angle"]))
+    function = draw(st.sampled_from([*OF_METRIC, *OF_ARM]))
     metric = {"diverged": None, "angle": "angle"}.get(function, draw(METRICS))
     number = draw(NUMBERS) if function in ("at", "reach") else None
     layer = draw(st.none() | st.integers(-3, 3)) if metric in ("angle", "weight_norm") else None
