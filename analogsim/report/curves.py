@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ from analogsim.results import Curve, Result, interval, marked
 def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Path]) -> None:
     """Draw test accuracies, or losses where there are none; one panel for each point of the axes.
 
+    Losses that fall far stand on a logarithmic scale, with geometric means and the intervals of these.
+
     Args:
         result: of a run.
         curves: its evaluations.
         files: where to save the figure, .png or .svg.
     """
     labels: list[str] = []
+    decades = None if classified(result) else _decades(curves)
     for arm in result.arms.values():
         labels += [label for point, _ in points(arm) if (label := point_label(point)) not in labels]
     with mpl.rc_context(STYLE):
@@ -33,7 +37,7 @@ def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Pat
         figure = Figure(figsize=(max(6.4, 4.2 * columns), 4.0 * lines), layout="constrained")
         panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
         for panel, label in zip(panels.flat, labels, strict=False):
-            _draw(panel, result, curves, label)
+            _draw(panel, result, curves, label, logarithmic=decades is not None)
             panel.set_title(label, fontsize=10, loc="left")
         for panel in panels.flat[len(labels) :]:
             panel.set_axis_off()
@@ -42,13 +46,15 @@ def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Pat
             panel.set_xlabel(called.time)
             panel.xaxis.set_tick_params(labelbottom=True)
         figure.supylabel(called.accuracy if classified(result) else called.loss, fontsize=10)
-        figure.suptitle(f"{result.name}: mean over {called.copies}, band: 95 % interval of the mean", fontsize=11)
+        mean = "mean" if decades is None else "geometric mean"
+        figure.suptitle(f"{result.name}: {mean} over {called.copies}, band: 95 % interval of the mean", fontsize=11)
         if classified(result):
             within_percent(panels[0, 0])
-        if _falls_far(result, curves):
-            panels[0, 0].set_yscale("log", nonpositive="clip")
+        if decades is not None:
+            panels[0, 0].set_yscale("log")
+            panels[0, 0].set_ylim(decades[0] / 1.5, decades[1] * 1.5)
         shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
-        place = "lower right" if classified(result) else "upper right"
+        place = "lower right" if classified(result) else "best"
         if len(shown) <= 6:
             panels.flat[len(labels) - 1].legend(list(shown.values()), list(shown), loc=place)
         else:  # it would hide the lines
@@ -56,13 +62,14 @@ def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Pat
         save(figure, files)
 
 
-def _falls_far(result: Result, curves: Sequence[Curve]) -> bool:
-    """Whether losses are compared, and fall so far that an even scale shows little but the first."""
+def _decades(curves: Sequence[Curve]) -> tuple[float, float] | None:
+    """The least and the largest loss, if losses fall so far that an even scale shows little but the first."""
     losses = [loss for curve in curves for chip in curve.chips if (loss := chip.test_loss) is not None]
-    return not classified(result) and min(losses, default=1.0) > 0 and max(losses, default=1.0) > 30 * min(losses)
+    least, most = min(losses, default=0.0), max(losses, default=0.0)
+    return (least, most) if 0 < 5 * least < most else None
 
 
-def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> None:
+def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str, logarithmic: bool) -> None:
     shown, accurate = _shown(result, label), classified(result)
     titles = list(dict.fromkeys(_title(result, name) for name in result.arms))
     for name, title in shown.items():
@@ -78,11 +85,10 @@ def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str) -> N
             values = [(100 if accurate else 1) * value for value in found if value is not None]
             if not values:
                 continue
-            mean, half = interval(values)
+            mean, half = interval([math.log(value) for value in values] if logarithmic else values)
             epochs.append(curve.chips[0].epoch)
-            means.append(mean)
-            lower.append(mean - (half or 0))
-            upper.append(mean + (half or 0))
+            for row, value in ((means, mean), (lower, mean - (half or 0)), (upper, mean + (half or 0))):
+                row.append(math.exp(value) if logarithmic else value)
         colour = COLOURS[titles.index(title) % len(COLOURS)]
         style, title = ("--" if arm.marks else "-"), marked(title, arm.marks)
         alone = "o" if len(epochs) == 1 else None  # one evaluation makes no line

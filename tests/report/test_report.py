@@ -19,6 +19,10 @@ def _metrics(epoch: float, accuracy: float | None) -> Metrics:
     return Metrics(epoch=epoch, test_accuracy=accuracy, test_loss=0.5, train_loss=None)
 
 
+def _loss(epoch: float, loss: float) -> Metrics:
+    return Metrics(epoch=epoch, test_accuracy=None, test_loss=loss, train_loss=None)
+
+
 def _result(oracle: tuple[str, ...] = (), silent: int = 0, diverged: bool = False) -> Result:
     chips = []
     for level in ("0 %", "1 %"):
@@ -89,6 +93,21 @@ def test_the_figure_has_a_line_and_a_band_for_each_arm_and_repeats(tmp_path: Pat
     assert "read noise sigma 1 %" in text
     learning_curves(result, curves, again)
     assert again[1].read_text() == text
+
+
+@pytest.mark.parametrize(("last", "mean"), [(0.3, "mean"), (0.1, "geometric mean")])
+def test_losses_that_fall_far_have_geometric_means(last: float, mean: str, tmp_path: Path) -> None:
+    """A band of an arithmetic mean may reach below 0, which no logarithmic scale shows."""
+    result = _result()
+    arm = result.arms["first"]
+    chips = [chip.model_copy(update={"final": _loss(2, last), "best": _loss(2, last)}) for chip in arm.chips]
+    result = result.model_copy(update={"arms": {"first": arm.model_copy(update={"chips": chips})}})
+    curves = [
+        Curve(arm="first", step=step, chips=tuple(_loss(step, loss) for _ in range(6)))
+        for step, loss in ((0, 1.0), (1, 0.5), (2, last))
+    ]
+    learning_curves(result, curves, [tmp_path / "curves.svg"])
+    assert f": {mean} over chips" in (tmp_path / "curves.svg").read_text()
 
 
 def test_an_axis_has_a_figure_of_its_own(tmp_path: Path) -> None:
