@@ -83,7 +83,8 @@ class Train(Section):
     reach: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
     """An accuracy whose price is told: what learning had cost at the first evaluation that reached it."""
     chunk: PositiveInt | None = None
-    """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no result."""
+    """Largest number of samples that a step runs at once, to save memory; a chunk's size changes no random
+    number, and results by rounding only."""
     memory: str | None = None
     """Memory for the signals of the samples that a step runs at once, such as `2 GiB`: decides on `chunk`. What chips
     and learner hold comes on top."""

@@ -285,11 +285,14 @@ class _Planning:
 
     def _told(self) -> Iterator[str]:
         for axis in self._asked.axes:
-            places = f"{self._title(axis.name)}: {len(axis.places)} places"
+            count = len(axis.places)
+            places = f"{self._title(axis.name)}: {count} place{'s' * (count > 1)}"
             if axis.name in self._folded.coordinates:
                 yield f"{places} folded into populations"
             elif axis.arm:
                 yield f"{places}, jobs of their own, of arm {axis.arm} alone"
+            elif count == 1:
+                yield f"{places} for all jobs"
             else:
                 yield f"{places}, jobs of their own"
         if self._asked.samples:

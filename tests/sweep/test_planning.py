@@ -48,6 +48,12 @@ def test_what_populations_can_hold_is_folded_and_said(studies: Any) -> None:
     assert len({job.id for job in plan.jobs}) == len(plan.jobs)
 
 
+def test_an_axis_of_one_place_makes_no_jobs(studies: Any) -> None:
+    plan = studies.plan({"axes": {**studies.axes, "chip.overrides.adc.bits": [8]}}).plan
+    assert plan.notes[0] == "adc bits: 1 place for all jobs"
+    assert len(plan.jobs) == 2
+
+
 def test_nothing_is_folded_where_one_says_so(studies: Any) -> None:
     plan = studies.plan({"axes": studies.axes, "fold": "none"}).plan
     assert all(axis.coordinate is None for axis in plan.axes)
