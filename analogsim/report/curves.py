@@ -20,17 +20,16 @@ from analogsim.results import Curve, Result, interval, marked
 def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Path]) -> None:
     """Draw test accuracies, or losses where there are none; one panel for each point of the axes.
 
-    Losses that fall far stand on a logarithmic scale, with geometric means and the intervals of these.
+    Seeds have no panels: their chips are drawn together. Losses that fall far stand on a logarithmic scale, with
+    geometric means and the intervals of these.
 
     Args:
         result: of a run.
         curves: its evaluations.
         files: where to save the figure, .png or .svg.
     """
-    labels: list[str] = []
     decades = None if classified(result) else _decades(curves)
-    for arm in result.arms.values():
-        labels += [label for point, _ in points(arm) if (label := point_label(point)) not in labels]
+    labels = list(dict.fromkeys(_label(result, point) for arm in result.arms.values() for point, _ in points(arm)))
     with mpl.rc_context(STYLE):
         columns = min(3, len(labels))
         lines = -(-len(labels) // columns)
@@ -74,8 +73,7 @@ def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str, loga
     titles = list(dict.fromkeys(_title(result, name) for name in result.arms))
     for name, title in shown.items():
         arm = result.arms[name]
-        places = [_point(chip.coordinates) for chip in arm.chips]
-        chips = [at for at, place in enumerate(places) if point_label(place) == label]
+        chips = [at for at, chip in enumerate(arm.chips) if _label(result, chip.coordinates) == label]
         history = [curve for curve in curves if curve.arm == name]
         if not chips or not history:
             continue
@@ -109,5 +107,7 @@ def _title(result: Result, name: str) -> str:
     return result.arms[name].family or name
 
 
-def _point(coordinates: dict[str, Any]) -> dict[str, Any]:
-    return {axis: place for axis, place in coordinates.items() if axis != "chip"}
+def _label(result: Result, coordinates: dict[str, Any]) -> str:
+    """Of the panel in which a chip is drawn: seeds are repeats, unless the best of each family is chosen for each."""
+    apart = {"chip"} if any(arm.family for arm in result.arms.values()) else {"chip", "seed"}
+    return point_label({axis: place for axis, place in coordinates.items() if axis not in apart})

@@ -95,6 +95,18 @@ def test_the_figure_has_a_line_and_a_band_for_each_arm_and_repeats(tmp_path: Pat
     assert again[1].read_text() == text
 
 
+def test_seeds_are_repeats_of_one_curve(tmp_path: Path) -> None:
+    result = _result()
+    arm = result.arms["first"]
+    chips = [chip.model_copy(update={"coordinates": {"seed": at, "chip": 0}}) for at, chip in enumerate(arm.chips)]
+    result = result.model_copy(update={"arms": {"first": arm.model_copy(update={"chips": chips})}})
+    curves = [Curve(arm="first", step=0, chips=tuple(_metrics(0, 0.1 * at) for at in range(6)))]
+    learning_curves(result, curves, [tmp_path / "curves.svg"])
+    text = (tmp_path / "curves.svg").read_text()
+    assert text.count('id="axes_') == 1
+    assert ">seed 0<" not in text
+
+
 @pytest.mark.parametrize(("last", "mean"), [(0.3, "mean"), (0.1, "geometric mean")])
 def test_losses_that_fall_far_have_geometric_means(last: float, mean: str, tmp_path: Path) -> None:
     """A band of an arithmetic mean may reach below 0, which no logarithmic scale shows."""
