@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,18 +13,15 @@ from analogsim.learning.decay import WeightDecay
 from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.decorrelator import Decorrelator
 from analogsim.learning.delay import Delay, Seen
-from analogsim.learning.health import finite, keep
+from analogsim.learning.health import finite
 from analogsim.learning.normalisation import WeightNormalisation
 from analogsim.learning.registry import RULES, working_rules
 from analogsim.learning.rule import Copy, Counters, Rule
 from analogsim.learning.state import plain, restored
-from analogsim.learning.whole_vectors import whole_vectors
+from analogsim.learning.stepper import OptimizerFactory, Stepper
 from analogsim.learning.writing import WritingName, make_writing
 from analogsim.network import Network
 from analogsim.port import Access, AccessError, Hardware, LayerUpdate, Observation, Pass, Periphery, Plan
-
-OptimizerFactory = Callable[..., torch.optim.Optimizer]
-"""Makes an element-wise `torch.optim` optimiser: called with a list of parameters and `lr`."""
 
 
 def require_access(rule: Rule, grants: Access, decorrelated: bool = False) -> None:
@@ -118,21 +113,11 @@ class Controller:
         self._hardware, self._rule, self._chunk = hardware, rule, chunk
         plan = rule.plan(hardware.network)
         self._plan = plan if decorrelation is None else _with_inputs(plan)
-        self._parameters = [whole_vectors(w.clone()) for w in weights]
-        self._weights = [p[: w.numel()].view(w.shape) for p, w in zip(self._parameters, weights, strict=True)]
+        self._stepper = Stepper(hardware.network, weights, optimizer, rates, normalisation, decay)
+        self._weights = self._stepper.weights
         device, dtype = self._weights[0].device, self._weights[0].dtype
-        each = [rates] * hardware.chips if isinstance(rates, float | int) else list(rates)
-        if len(each) != hardware.chips or not all(0 < rate < math.inf for rate in each):
-            raise ValueError(f"give one positive, finite learning rate, or one for each chip (got {rates})")
         self._writing = make_writing(writing, hardware.limits, self._weights)
-        self._largest_rate = max(each)
-        self._rates = torch.tensor(each, dtype=dtype).to(device)
-        share = None if min(each) == max(each) else torch.tensor(each, dtype=dtype).div_(max(each)).to(device)
-        self._step_share = None if share is None else share[:, None, None]
-        self._optimizer = optimizer(self._parameters, lr=max(each), **_suited(optimizer, device))
-        self._normalisation, self._decay, self._delay = normalisation, decay, Delay(delay)
-        if decay is not None:
-            decay.check(max(each))
+        self._delay = Delay(delay)
         self._held = periphery or Periphery((None,) * hardware.network.depth)
         self._decorrelator: Decorrelator | None = None
         if decorrelation is not None:
@@ -168,8 +153,7 @@ class Controller:
         return {
             "steps": self.steps,
             "diverged": self.diverged,
-            "weights": list(self._weights),
-            "optimizer": self._optimizer.state_dict(),
+            **self._stepper.state_dict(),
             "decorrelation": None if self._decorrelator is None else self._decorrelator.state_dict(),
             "delay": self._delay.state_dict(),
             "rule": plain(self.state),
@@ -182,9 +166,8 @@ class Controller:
         device = self.diverged.device
         self.steps = state["steps"]
         self.diverged = state["diverged"].to(device, copy=True)
-        for w, saved in zip(self._weights, state["weights"], strict=True):
-            w.copy_(saved)  # in place: the optimiser holds these tensors
-        self.recall({name: state[name] for name in ("optimizer", "rule")})
+        self._stepper.load_state_dict(state)
+        self.recall({"rule": state["rule"]})
         if self._decorrelator is not None:
             self._decorrelator.load_state_dict(state["decorrelation"])
         self._delay.load_state_dict(state["delay"])
@@ -194,18 +177,9 @@ class Controller:
     def recall(self, state: Mapping[str, Any]) -> None:
         """Take over the entries `optimizer` and `rule`, where they are given, of what `state_dict` gave."""
         if "optimizer" in state:
-            self._load_optimizer(state["optimizer"])
+            self._stepper.load_optimizer(state["optimizer"])
         if "rule" in state:
             self.state = restored(self.state, state["rule"])
-
-    def _load_optimizer(self, state: dict[str, Any]) -> None:
-        """torch casts the state to the format of the parameters; here it stays as it was saved, to the bit."""
-        self._optimizer.load_state_dict(state)
-        for index, saved in state["state"].items():
-            held = self._optimizer.state[self._parameters[index]]
-            for name, value in saved.items():
-                if isinstance(value, Tensor):
-                    held[name] = value.to(held[name].device, copy=True)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -227,8 +201,8 @@ class Controller:
         self.diverged = self.diverged | ~healthy
         if not self._rule.teaches(self.steps - self._delay.steps):
             return
-        before = self._move(directions)
-        rate = torch.where(self.diverged, 0.0, self._rates)[:, None, None]
+        before, self.diverged = self._stepper.step(directions, self._hardware.limits.weights, self.diverged)
+        rate = torch.where(self.diverged, 0.0, self._stepper.rates)[:, None, None]
         self._hardware.write(self._writing.writes(updates, rate, before, self._weights))
 
     @torch.no_grad()
@@ -290,27 +264,6 @@ class Controller:
     def _estimate(self, baseline: Observation | None, probes: Sequence[Observation]) -> Any:
         return self._rule.estimate(baseline, probes, self._hardware.network)
 
-    def _move(self, directions: Sequence[Tensor]) -> list[Tensor]:
-        """Step the copy, but neither the diverged chips nor beyond what the devices can hold; what it was before."""
-        before = [w.clone() for w in self._weights]
-        for parameter, direction in zip(self._parameters, directions, strict=True):
-            parameter.grad = whole_vectors(keep(~self.diverged, direction, 0.0), parameter.grad)
-        self._optimizer.step()
-        if self._decay is not None:
-            self._decay.apply(self._hardware.network, self._weights, before, self._largest_rate)
-        if self._normalisation is not None:
-            self._normalisation.apply(self._hardware.network, self._weights)
-        for w, old, limit in zip(self._weights, before, self._hardware.limits.weights, strict=True):
-            if self._step_share is not None:
-                torch.lerp(old, w, self._step_share, out=w)
-            if limit is not None:
-                torch.maximum(torch.minimum(w, limit, out=w), -limit, out=w)
-        self.diverged = self.diverged | ~torch.stack([finite(w) for w in self._weights]).all(dim=0)
-        for w, old in zip(self._weights, before, strict=True):
-            if (kept := keep(~self.diverged, w, old)) is not w:
-                w.copy_(kept)  # in place: the optimiser holds these tensors
-        return before
-
     def _decorrelate(self, baseline: Observation | None, estimate: Any) -> None:
         if self._decorrelator is None:
             return
@@ -343,9 +296,3 @@ def _with_inputs(plan: Plan) -> Plan:
 def _finite(*observations: Observation) -> Tensor:
     """Whether all losses of each chip are finite, (C,)."""
     return torch.stack([finite(seen.loss) for seen in observations]).all(dim=0)
-
-
-def _suited(optimizer: OptimizerFactory, device: torch.device) -> dict[str, bool]:
-    """On a CPU one loop steps a tensor; on a GPU the step counter stays there: no host synchronisation."""
-    wanted = "capturable" if device.type == "cuda" else "fused"
-    return {wanted: True} if wanted in inspect.signature(optimizer).parameters else {}
