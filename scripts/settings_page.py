@@ -5,8 +5,9 @@ python scripts/settings_page.py          write the page
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,32 +78,33 @@ def _definitions(root: type[BaseModel]) -> dict[str, Any]:
     schema = root.model_json_schema()
     models: dict[str, Any] = schema.pop("$defs", {})
     models[root.__name__] = schema
-    if "arms" in schema["properties"] and root is Scenario:
+    if root is Scenario:
+        bases = {
+            base.__name__: _of_all(base, keys, next(_of_rules(models, kind)))
+            for base, kind, keys in ((ArmBase, "Arm", ArmBase.model_fields), (StageBase, "Stage", ("epochs", "chip")))
+        }
         models = {name: node for name, node in models.items() if not name.endswith("Stage")}
-        for node in models.values():
-            if "const" in node.get("properties", {}).get("rule", {}) and node["properties"].keys() >= _OF_EVERY_ARM:
-                node["properties"] = {k: v for k, v in node["properties"].items() if k not in _OF_EVERY_ARM}
-        for base in (ArmBase, StageBase):
-            models[base.__name__] = _renamed(base.model_json_schema(), models)
+        for node in _of_rules(models):
+            node["properties"] = {k: v for k, v in node["properties"].items() if k not in _OF_EVERY_ARM}
+        models |= bases
         arms = schema["properties"]["arms"]
-        bases = [{"$ref": f"#/$defs/{base.__name__}"} for base in (ArmBase, StageBase)]
-        arms["patternProperties"] = {"bases": {"anyOf": bases}, **arms["patternProperties"]}
-        stage = models["StageBase"]["properties"]
-        models["StageBase"]["properties"] = {key: stage[key] for key in ("epochs", "chip")}
+        every = {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in bases]}
+        arms["patternProperties"] = {"every rule": every, **arms["patternProperties"]}
     return models
 
 
-def _renamed(node: Any, models: dict[str, Any]) -> Any:
-    """The schema with references by the names that definitions have beside more of their kind."""
-    if isinstance(node, list):
-        return [_renamed(each, models) for each in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        name = node["$ref"].rpartition("/")[2]
-        longer = [each for each in models if each.endswith(f"timeline_section__{name}")]
-        return {"$ref": f"#/$defs/{longer[0]}"} if longer else node
-    return {key: _renamed(value, models) for key, value in node.items()}
+def _of_rules(models: dict[str, Any], kind: str = "") -> Iterator[dict[str, Any]]:
+    """Definitions of arms or stages, one for each rule."""
+    for name, node in models.items():
+        if name.endswith(kind) and node.get("properties", {}).keys() >= _OF_EVERY_ARM:
+            yield node
+
+
+def _of_all(base: type[BaseModel], keys: Iterable[str], of_one: dict[str, Any]) -> dict[str, Any]:
+    """A definition of what those of all rules have in common, from that of one of them."""
+    settings = {**of_one["properties"], "rule": base.model_json_schema()["properties"]["rule"]}
+    common = {key: settings[key] for key in keys}
+    return {"description": inspect.getdoc(base), "properties": common, "required": ["rule"]}
 
 
 def _table(node: dict[str, Any], told: dict[str, str]) -> Iterator[str]:

@@ -53,9 +53,8 @@ def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Pat
             panels[0, 0].set_yscale("log")
             panels[0, 0].set_ylim(decades[0] / 1.5, decades[1] * 1.5)
         shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
-        place = "lower right" if classified(result) else "best"
         if len(shown) <= 6:
-            panels.flat[len(labels) - 1].legend(list(shown.values()), list(shown), loc=place)
+            panels.flat[len(labels) - 1].legend(list(shown.values()), list(shown), loc="best")
         else:  # it would hide the lines
             legend_below(figure, panels.flat)
         save(figure, files)
