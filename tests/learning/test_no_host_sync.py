@@ -175,7 +175,7 @@ def test_no_optimiser_synchronises(host_sync, optimizer):
         with host_sync.Guard():
             controller.step()
             controller.step()
-    for state in controller._optimizer.state.values():
+    for state in controller.state_dict()["optimizer"]["state"].values():
         assert all(value.device == host_sync.CUDA for value in state.values() if isinstance(value, torch.Tensor))
 
 
