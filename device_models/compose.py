@@ -19,6 +19,8 @@ Check = Callable[[Any, str], Any]
 
 _ABOUT = ("extends", "name", "description", "references")
 _SUFFIXES = (".yaml", ".yml")
+_SHARED = {"read_noise": "scale"}
+"""What every effect of a list has, and so may be set for all of them at once."""
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,21 +28,33 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
 
     A mapping whose `kind` changes, and one that becomes a single value or `{each: ...}`, is replaced as a whole.
 
+    A mapping that says no more than the `scale` of read noise holds for each effect of a list.
+
     Raises:
-        ProfileError: a mapping is laid over a list of several effects: which one it means would be a guess.
+        ProfileError: another mapping is laid over a list of several effects: which one it means would be a guess.
     """
     result = dict(base)
     for key, value in overrides.items():
         old = result.get(key)
         if isinstance(old, list) and isinstance(value, Mapping):
             if len(old) > 1:
-                raise ProfileError(f"{key}: is a list of {len(old)} effects; an override must give the whole list")
+                result[key] = _over_each(key, old, value)
+                continue
             old = old[0] if old else None
         if isinstance(old, Mapping) and isinstance(value, Mapping) and _same_form(old, value):
             result[key] = merge(old, value)
         else:
             result[key] = value
     return result
+
+
+def _over_each(key: str, effects: list[Any], value: Mapping[str, Any]) -> list[Any]:
+    """A mapping laid over each effect of a list of several."""
+    shared = _SHARED.get(key)
+    if shared is None or set(value) != {shared} or not all(isinstance(effect, Mapping) for effect in effects):
+        alone = "" if shared is None else f", or {shared} alone, which then holds for each of them"
+        raise ProfileError(f"{key}: is a list of {len(effects)} effects; an override must give the whole list{alone}")
+    return [merge(effect, value) for effect in effects]
 
 
 def _same_form(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

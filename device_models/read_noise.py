@@ -104,23 +104,23 @@ class _Saturating(ReadNoise):
         return saturating(g, self.knee).mul_(self.sigma).square_()
 
 
-class _White(Description):
-    """White noise of any law: its size may be scaled, so that one axis goes through devices of several laws."""
+class Scaled(Description):
+    """Noise of any law, whose size may be scaled: so one axis goes through devices of several laws."""
 
     scale: PerChip[Annotated[Factor, SCALE]] = 1.0
-    """Factor on `sigma`, no unit; 1 is the device as described, and is left out where a profile is written."""
+    """Factor on its standard deviation, no unit; 1 is the device as described, and is left out where it is written."""
 
     @model_serializer(mode="wrap")
     def _without_one(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data = handler(self)
         return {key: value for key, value in data.items() if key != "scale" or value != 1.0}
 
-    def _sigma(self, site: Site, sigma: Any) -> Tensor:
-        """Standard deviation times the factor, as it is given, (C, 1, 1)."""
-        return site.per_chip(sigma, 2, "read_noise.sigma") * site.per_chip(self.scale, 2, "read_noise.scale")
+    def scaled(self, site: Site, size: Any, name: str = "sigma") -> Tensor:
+        """A setting of that name times the factor, as it is given, (C, 1, 1)."""
+        return site.per_chip(size, 2, f"read_noise.{name}") * site.per_chip(self.scale, 2, "read_noise.scale")
 
 
-class AdditiveReadNoise(_White):
+class AdditiveReadNoise(Scaled):
     """G_read = G + sigma G_max xi, xi ~ N(0, 1): the same for every conductance."""
 
     kind: Literal["additive"] = "additive"
@@ -128,10 +128,10 @@ class AdditiveReadNoise(_White):
     """Standard deviation of one device's read, percent of G_max."""
 
     def build(self, site: Site) -> ReadNoise:
-        return _Additive(self._sigma(site, self.sigma) * site.g_max)
+        return _Additive(self.scaled(site, self.sigma) * site.g_max)
 
 
-class ProportionalReadNoise(_White):
+class ProportionalReadNoise(Scaled):
     """G_read = G (1 + sigma xi), xi ~ N(0, 1): grows with the conductance."""
 
     kind: Literal["proportional"]
@@ -139,10 +139,10 @@ class ProportionalReadNoise(_White):
     """Standard deviation of one device's read, percent of its conductance."""
 
     def build(self, site: Site) -> ReadNoise:
-        return _Proportional(self._sigma(site, self.sigma))
+        return _Proportional(self.scaled(site, self.sigma))
 
 
-class PolynomialReadNoise(_White):
+class PolynomialReadNoise(Scaled):
     """G_read = G + sigma G_max max(0, c0 + c1 r + c2 r^2 + ...) xi, r = G / G_max, xi ~ N(0, 1)."""
 
     kind: Literal["polynomial"]
@@ -152,10 +152,10 @@ class PolynomialReadNoise(_White):
     """c0, c1, ...; no unit."""
 
     def build(self, site: Site) -> ReadNoise:
-        return _Polynomial(self.coefficients, site.g_max, self._sigma(site, self.sigma) * site.g_max)
+        return _Polynomial(self.coefficients, site.g_max, self.scaled(site, self.sigma) * site.g_max)
 
 
-class SaturatingReadNoise(_White):
+class SaturatingReadNoise(Scaled):
     """G_read = G + sigma (1 - exp(-G / knee)) xi, xi ~ N(0, 1)."""
 
     kind: Literal["saturating"]
@@ -165,4 +165,4 @@ class SaturatingReadNoise(_White):
     """Where the spread has reached 1 - 1/e of `sigma`, siemens."""
 
     def build(self, site: Site) -> ReadNoise:
-        return _Saturating(self._sigma(site, self.sigma), self.knee)
+        return _Saturating(self.scaled(site, self.sigma), self.knee)

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from device_models.conductance_effect import ConductanceEffect, State
-from device_models.effect import Description, Site
+from device_models.effect import Site
 from device_models.limits import CORRELATION_TIME, Limit
-from device_models.read_noise import ReadNoise
+from device_models.read_noise import ReadNoise, Scaled
 from device_models.slow_noise import DUE, SlowNoise
 from device_models.spectrum import Relaxation
 from device_models.units import Factor, PerChip, Share, Time
@@ -119,7 +119,7 @@ def _split(site: Site, tau: float, duty: float | None = None) -> tuple[float, tu
     return (1.0, (), False) if tau < ends.passing else (0.0, (Relaxation(1.0, tau, duty),), False)
 
 
-class RelaxationNoise(Description):
+class RelaxationNoise(Scaled):
     """Gaussian noise of one correlation time: a Lorentzian spectrum."""
 
     kind: Literal["lorentzian"]
@@ -131,13 +131,12 @@ class RelaxationNoise(Description):
     """What sigma is a share of: the device's own conductance, or G_max."""
 
     def build(self, site: Site) -> ReadNoise:
-        share = site.per_chip(self.sigma, 2, "read_noise.sigma")
-        size = _Size(share, site.g_max if self.relative_to == "g_max" else None)
+        size = _Size(self.scaled(site, self.sigma), site.g_max if self.relative_to == "g_max" else None)
         white, passing, slow = _split(site, self.tau)
         return _OneTime(size, 1.0, white, passing, _SlowRelaxation(size, (self.tau,)) if slow else None)
 
 
-class TelegraphNoise(Description):
+class TelegraphNoise(Scaled):
     """A trap in some devices: two levels, exponential dwell times."""
 
     kind: Literal["telegraph"]
@@ -154,7 +153,7 @@ class TelegraphNoise(Description):
 
     def build(self, site: Site) -> ReadNoise:
         size = _Size(
-            site.per_chip(self.amplitude, 2, "read_noise.amplitude"),
+            self.scaled(site, self.amplitude, "amplitude"),
             site.g_max if self.relative_to == "g_max" else None,
         )
         white, passing, slow = _split(site, self.tau, self.duty)

@@ -25,9 +25,9 @@ from typing import Annotated, Literal
 from torch import Tensor
 
 from device_models.conductance_effect import State
-from device_models.effect import Description, Site
-from device_models.limits import READ_LASTS, SCALE, Limit
-from device_models.read_noise import ReadNoise
+from device_models.effect import Site
+from device_models.limits import READ_LASTS, Limit
+from device_models.read_noise import ReadNoise, Scaled
 from device_models.temperature import BOLTZMANN, ELEMENTARY_CHARGE
 from device_models.units import Factor, PerChip, Time, Voltage
 
@@ -41,7 +41,7 @@ class _Linear(ReadNoise):
         return self.unit * g
 
 
-class _Floor(Description):
+class _Floor(Scaled):
     """What thermal and shot noise share."""
 
     read_voltage: Annotated[Voltage, Limit("1 uV", "100 V", "without a voltage nothing is read")]
@@ -54,18 +54,20 @@ class _Floor(Description):
         """df, hertz."""
         return 1 / (2 * self.integration_time)
 
+    def _linear(self, site: Site, unit: Tensor, power: int) -> ReadNoise:
+        """A variance of `unit` for each siemens, (C, 1, 1), before it is scaled."""
+        return _Linear(self.scaled(site, 1.0).square() * unit, power)
+
 
 class ThermalNoise(_Floor):
     """Nyquist noise: variance of the current 4 k_B T G df, whatever the input; T is the profile's `temperature`."""
 
     kind: Literal["thermal"]
-    scale: PerChip[Annotated[Factor, SCALE]] = 1.0
-    """Factor on the variance, no unit; 1 is equilibrium."""
 
     def build(self, site: Site) -> ReadNoise:
         unit = 4 * BOLTZMANN * self.bandwidth / self.read_voltage**2
         kelvin = site.per_chip(site.temperature, 2, "temperature")
-        return _Linear(kelvin * site.per_chip(self.scale, 2, "read_noise.scale") * unit, power=0)
+        return self._linear(site, kelvin * unit, power=0)
 
 
 class ShotNoise(_Floor):
@@ -77,4 +79,4 @@ class ShotNoise(_Floor):
 
     def build(self, site: Site) -> ReadNoise:
         unit = 2 * ELEMENTARY_CHARGE * self.bandwidth / self.read_voltage
-        return _Linear(site.per_chip(self.fano, 2, "read_noise.fano") * unit, power=1)
+        return self._linear(site, site.per_chip(self.fano, 2, "read_noise.fano") * unit, power=1)
