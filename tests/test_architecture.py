@@ -77,6 +77,18 @@ def test_help_does_not_load_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_reading_a_scenario_loads_no_more_than_it_needs() -> None:
+    """Neither torch's compiler, which its optimisers load, nor what draws, solves or compiles."""
+    code = (
+        "import sys, analogsim.study.run\n"
+        "from analogsim.study.scenario import load_scenario\n"
+        "load_scenario('quickstart')\n"
+        "heavy = {'torch._dynamo', 'scipy.special', 'scipy.linalg', 'matplotlib', 'numba'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_docstring_example_of_the_package() -> None:
     import doctest
 

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "import torch": ("-c", "import torch"),
     "analogsim --help": ("-m", "analogsim", "--help"),
     "import analogsim": ("-c", "import analogsim"),
+    "import analogsim.study.run": ("-c", "import analogsim.study.run"),
 }
 """Arguments of Python; the first is what the others are beside."""
 

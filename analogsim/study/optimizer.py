@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -42,6 +41,11 @@ _OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 _NOT_SETTINGS = {"params", "lr", "capturable", "differentiable", "foreach", "fused", "maximize"}
 
 
+def _judge(kind: type[torch.optim.Optimizer], **settings: Any) -> None:
+    """What an optimiser itself says to settings, without a parameter: with one, torch imports its compiler."""
+    type("_Judged", (kind,), {"add_param_group": lambda self, group: None})([torch.zeros(1)], **settings)
+
+
 class Optimizer(Section):
     """An element-wise optimiser of `torch.optim`: one of these."""
 
@@ -72,7 +76,7 @@ class Optimizer(Section):
             takes = ", ".join(sorted(known)) or "nothing but lr"
             raise ValueError(f"{given[0]} does not take {', '.join(unknown)}; it takes {takes}")
         try:
-            self.factory([torch.zeros(1)], lr=1.0, **self.options)
+            _judge(self.factory, lr=1.0, **self.options)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{given[0]}: {error}") from None
         return self
@@ -87,7 +91,7 @@ class Optimizer(Section):
         return self._settings[0]
 
     @property
-    def factory(self) -> Callable[..., torch.optim.Optimizer]:
+    def factory(self) -> type[torch.optim.Optimizer]:
         """The class in `torch.optim`."""
         return _OPTIMIZERS[self._settings[0]]
 

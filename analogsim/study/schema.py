@@ -162,7 +162,11 @@ def _of_rule(name: str, kind: type[Rule], base: type[ArmBase]) -> type[ArmBase]:
     fields: dict[str, Any] = {key: (field.annotation, field) for key, field in kind.model_fields.items()}
     fields["rule"] = (Literal[name], ...)  # type: ignore[valid-type]
     what = base.__name__.removesuffix("Base")
-    return create_model(f"{kind.__name__}{what}", __base__=base, __doc__=inspect.getdoc(kind), **fields)
+    # their fields have their descriptions: to look for docstrings in the source of every caller takes seconds
+    undocumented = {"use_attribute_docstrings": False}
+    return create_model(
+        f"{kind.__name__}{what}", __base__=base, __cls_kwargs__=undocumented, __doc__=inspect.getdoc(kind), **fields
+    )
 
 
 if TYPE_CHECKING:

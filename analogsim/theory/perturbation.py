@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import gammaln, hyp2f1
 from torch import Tensor
 
 
@@ -38,6 +37,8 @@ def mean_cosine(units: int, share: float = 1.0) -> float:
     """
     if units < 1 or not 0 <= share <= 1:
         raise ValueError(f"a layer has at least one unit, a share is between 0 and 1 (got {units}, {share})")
+    from scipy.special import gammaln
+
     log = gammaln((units + 1) / 2) - gammaln(units / 2 + 1)
     return float(np.exp(log) / np.sqrt(np.pi) * share * _halves(units / 2 + 1, share**2))
 
@@ -45,6 +46,8 @@ def mean_cosine(units: int, share: float = 1.0) -> float:
 def _halves(c: float, z: float) -> float:
     """2F1(1/2, 1/2; c; z), which scipy's function does not know near z = 1 where c is large."""
     if c < 16:
+        from scipy.special import hyp2f1
+
         return float(hyp2f1(0.5, 0.5, c, z))
     n = np.arange(40)  # the terms fall faster than n^-c
     return 1 + float(np.cumprod((n + 0.5) ** 2 / ((n + 1) * (n + c)) * z).sum())

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, final
 
-from scipy.integrate import quad
-from scipy.optimize import root_scalar
-
 
 class OrderParameters(NamedTuple):
     """What the mean field knows of a student y = W2 W1 x that learns y* = A x + noise.
@@ -93,6 +90,8 @@ class StudentTeacher:
         cubic rises from -4/3 to 8 eps_o/a_o^3 on that range, so there is one root; where eps_o > a_o^3/3 it is the
         largest of all.
         """
+        from scipy.optimize import root_scalar
+
         a, eps = self.a_o, self.start.eps
         found = root_scalar(lambda c: (eps - a**3 / 3) * c**3 + a**2 * c**2 - 4 / 3, bracket=(0.0, 2 / a), xtol=1e-15)
         return float(found.root)
@@ -142,6 +141,9 @@ class StudentTeacher:
         Raises:
             ValueError: the target is out of range.
         """
+        from scipy.integrate import quad
+        from scipy.optimize import root_scalar
+
         c, a, start = self.c(rate), self.a_o, self.start.eps
         if not 0 < target <= start:
             raise ValueError(f"the target is above 0 and at most eps_o = {start:g} (got {target})")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import solve_ivp
 
 from analogsim.theory.student_teacher import OrderParameters, StudentTeacher
 
@@ -39,6 +38,8 @@ def two_variable_error(
     Returns:
         As many errors; inf from where they exceed 1000 times the first.
     """
+    from scipy.integrate import solve_ivp
+
     start = problem.start if start is None else start
     c, noise = problem.c(rate), teacher_noise**2 / problem.inputs
     times = np.asarray(steps, dtype=np.float64) * rate * problem.hidden ** (1 / 3)
