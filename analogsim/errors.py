@@ -4,6 +4,7 @@ AnalogsimError (Exception)
 ├── ScenarioError    a scenario that cannot be used
 ├── AccessError      a learner asks for more than the hardware grants
 ├── ClaimError       a claim that cannot be read
+├── RuleError        a rule that cannot be used
 ├── DataError        a data set that is missing or damaged
 └── RunError         a run folder that cannot be written or read
     ├── BusyError          another process works on it
@@ -29,6 +30,10 @@ class AccessError(AnalogsimError):
 
 class ClaimError(AnalogsimError, ValueError):
     """A claim that cannot be read; a ValueError, too, so that it is told with its path in a scenario."""
+
+
+class RuleError(AnalogsimError):
+    """A rule of another package that cannot be used, or one that breaks what every rule must keep."""
 
 
 class DataError(AnalogsimError):

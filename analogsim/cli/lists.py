@@ -212,6 +212,7 @@ def _in_short(rule: dict[str, Any]) -> str:
             f"{rule['title']} ({rule['paper'].split(' (')[0]})",
             f"needs {rule['needs']}; {cost}",
             f"memory: {rule['memory']}",
+            *([f"of the package {rule['package']}"] if "package" in rule else []),
             "",
         ]
     )
@@ -229,9 +230,9 @@ def _passes(rule: Rule) -> int | str:
 
 
 def _rule(name: str) -> dict[str, Any]:
-    from analogsim.learning import RULES
+    from analogsim.learning import RULES, other_packages
 
-    kind = RULES[name]
+    kind, other = RULES[name], other_packages().get(name)
     rule = kind()
     return {
         "name": name,
@@ -240,6 +241,7 @@ def _rule(name: str) -> dict[str, Any]:
         "passes per step": _passes(rule),
         "memory": kind.memory,
         "paper": kind.paper,
+        **({"package": f"{other.package} {other.version}"} if other else {}),
     }
 
 

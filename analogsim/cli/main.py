@@ -15,6 +15,7 @@ from analogsim.cli.data import data
 from analogsim.cli.profiles_fit import fit
 from analogsim.cli.report import report
 from analogsim.cli.resume import resume
+from analogsim.cli.rules_check import check
 from analogsim.cli.run import run
 from analogsim.cli.sweep import status, sweep
 from analogsim.errors import AnalogsimError
@@ -34,6 +35,7 @@ app.command()(report)
 app.command()(bench)
 app.command()(cost)
 lists.profiles.command("fit")(fit)
+lists.rules.command("check")(check)
 app.add_typer(lists.profiles, name="profiles")
 app.add_typer(lists.scenarios, name="scenarios")
 app.add_typer(lists.rules, name="rules")

@@ -4,7 +4,7 @@ from analogsim.learning.controller import Controller
 from analogsim.learning.decay import WeightDecay
 from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.normalisation import WeightNormalisation
-from analogsim.learning.registry import DECORRELATED, RULES, working_rules
+from analogsim.learning.registry import DECORRELATED, RULES, other_packages, working_rules
 from analogsim.learning.rule import Copy, Rule
 from analogsim.learning.writing import WritingName
 
@@ -18,5 +18,6 @@ __all__ = [
     "WeightDecay",
     "WeightNormalisation",
     "WritingName",
+    "other_packages",
     "working_rules",
 ]

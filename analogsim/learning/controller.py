@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from analogsim.errors import RuleError
 from analogsim.learning.decay import WeightDecay
 from analogsim.learning.decorrelation import Decorrelation
 from analogsim.learning.decorrelator import Decorrelator
@@ -196,6 +198,7 @@ class Controller:
         """Update the rule, the copy and the devices by what a step has seen."""
         updates, self.state = self._updates(self._hardware, baseline, estimate)
         directions = [update.direction() for update in updates]
+        self._require_shapes(directions)
         for direction in directions:
             healthy = healthy & finite(direction)
         self.diverged = self.diverged | ~healthy
@@ -204,6 +207,19 @@ class Controller:
         before, self.diverged = self._stepper.step(directions, self._hardware.limits.weights, self.diverged)
         rate = torch.where(self.diverged, 0.0, self._stepper.rates)[:, None, None]
         self._hardware.write(self._writing.writes(updates, rate, before, self._weights))
+
+    def _require_shapes(self, directions: Sequence[Tensor]) -> None:
+        """Refuse what cannot be subtracted from the weights.
+
+        Raises:
+            RuleError: naming rule, layer and shapes.
+        """
+        found, wanted = ([tuple(each.shape) for each in some] for some in (directions, self._weights))
+        for index, (shape, weights) in enumerate(zip_longest(found, wanted)):
+            if shape != weights:
+                raise RuleError(
+                    f"rule {self._rule.name!r}: its update of layer {index} has shape {shape}, its weights {weights}"
+                )
 
     @torch.no_grad()
     def directions_on(self, hardware: Hardware, chunk: int | None = None) -> tuple[Tensor, ...]:

@@ -17,6 +17,7 @@ import torch
 
 from analogsim._files import locked, sync, write_text
 from analogsim.errors import RunError
+from analogsim.learning.installed import packages as rule_packages
 from analogsim.results import Curve, Result, read_curves, write_result
 from analogsim.study.kinds import AnyScenario
 from analogsim.study.scenario import load_scenario, to_data
@@ -182,5 +183,5 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device_name": named,
         "threads": torch.get_num_threads(),
         "python": sys.version.split()[0],
-        "versions": {name: metadata.version(name) for name in packages},
+        "versions": {**{name: metadata.version(name) for name in packages}, **rule_packages()},
     }

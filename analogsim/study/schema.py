@@ -16,6 +16,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
+from analogsim.errors import RuleError
 from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightDecay, WeightNormalisation
 from analogsim.study.chip_section import AccessName, ChipSection, StageChip, distinct
 from analogsim.study.loss_channel import LossChannelSettings
@@ -160,6 +161,9 @@ class Deployment(StageBase):
 
 def _of_rule(name: str, kind: type[Rule], base: type[ArmBase]) -> type[ArmBase]:
     fields: dict[str, Any] = {key: (field.annotation, field) for key, field in kind.model_fields.items()}
+    taken = sorted(fields.keys() & {*base.model_fields, "stages"})
+    if taken:
+        raise RuleError(f"rule {name!r}: arms have {', '.join(taken)} themselves; call that setting something else")
     fields["rule"] = (Literal[name], ...)  # type: ignore[valid-type]
     what = base.__name__.removesuffix("Base")
     # their fields have their descriptions: to look for docstrings in the source of every caller takes seconds

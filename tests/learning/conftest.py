@@ -13,36 +13,20 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from analogsim.chip import Chip, Mapping
+from analogsim.chip import Mapping
+from analogsim.conformance.bench import Bench as PlainBench
+from analogsim.conformance.bench import make_bench
 from analogsim.learning import Copy
 from analogsim.network import Activation, Network
 from analogsim.port import Access, Observation, Periphery
-from analogsim.randomness import Purpose
-from analogsim.study.rig import Rig
-from analogsim.tasks import LOSSES, Loss
 from device_models import DeviceProfile
 
 ORACLE = Access.CLEAN_PASS | Access.OUTPUT_ERROR | Access.TRANSPOSED_READ | Access.WEIGHT_INJECTION
 
 
-class FixedBatch:
-    """A task that always hands out the same batch: inputs (C, B, features) and targets (C, B, outputs)."""
-
-    def __init__(self, loss: Loss, inputs: Tensor, targets: Tensor) -> None:
-        self.loss, self.inputs, self.targets = loss, inputs, targets
-
-    def next_batch(self) -> tuple[Tensor, Tensor]:
-        return self.inputs, self.targets
-
-
 @dataclass(frozen=True)
-class Bench:
-    """Programmed chips, a task that repeats one batch, and what the chips were programmed with."""
-
-    rig: Rig
-    chip: Chip
-    task: FixedBatch
-    weights: list[Tensor]
+class Bench(PlainBench):
+    """With the steps of a rule one by one, and true gradients."""
 
     def observe(self, rule) -> tuple[Observation | None, object]:
         """Baseline and estimate of one step of a rule, on the next batch."""
@@ -126,25 +110,19 @@ class Lab:
         takes the place of a multi-layer perceptron of these sizes.
         """
         network = network or Network.mlp(sizes, activation)
-        chip = Chip(network, profile or self.profile(), chips, seed, dtype=dtype, mapping=mapping)
-        generators = chip.streams.generators(Purpose.INITIAL_WEIGHTS)
-        weights = []
-        for w in network.initial_weights("he_normal", generators):
-            biases = [torch.randn(w.shape[1], generator=g) * 0.3 for g in generators]
-            w[:, :, -1] = torch.stack(biases)
-            weights.append(w.to(dtype))
-        if alike:
-            weights = [w[:1].repeat(chip.chips, 1, 1) for w in weights]
-        chip.program(weights)
-        data = chip.streams.generators(Purpose.DATA_ORDER)
-        inputs = torch.stack([torch.randn(batch, sizes[0], generator=g) for g in data]).to(dtype)
-        targets = torch.stack([torch.randn(batch, sizes[-1], generator=g) for g in data])
-        if loss == "cross_entropy":
-            targets = torch.nn.functional.one_hot(targets.argmax(2), sizes[-1])
-        if alike:
-            inputs, targets = (t[:1].repeat(chip.chips, 1, 1) for t in (inputs, targets))
-        task = FixedBatch(LOSSES[loss], inputs, targets.to(dtype))
-        return Bench(Rig(chip, task, oracle), chip, task, weights)
+        made = make_bench(
+            network,
+            profile or self.profile(),
+            chips=chips,
+            batch=batch,
+            loss=loss,
+            dtype=dtype,
+            seed=seed,
+            mapping=mapping,
+            oracle=oracle,
+            alike=alike,
+        )
+        return Bench(**vars(made))
 
     @staticmethod
     def largest_t(deviations: Sequence[Tensor], alpha: float = 1e-4) -> tuple[float, float]:

@@ -3,28 +3,11 @@
 Also the format, which the recording side imports: an exchange is plain data, tensors, numbers and names.
 """
 
-# ruff: noqa: E402  (the wall is built before anything is imported)
-
 from __future__ import annotations
 
 import sys
 
-FORBIDDEN = (
-    "analogsim.chip",
-    "analogsim.randomness",
-    "analogsim.study",
-    "analogsim.tasks",
-    "device_models",
-)
-
-
-class Wall:
-    """Refuses to import what a rule must not know."""
-
-    def find_spec(self, name, path=None, target=None):
-        if any(name == each or name.startswith(f"{each}.") for each in FORBIDDEN):
-            raise ImportError(f"{name} lies behind the wall")
-
+from analogsim.conformance.wall import FORBIDDEN, Wall
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, Wall())

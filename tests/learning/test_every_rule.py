@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-import operator
 from typing import get_args
 
 import pytest
 import torch
 
+from analogsim.conformance.checks import CHECKS
 from analogsim.learning import DECORRELATED, RULES, Controller, WeightDecay, WeightNormalisation
-from analogsim.learning.rule import Copy
 from analogsim.network import LeakyReLU
-from analogsim.port import Access, AccessError, Observation, Periphery
-
-EVERYTHING = functools.reduce(operator.or_, Access)
-SIZES, STEPS = [5, 7, 6, 3], 3
 
 
 def _baselines(kind):
@@ -52,138 +47,23 @@ def _variants():
 every_rule = pytest.mark.parametrize("rule", list(_variants()))
 
 
-def bench(lab, chips=2, profile=None, batch=4, seed=0):
-    profile = lab.profile(read=1, bits=8) if profile is None else profile
-    return lab.bench(SIZES, profile, activation=LeakyReLU(0.1), chips=chips, batch=batch, oracle=EVERYTHING, seed=seed)
-
-
-def generators(chips):
-    return [torch.Generator().manual_seed(chip) for chip in chips]
-
-
-def train(made, rule, chips=(0, 1)):
-    controller = Controller(made.rig, rule, made.weights, torch.optim.SGD, 0.01, generators=generators(chips))
-    for _ in range(STEPS):
-        controller.step()
-    return controller
-
-
-def same(a, b):
-    if isinstance(a, tuple):
-        return type(a) is type(b) and len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-
-
-def slots(value, batch):
-    """An observation with these batch elements only."""
-    cut = lambda layers: None if layers is None else tuple(each[:, :, batch] for each in layers)  # noqa: E731
-    return Observation(
-        value.loss[:, :, batch],
-        cut(value.inputs),
-        cut(value.pre_activations),
-        cut(value.injected),
-        None if value.output_error is None else value.output_error[:, :, batch],
-        value.masks,
-        value.injected_weights,
-    )
+SIZES = [5, 7, 6, 3]
+COSTLY = {"learns convolutions", "goes downhill"}
+"""By the default settings of each rule only."""
+ELSEWHERE = {"stays before the wall"}
+"""`test_replay.py` shows more, of all rules at once."""
 
 
 @every_rule
-def test_equal_seeds_give_equal_weights_and_states(lab, rule):
-    """The rule itself remembers nothing: the second controller has the same object."""
-    first, second = (train(bench(lab), rule) for _ in range(2))
-    assert first.steps == STEPS
-    assert same(first.copy.weights, second.copy.weights)
-    assert same(first.state, second.state)
-    start = bench(lab).weights
-    assert not any(torch.equal(a, b) for a, b in zip(first.copy.weights, start, strict=True)), "nothing was learned"
+@pytest.mark.parametrize("check", sorted(CHECKS.keys() - COSTLY - ELSEWHERE))
+def test_it_keeps_what_every_rule_keeps(rule, check):
+    CHECKS[check](rule)
 
 
-@every_rule
-def test_chips_do_not_know_of_each_other(lab, rule):
-    """Chip 1 of three, and alone."""
-    together, alone = train(bench(lab, 3), rule, (0, 1, 2)), train(bench(lab, [1]), rule, (1,))
-    for a, b in zip(together.copy.weights, alone.copy.weights, strict=True):
-        torch.testing.assert_close(a[1:2], b, rtol=1e-10, atol=1e-13)
-
-
-@every_rule
-def test_a_sick_chip_harms_no_other(lab, rule):
-    """Chip 0 has a loss that is not a number; the others go on, bit for bit."""
-    well, sick = bench(lab), bench(lab)
-    sick.task.targets[0] = torch.nan
-    first, second = train(well, rule), train(sick, rule)
-    assert second.diverged.tolist() == [True, False]
-    for a, b, start in zip(first.copy.weights, second.copy.weights, sick.weights, strict=True):
-        assert torch.equal(a[1], b[1])
-        assert torch.equal(b[0], start[0])
-
-
-@every_rule
-def test_an_update_is_the_mean_over_the_batch(lab, rule):
-    """The update of a batch is the mean of those of its halves, from the same observations and state."""
-    made = bench(lab, batch=6)
-    network, rig, plan = made.rig.network, made.rig, rule.plan(made.rig.network)
-    copy = Copy(network, tuple(made.weights), Periphery((None,) * network.depth), rig.limits)
-    rig.next_batch()
-    baseline = None if plan.baseline is None else rig.run((plan.baseline,))[0].clone()
-    probes = [each.clone() for each in rig.run(plan.probes, plan.samples)] if plan.probes else []
-
-    def directions(batch, state):
-        part = None if baseline is None else slots(baseline, batch)
-        estimate = rule.estimate(part, [slots(each, batch) for each in probes], network)
-        vector = rule.output_vector(part, estimate, copy, state)
-        deltas = None
-        if vector is not None:  # backwards through the true weights: the chip would draw new noise
-            deltas = [vector]
-            for index in range(network.depth - 1, 0, -1):
-                v = deltas[0] @ made.weights[index][:, :, : network.layers[index].fan_in]
-                a = part.pre_activations[index - 1][:, 0]
-                deltas.insert(0, v * network.layers[index - 1].activation.derivative(a))
-        updates, after = rule.update(part, estimate, None if deltas is None else tuple(deltas), copy, state)
-        return [each.direction().clone() for each in updates], after
-
-    _, state = directions(slice(None), rule.init(copy, generators((0, 1))))  # some rules only look in their first step
-    whole, first, second = (directions(part, state)[0] for part in (slice(None), slice(0, 3), slice(3, None)))
-    for a, b, c in zip(whole, first, second, strict=True):
-        assert a.any()
-        torch.testing.assert_close(a, (b + c) / 2, rtol=1e-9, atol=1e-12)
-
-
-@every_rule
-def test_what_it_needs_is_what_it_asks_for(lab, rule):
-    """It runs with no more than `requires`, and is refused without any one part of it."""
-    made = lab.bench(SIZES, lab.profile(read=1), oracle=rule.requires)
-    made.rig.grants = rule.requires
-    made.rig.next_batch()
-    Controller(made.rig, rule, made.weights, torch.optim.SGD, 0.01).step()
-    for flag in Access:
-        if flag in rule.requires:
-            made.rig.grants = EVERYTHING & ~flag
-            with pytest.raises(AccessError, match=f"{flag.name.lower()} is missing"):
-                Controller(made.rig, rule, made.weights, torch.optim.SGD, 0.01)
-
-
-@every_rule
-@pytest.mark.parametrize("case", ["silent", "saturated"])
-def test_updates_are_finite_without_noise_and_at_the_end_of_every_range(lab, rule, case):
-    """No noise at all through coarse converters, or converters that clip nearly everything."""
-    made = bench(lab, profile=lab.profile(bits=4) if case == "silent" else lab.profile(1, bits=4, dac=1.0, adc=0.05))
-    controller = train(made, rule)
-    assert not controller.diverged.any()
-    assert all(w.isfinite().all() for w in controller.copy.weights)
-    assert not controller.counters.vectors.lt(controller.counters.silent).any()
-
-
-@every_rule
-def test_it_says_what_it_is(rule):
-    assert rule.name in RULES
-    assert rule.title
-    assert rule.paper
-    assert "memory" in vars(type(rule)), "say what it holds beyond the copy"
-    assert rule.memory
-    assert type(rule).__doc__
-    assert all(field.description for field in type(rule).model_fields.values())
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("check", sorted(COSTLY))
+def test_by_its_defaults_it_keeps_what_costs_more_to_see(name, check):
+    CHECKS[check](RULES[name]())
 
 
 def test_an_alias_stands_for_no_other_rule():
@@ -195,7 +75,7 @@ def test_an_alias_stands_for_no_other_rule():
 def test_steps_that_only_look_move_nothing(lab, rule):
     """No optimiser, companion or write moves weights in them, and Adam begins after them with a step of its rate."""
     waits = 2 if rule.name == "learned_feedback" else 1
-    made = bench(lab, profile=lab.profile(read=1))
+    made = lab.bench(SIZES, lab.profile(read=1), activation=LeakyReLU(0.1), chips=2)
     controller = Controller(
         made.rig,
         rule,
@@ -215,7 +95,6 @@ def test_steps_that_only_look_move_nothing(lab, rule):
         made.weights,
         functools.partial(torch.optim.Adam, eps=1e-16),
         0.01,
-        generators=generators((0, 1)),
     )
     for _ in range(waits + 1):
         controller.step()

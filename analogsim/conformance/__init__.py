@@ -1,0 +1,1 @@
+"""What every learning rule keeps, as checks that run on small chips: `analogsim rules check NAME`."""

@@ -1,0 +1,184 @@
+"""Rules of other packages: the one of docs/your-rule.md, as written there, from its declaration to a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from analogsim.errors import RuleError
+from analogsim.learning import RULES, Rule
+from analogsim.learning.installed import GROUP, installed, packages
+
+PAGE = Path(__file__).parents[2] / "docs" / "your-rule.md"
+
+
+def block(name: str) -> str:
+    """What the page shows as this file."""
+    found = re.search(rf"```\w+\n# {re.escape(name)}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found, f"{PAGE} shows no {name}"
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the page's package, as pip leaves one that is installed."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sign_rule.py").write_text(block("sign_rule.py"), encoding="utf-8")
+    declared = re.search(rf'\[project.entry-points."{GROUP}"\]\n(.*?)\n\n', block("pyproject.toml"), re.DOTALL)
+    assert declared
+    about = folder / "sign_rule-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: sign-rule\nVersion: 1.0\n", encoding="utf-8")
+    entries = declared[1].replace('"', "")
+    (about / "entry_points.txt").write_text(f"[{GROUP}]\n{entries}\n", encoding="utf-8")
+    (folder / "sign.yaml").write_text(block("sign.yaml"), encoding="utf-8")
+    return folder
+
+
+def analogsim(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from analogsim.cli import main; main()", *arguments]
+    path = os.pathsep.join([str(place), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_pages_rule_keeps_what_every_rule_keeps(place):
+    done = analogsim(place, "rules", "check", "sign", "--set", "samples=3", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {each["fault"] for each in json.loads(done.stdout)} == {None}
+
+
+def test_the_pages_scenario_runs_and_tells_whose_rule_it_is(place):
+    short = [
+        "--arm",
+        "sign",
+        "--arm",
+        "dsign",
+        "--set",
+        "train.epochs=1",
+        "--set",
+        "chip.population=2",
+        "--set",
+        "data.samples=500",
+    ]
+    done = analogsim(place, "run", "sign.yaml", *short, "--json", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    (folder,) = (place / "runs").iterdir()
+    info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
+    assert info["versions"]["sign-rule"] == "1.0"
+    arms = yaml.safe_load((folder / "scenario.yaml").read_text(encoding="utf-8"))["arms"]
+    assert arms["dsign"]["rule"] == "sign"
+    assert arms["dsign"]["decorrelation"]
+    curves = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    first, last = ([c for c in curves if c["arm"] == "sign"][place]["chips"] for place in (0, -1))
+    assert [chip["test_loss"] for chip in first] != [chip["test_loss"] for chip in last]
+
+
+def test_it_is_listed_with_its_package(place):
+    done = analogsim(place, "rules", "list", "--json")
+    *ours, sign = json.loads(done.stdout)
+    assert (sign["name"], sign["package"]) == ("sign", "sign-rule 1.0")
+    assert not any("package" in rule for rule in ours)
+
+
+class _Entry:
+    """An entry point that holds what it is given."""
+
+    def __init__(self, name, held, package="other"):
+        self.name, self.value, self._held = name, "module:Thing", held
+        self.dist = type("Distribution", (), {"name": package, "version": "2.0"})()
+
+    def load(self):
+        if isinstance(self._held, Exception):
+            raise self._held
+        return self._held
+
+
+def _declared(monkeypatch, *entries):
+    monkeypatch.setattr("analogsim.learning.installed._entries", lambda: entries)
+
+
+def _kind(**more):
+    """A rule that is one of ours under another name."""
+    about = {"name": "mine", "title": "t", "paper": "p", "memory": "none", "__module__": __name__, "__doc__": "Mine."}
+    annotations = {"__annotations__": {}}
+    return type("Mine", (RULES["np"],), {**about, **annotations, **more})
+
+
+def test_what_is_declared_is_found_in_alphabetical_order(monkeypatch):
+    other = _kind(name="another")
+    _declared(monkeypatch, _Entry("mine", _kind()), _Entry("another", other))
+    found = installed(["np"])
+    assert list(found) == ["another", "mine"]
+    assert found["another"] == (other, "other", "2.0")
+    assert packages() == {"other": "2.0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "message"),
+    [
+        (
+            "mine",
+            ImportError("no module called x"),
+            "cannot be loaded: ImportError: no module called x; mend the package",
+        ),
+        ("mine", 5, "must be a subclass of analogsim.Rule (got 5)"),
+        ("mine", int, "must be a subclass of analogsim.Rule"),
+        ("mine", type("Half", (Rule,), {"__module__": __name__}), "Half lacks plan, requires, update"),
+        ("mine", _kind(title=None), "Mine must say its title"),
+        ("yours", _kind(), "Mine calls itself 'mine'; entry point and class must agree"),
+        ("Mine", _kind(name="Mine"), "a name has small letters"),
+        ("none", _kind(name="none"), "and is not none"),
+        ("np", _kind(name="np"), "there is a rule 'np' already"),
+        ("dnp", _kind(name="dnp"), "'dnp' stands for 'np' with decorrelation"),
+    ],
+)
+def test_what_cannot_be_used_is_told_with_its_package(monkeypatch, name, held, message):
+    _declared(monkeypatch, _Entry(name, held))
+    with pytest.raises(RuleError) as told:
+        installed(["np"])
+    assert str(told.value).startswith(f"rule {name!r} of the package other (module:Thing) cannot be ")
+    assert message in str(told.value)
+
+
+def test_two_packages_cannot_have_one_name(monkeypatch):
+    _declared(monkeypatch, _Entry("mine", _kind(), "one"), _Entry("mine", _kind(), "two"))
+    with pytest.raises(RuleError, match=r"of the package two .* there is a rule 'mine' already"):
+        installed(["np"])
+
+
+def test_every_setting_needs_a_default(monkeypatch):
+    _declared(monkeypatch, _Entry("mine", _kind(__annotations__={"size": float})))
+    with pytest.raises(RuleError, match=r"every setting must have a default: .* size Field required"):
+        installed(["np"])
+
+
+def test_the_command_line_tells_it_and_ends_with_2(place, tmp_path):
+    for file in place.glob("sign_rule*"):
+        target = tmp_path / file.name
+        if file.is_dir():
+            target.mkdir()
+            for each in file.iterdir():
+                (target / each.name).write_bytes(each.read_bytes())
+        else:
+            target.write_text("import nothing_of_this_name\n", encoding="utf-8")
+    done = analogsim(tmp_path, "rules", "list")
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: rule 'sign' of the package sign-rule (sign_rule:SignPerturbation) cannot be loaded"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_no_rule_is_declared_where_these_tests_run():
+    assert not list(metadata.entry_points(group=GROUP)), (
+        "an installed package adds rules, which tests over all rules see"
+    )
