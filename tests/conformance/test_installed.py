@@ -57,18 +57,8 @@ def test_the_pages_rule_keeps_what_every_rule_keeps(place):
 
 
 def test_the_pages_scenario_runs_and_tells_whose_rule_it_is(place):
-    short = [
-        "--arm",
-        "sign",
-        "--arm",
-        "dsign",
-        "--set",
-        "train.epochs=1",
-        "--set",
-        "chip.population=2",
-        "--set",
-        "data.samples=500",
-    ]
+    short = [f"--set={each}" for each in ("train.epochs=1", "chip.population=2", "data.samples=500")]
+    short += ["--arm=sign", "--arm=dsign"]
     done = analogsim(place, "run", "sign.yaml", *short, "--json", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     (folder,) = (place / "runs").iterdir()
