@@ -222,7 +222,10 @@ def _passes(rule: Rule) -> int | str:
     """Passes of a step: a number, or what it comes to with L layers, `2 L + 1`."""
     from analogsim.network import Network
 
-    one, two = (rule.plan(Network.mlp([1] * (depth + 1))).passes for depth in (1, 2))
+    try:
+        one, two = (rule.plan(Network.mlp([1] * (depth + 1))).passes for depth in (1, 2))
+    except Exception:  # a rule of another package may not take such networks
+        return "depends on the network"
     each, fixed = two - one, 2 * one - two
     if not each:
         return fixed

@@ -40,12 +40,15 @@ def check(
     if as_json:
         typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
     else:
-        typer.echo(f"{failed} of {len(outcomes)} checks fail" if failed else f"all {len(outcomes)} checks hold")
+        asked = [outcome for outcome in outcomes if outcome.not_asked is None]
+        typer.echo(f"{failed} of {len(asked)} checks fail" if failed else f"all {len(asked)} checks hold")
     if failed:
         raise typer.Exit(1)
 
 
 def _line(outcome: Outcome) -> str:
+    if outcome.not_asked is not None:
+        return f"-      {outcome.check}: not asked, {outcome.not_asked}"
     if outcome.fault is None:
         return f"holds  {outcome.check}: {outcome.says}"
     return f"FAILS  {outcome.check}: {outcome.says}\n       {outcome.fault}"

@@ -20,26 +20,27 @@ class Outcome:
         check: its name.
         says: what it asks, a sentence.
         fault: what is wrong, or None.
+        not_asked: why this rule is not asked for it, or None.
     """
 
     check: str
     says: str
     fault: str | None
+    not_asked: str | None = None
 
 
 def judge(rule: Rule) -> Iterator[Outcome]:
     """Run all checks; an exception of the rule is a fault, and the others are run all the same."""
     for name, check in CHECKS.items():
         says = (inspect.getdoc(check) or "").split("\n\n")[0].replace("\n", " ")
+        not_asked = fault = None
         try:
-            check(rule)
+            not_asked = check(rule)
         except RuleError as error:
             fault = str(error)
         except Exception as error:
             fault = f"{type(error).__name__}: {error}{_where(error, rule)}"
-        else:
-            fault = None
-        yield Outcome(name, says, fault)
+        yield Outcome(name, says, fault, not_asked)
 
 
 def _where(error: Exception, rule: Rule) -> str:

@@ -181,7 +181,13 @@ class Controller:
         if "optimizer" in state:
             self._stepper.load_optimizer(state["optimizer"])
         if "rule" in state:
-            self.state = restored(self.state, state["rule"])
+            try:
+                self.state = restored(self.state, state["rule"])
+            except (KeyError, AttributeError) as error:
+                raise RuleError(
+                    f"rule {self._rule.name!r}: its state does not fit the one that was saved ({error}): another "
+                    "version of the rule saved it. Go on with that version, or begin anew"
+                ) from None
 
     @torch.no_grad()
     def step(self) -> None:
@@ -212,13 +218,14 @@ class Controller:
         """Refuse what cannot be subtracted from the weights.
 
         Raises:
-            RuleError: naming rule, layer and shapes.
+            RuleError: naming rule, layer, shapes and types of numbers.
         """
-        found, wanted = ([tuple(each.shape) for each in some] for some in (directions, self._weights))
-        for index, (shape, weights) in enumerate(zip_longest(found, wanted)):
-            if shape != weights:
+        found, wanted = ([(*each.shape, each.dtype) for each in some] for some in (directions, self._weights))
+        for index, (update, weights) in enumerate(zip_longest(found, wanted)):
+            if update != weights:
                 raise RuleError(
-                    f"rule {self._rule.name!r}: its update of layer {index} has shape {shape}, its weights {weights}"
+                    f"rule {self._rule.name!r}: its update of layer {index} is {update}, its weights are {weights}: "
+                    "(chips, columns, rows, type of numbers)"
                 )
 
     @torch.no_grad()
@@ -283,9 +290,13 @@ class Controller:
     def _decorrelate(self, baseline: Observation | None, estimate: Any) -> None:
         if self._decorrelator is None:
             return
-        inputs = estimate.inputs if estimate is not None and estimate.inputs is not None else None
+        inputs = getattr(estimate, "inputs", None)
         if inputs is None:
-            assert baseline is not None and baseline.inputs is not None
+            if baseline is None or baseline.inputs is None:
+                raise RuleError(
+                    f"rule {self._rule.name!r}: with decorrelation and no baseline, its estimate must have `inputs`: "
+                    "per layer the mean inputs (C, B, observed) of its probes"
+                )
             inputs = tuple(x[:, 0] for x in baseline.inputs)
         self.diverged = self._decorrelator.step(inputs, self._hardware.limits, self.diverged)
         self._hardware.set_periphery(self._periphery)

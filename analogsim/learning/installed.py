@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from analogsim.errors import RuleError
 from analogsim.learning.rule import Rule
+from analogsim.port import Access
 
 GROUP = "analogsim.rules"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -47,7 +48,9 @@ def installed(own: Collection[str]) -> dict[str, Installed]:
         RuleError: one cannot be loaded, or cannot be used as a rule.
     """
     found: dict[str, Installed] = {}
-    for entry in sorted(_entries(), key=lambda each: each.name):
+    entries = sorted(_entries(), key=lambda each: each.name)
+    names = {*own, *(entry.name for entry in entries)}
+    for entry in entries:
         package = "unknown" if entry.dist is None else entry.dist.name
         where = f"rule {entry.name!r} of the package {package} ({entry.value})"
         try:
@@ -56,16 +59,11 @@ def installed(own: Collection[str]) -> dict[str, Installed]:
             raise RuleError(
                 f"{where} cannot be loaded: {type(error).__name__}: {error}; mend the package, or uninstall it"
             ) from error
-        fault = _fault(entry.name, kind, {*own, *found})
+        fault = _fault(entry.name, kind, {*own, *found}, names)
         if fault:
             raise RuleError(f"{where} cannot be used: {fault}")
         found[entry.name] = Installed(kind, package, "" if entry.dist is None else entry.dist.version)
     return found
-
-
-def packages() -> dict[str, str]:
-    """Versions of the packages that declare rules, by package."""
-    return {entry.dist.name: entry.dist.version for entry in _entries() if entry.dist is not None}
 
 
 @cache
@@ -73,8 +71,8 @@ def _entries() -> tuple[metadata.EntryPoint, ...]:
     return tuple(metadata.entry_points(group=GROUP))
 
 
-def _fault(name: str, kind: Any, taken: Collection[str]) -> str | None:
-    """What keeps it from being a rule, or None."""
+def _fault(name: str, kind: Any, taken: Collection[str], all_names: Collection[str]) -> str | None:
+    """What keeps it from being a rule, or None; `taken` are the names of rules before it."""
     if not (isinstance(kind, type) and issubclass(kind, Rule)):
         return f"it must be a subclass of analogsim.Rule (got {kind!r})"
     if inspect.isabstract(kind):
@@ -88,10 +86,16 @@ def _fault(name: str, kind: Any, taken: Collection[str]) -> str | None:
         return "a name has small letters, digits and _, begins with a letter, and is not none"
     if name in taken:
         return f"there is a rule {name!r} already; choose another name"
-    if name[0] == "d" and name[1:] in taken:
+    if name[0] == "d" and name[1:] in all_names:
         return f"{name!r} stands for {name[1:]!r} with decorrelation; choose another name"
     try:
-        kind()
+        rule = kind()
     except ValueError as error:
         return f"every setting must have a default: {' '.join(str(error).split())}"
-    return None
+    except Exception as error:
+        return f"{kind.__name__}() raises {type(error).__name__}: {' '.join(str(error).split())}"
+    try:
+        needs = rule.requires
+    except Exception as error:
+        return f"its `requires` raises {type(error).__name__}: {error}"
+    return None if isinstance(needs, Access) else f"its `requires` must be an Access (got {needs!r})"

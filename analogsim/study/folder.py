@@ -17,7 +17,7 @@ import torch
 
 from analogsim._files import locked, sync, write_text
 from analogsim.errors import RunError
-from analogsim.learning.installed import packages as rule_packages
+from analogsim.learning import other_packages
 from analogsim.results import Curve, Result, read_curves, write_result
 from analogsim.study.kinds import AnyScenario
 from analogsim.study.scenario import load_scenario, to_data
@@ -34,6 +34,10 @@ class Mark(NamedTuple):
 
     size: int
     checksum: str
+
+
+PACKAGES = ("analogsim", "torch", "numpy")
+"""Whose versions may change the last bits of any result."""
 
 
 class RunFolder:
@@ -166,22 +170,28 @@ class RunFolder:
             file.seek(0)
             self._size, self._digest = size, hashlib.sha256(file.read())
 
-    def finish(self, result: Result, seconds: float, device: torch.device) -> None:
+    def finish(self, result: Result, seconds: float, device: torch.device, scenario: AnyScenario) -> None:
         """Write info.json and then result.json, with which a run is finished."""
-        info = {"wall_seconds": round(seconds, 3), **environment(device)}
+        info = {"wall_seconds": round(seconds, 3), **environment(device, scenario)}
         write_text(self.path / "info.json", json.dumps(info, indent=1) + "\n")
         write_result(result, self.path / "result.json")
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: torch.device, scenario: AnyScenario) -> dict[str, Any]:
     """What a result may depend on beside its scenario: versions, device, threads."""
     named = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    packages = ("analogsim", "torch", "numpy")
     return {
         "host": platform.node(),
         "device": str(device),
         "device_name": named,
         "threads": torch.get_num_threads(),
         "python": sys.version.split()[0],
-        "versions": {**{name: metadata.version(name) for name in packages}, **rule_packages()},
+        "versions": {**{name: metadata.version(name) for name in PACKAGES}, **_rule_packages(scenario)},
     }
+
+
+def _rule_packages(scenario: AnyScenario) -> dict[str, str]:
+    """Versions of the packages whose rules it uses."""
+    stages = [stage for arm in scenario.arms.values() for stage in getattr(arm, "stages", (arm,))]
+    used = {getattr(stage, "rule", None) for stage in stages}
+    return {each.package: each.version for name, each in other_packages().items() if name in used}

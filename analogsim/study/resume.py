@@ -9,7 +9,7 @@ import torch
 
 from analogsim.errors import RunError
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
-from analogsim.study.folder import RunFolder, environment
+from analogsim.study.folder import PACKAGES, RunFolder, environment
 from analogsim.study.run import Nobody, Watcher, choose_device, go_on, prepare
 from analogsim.tasks import DataSet
 
@@ -50,8 +50,8 @@ def resume(
             watcher.note(f"{path}: there is no usable checkpoint: the run starts over")
         else:
             watcher.note(f"{path}: goes on from a checkpoint, {begin.told()}")
-            for what, before, now in _differences(begin.environment, environment(device)):
-                watcher.note(f"{what} was {before} and is {now}: results may differ in their last bits")
+            for what, before, now, so in _differences(begin.environment, environment(device, scenario)):
+                watcher.note(f"{what} was {before} and is {now}: {so}")
         folder.cut_back(begin.metrics.size if begin else 0)
         go_on(scenario, work, folder, device, watcher, begin)
     return folder
@@ -99,8 +99,10 @@ def _device(folder: RunFolder, asked: torch.device | None, begin: Checkpoint | N
     )
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """What bits may depend on and is not as it was; the host's name and Python's version are no such thing."""
-    pairs = [(what, before[what], now[what]) for what in ("device_name", "threads")]
-    pairs += [(name, before["versions"].get(name), version) for name, version in now["versions"].items()]
-    return [pair for pair in pairs if pair[1] != pair[2]]
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any, str]]:
+    """What results may depend on and is not as it was, and what follows; the host's name is no such thing."""
+    bits, rules = "results may differ in their last bits", "its rules may learn otherwise"
+    found = [(what, before[what], now[what], bits) for what in ("device_name", "threads")]
+    for name, version in now["versions"].items():
+        found.append((name, before["versions"].get(name), version, bits if name in PACKAGES else rules))
+    return [each for each in found if each[1] != each[2]]

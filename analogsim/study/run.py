@@ -189,7 +189,7 @@ def go_on(
         checkpoints.save(
             Checkpoint(
                 scenario=scenario_checksum,
-                environment=environment(device),
+                environment=environment(device, scenario),
                 seconds=time.perf_counter() - start,
                 metrics=folder.mark(),
                 finished=finished,
@@ -250,7 +250,7 @@ def go_on(
         arms={name: finished[name] for name in scenario.arms},
         notes=work.notes,
     )
-    folder.finish(result, time.perf_counter() - start, device)
+    folder.finish(result, time.perf_counter() - start, device, scenario)
     checkpoints.remove()
 
 

@@ -155,9 +155,24 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
     found += _foreign_axes(scenario)
     found += dict.fromkeys(impossible_events(scenario))
     found += claim_faults(scenario)
+    found += _rule_faults(scenario)
     if found:
         raise ScenarioError(bulleted(f"{where} cannot be used:", found))
     return scenario
+
+
+def _rule_faults(scenario: Scenario) -> Iterator[str]:
+    """What a rule itself says to its settings, beyond what each of them may be."""
+    for name, arm in scenario.arms.items():
+        staged = arm.stages if isinstance(arm, StagedArm) else ()
+        for index, stage in enumerate(staged or (arm,)):
+            if not isinstance(stage, ArmBase) or isinstance(stage, Deployment):
+                continue
+            try:
+                stage.build_rule()
+            except ValidationError as error:
+                where = f"arms.{name}.stages.{index}" if staged else f"arms.{name}"
+                yield from (f"{where}: {fault}" for fault in faults(error, _as_written))
 
 
 def _student_teacher(data: Mapping[str, Any], where: str) -> StudentTeacherScenario:

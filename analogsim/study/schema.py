@@ -17,7 +17,15 @@ from pydantic import (
 from typing_extensions import Self
 
 from analogsim.errors import RuleError
-from analogsim.learning import DECORRELATED, RULES, Decorrelation, Rule, WeightDecay, WeightNormalisation
+from analogsim.learning import (
+    DECORRELATED,
+    RULES,
+    Decorrelation,
+    Rule,
+    WeightDecay,
+    WeightNormalisation,
+    other_packages,
+)
 from analogsim.study.chip_section import AccessName, ChipSection, StageChip, distinct
 from analogsim.study.loss_channel import LossChannelSettings
 from analogsim.study.network_section import NetworkSection
@@ -159,11 +167,20 @@ class Deployment(StageBase):
         return self
 
 
-def _of_rule(name: str, kind: type[Rule], base: type[ArmBase]) -> type[ArmBase]:
+def arm_of_rule(name: str, kind: type[Rule], base: type[ArmBase]) -> type[ArmBase]:
+    """An arm, or a stage, that takes the settings of a rule beside its own.
+
+    Raises:
+        RuleError: both have a setting of the same name.
+    """
     fields: dict[str, Any] = {key: (field.annotation, field) for key, field in kind.model_fields.items()}
     taken = sorted(fields.keys() & {*base.model_fields, "stages"})
     if taken:
-        raise RuleError(f"rule {name!r}: arms have {', '.join(taken)} themselves; call that setting something else")
+        other = other_packages().get(name)
+        whose = f" of the package {other.package}" if other else ""
+        raise RuleError(
+            f"rule {name!r}{whose}: arms have {', '.join(taken)} themselves; call that setting something else"
+        )
     fields["rule"] = (Literal[name], ...)  # type: ignore[valid-type]
     what = base.__name__.removesuffix("Base")
     # their fields have their descriptions: to look for docstrings in the source of every caller takes seconds
@@ -177,7 +194,7 @@ if TYPE_CHECKING:
     Stage = StageBase
 else:
     Stage = Annotated[
-        Union[(*(_of_rule(name, kind, StageBase) for name, kind in RULES.items()), Deployment)],
+        Union[(*(arm_of_rule(name, kind, StageBase) for name, kind in RULES.items()), Deployment)],
         Field(discriminator="rule"),
     ]
 
@@ -220,7 +237,7 @@ else:
         Union[  # noqa: UP007
             Annotated[
                 Annotated[
-                    Union[tuple(_of_rule(name, kind, ArmBase) for name, kind in RULES.items())],  # noqa: UP007
+                    Union[tuple(arm_of_rule(name, kind, ArmBase) for name, kind in RULES.items())],  # noqa: UP007
                     Field(discriminator="rule"),
                 ],
                 Tag("rule"),

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import pytest
 import torch
+from pydantic import PrivateAttr
 from torch import Tensor
 
 from analogsim.conformance.checks import CHECKS
@@ -62,6 +63,16 @@ class Greedy(NP):
         return Access.ACTIVITIES | Access.LOSS
 
 
+class Overasking(NP):
+    """Wants output errors, which it never looks at."""
+
+    memory: ClassVar[str] = "none"
+
+    @property
+    def requires(self):
+        return super().requires | Access.OUTPUT_ERROR
+
+
 class Random(Broken):
     """Adds random numbers of its own."""
 
@@ -89,13 +100,15 @@ class Mixed(Broken):
         return direction / direction.norm()
 
 
-class Summed(Broken):
-    """Normalises the direction of a batch."""
+class Summed(NP):
+    """Divides by the size of what a batch told."""
 
     memory: ClassVar[str] = "none"
 
-    def change(self, direction):
-        return torch.sign(direction)
+    def update(self, *arguments):
+        updates, state = super().update(*arguments)
+        factors = [(each.post / each.post.norm(dim=(1, 2), keepdim=True), each.pre) for each in updates]
+        return tuple(LayerUpdate(post=post, pre=pre) for post, pre in factors), state
 
 
 class OfTheLastChunk(MeanEstimate):
@@ -134,6 +147,33 @@ class Forgetful(NP):
         return updates, Listed(counters, [*state.seen, 1])
 
 
+class Private(NP):
+    """Remembers in itself."""
+
+    memory: ClassVar[str] = "a number"
+    _seen: int = PrivateAttr(0)
+
+    def init(self, copy, generators):
+        self._seen = 0
+        return super().init(copy, generators)
+
+    def update(self, *arguments):
+        self._seen += 1
+        updates, state = super().update(*arguments)
+        return tuple(changed(update, lambda direction: direction * self._seen) for update in updates), state
+
+
+class InPlace(NP):
+    """Counts in the state that it is given."""
+
+    memory: ClassVar[str] = "none"
+
+    def update(self, *arguments):
+        updates, state = super().update(*arguments)
+        arguments[-1].vectors.add_(1)
+        return updates, state
+
+
 class Infinite(ANP):
     """Divides by the power of the differences, whatever it is."""
 
@@ -144,6 +184,27 @@ class Infinite(ANP):
         power = sum(each.square().sum(2) for each in estimate.directions)
         divided = estimate._replace(directions=tuple(each / power[..., None] for each in estimate.directions))
         return super().update(baseline, divided, deltas, copy, state)
+
+
+class Wrapped(NamedTuple):
+    """An estimate that keeps the inputs to itself."""
+
+    held: MeanEstimate
+
+    def merge(self, other):
+        return Wrapped(self.held.merge(other.held))
+
+
+class Closed(NP):
+    """Its estimate has no inputs to be seen."""
+
+    memory: ClassVar[str] = "none"
+
+    def estimate(self, *arguments):
+        return Wrapped(super().estimate(*arguments))
+
+    def update(self, baseline, estimate, deltas, copy, state):
+        return super().update(baseline, estimate.held, deltas, copy, state)
 
 
 class Positionless(NP):
@@ -166,6 +227,15 @@ class Uphill(Broken):
         return -direction
 
 
+class HiddenUphill(Broken):
+    """Goes up in hidden layers, and down in the last one, whose weights have three units."""
+
+    memory: ClassVar[str] = "none"
+
+    def change(self, direction):
+        return direction if direction.shape[1] == 3 else -direction
+
+
 class Behind(NP):
     """Of a module that looks at chips."""
 
@@ -185,20 +255,25 @@ Behind.__module__ = "analogsim.study.rig"
             "cannot be imported before the wall: ImportError: analogsim.study lies behind",
         ),
         ("asks for what it needs", Greedy(), "its plan takes injection, which `requires` does not name"),
+        ("asks for what it needs", Overasking(), "`requires` names output_error, which it makes no use of"),
         ("repeats itself", Random(), "two trainings with equal seeds differ"),
         ("repeats itself", Idle(), "3 steps moved no weight of layer 0, 1, 2"),
         ("keeps chips apart", Mixed(), "chip 1 of three learns otherwise than alone"),
         ("keeps a sick chip apart", Mixed(), "a loss that is not a number spreads to other chips"),
         ("is the mean of a batch", Summed(), "the update of six samples is not the mean"),
-        ("is the same in chunks", LastChunk(samples=3, baseline="shared"), "samples in chunks of two teach otherwise"),
-        ("survives an interruption", Forgetful(), "a checkpoint does not bring its state back"),
+        ("is the same in chunks", LastChunk(samples=3, baseline="shared"), "samples one by one teach otherwise"),
+        ("leaves alone what it is given", InPlace(), "it changes the state that it is given in place"),
+        ("survives an interruption", Forgetful(), "after a checkpoint it goes on otherwise"),
+        ("survives an interruption", Private(), "after a checkpoint it goes on otherwise"),
         ("is finite at the ends of ranges", Infinite(), "its updates are not finite without noise"),
         (
             "learns convolutions",
             Positionless(),
-            "its update of layer 0 has shape (2, 40, 20), its weights (2, 2, 10)",
+            "its update of layer 0 is (2, 40, 20, torch.float32), its weights are (2, 2, 10, ",
         ),
-        ("goes downhill", Uphill(), "its mean update does not go downhill (t = -"),
+        ("learns with decorrelation", Closed(baseline="pairs"), "and no baseline, its estimate must have `inputs`"),
+        ("goes downhill", Uphill(), "its mean update does not go downhill (t by layer -"),
+        ("goes downhill", HiddenUphill(), "its mean update does not go downhill (t by layer -"),
         ("goes downhill", Idle(), "its mean update does not go downhill"),
     ],
     ids=lambda each: each if isinstance(each, str) else type(each).__name__,
@@ -233,3 +308,11 @@ def test_an_exception_is_a_fault_with_its_line_and_all_checks_are_run():
     assert fault is not None
     assert fault.startswith("KeyError: 'no such layer' (")
     assert "test_checks_can_fail.py:" in fault
+
+
+def test_what_a_rule_is_not_asked_for_is_said():
+    outcomes = {outcome.check: outcome for outcome in judge(Uphill())}
+    assert outcomes["is the mean of a batch"].not_asked == "its updates are dense matrices, without factors"
+    assert str(outcomes["is the same in chunks"].not_asked).startswith("it takes one sample a step")
+    failing = [check for check, outcome in outcomes.items() if outcome.fault]
+    assert failing == ["stays before the wall", "goes downhill"]  # a file of tests is no module to import

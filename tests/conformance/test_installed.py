@@ -15,7 +15,8 @@ import yaml
 
 from analogsim.errors import RuleError
 from analogsim.learning import RULES, Rule
-from analogsim.learning.installed import GROUP, installed, packages
+from analogsim.learning.installed import GROUP, installed
+from analogsim.study.schema import StageBase, arm_of_rule
 
 PAGE = Path(__file__).parents[2] / "docs" / "your-rule.md"
 
@@ -109,7 +110,6 @@ def test_what_is_declared_is_found_in_alphabetical_order(monkeypatch):
     found = installed(["np"])
     assert list(found) == ["another", "mine"]
     assert found["another"] == (other, "other", "2.0")
-    assert packages() == {"other": "2.0"}
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,9 @@ def test_what_is_declared_is_found_in_alphabetical_order(monkeypatch):
         ("none", _kind(name="none"), "and is not none"),
         ("np", _kind(name="np"), "there is a rule 'np' already"),
         ("dnp", _kind(name="dnp"), "'dnp' stands for 'np' with decorrelation"),
+        ("mine", _kind(requires=property(lambda rule: 1 / 0)), "its `requires` raises ZeroDivisionError"),
+        ("mine", _kind(requires=5), "its `requires` must be an Access (got 5)"),
+        ("mine", _kind(model_post_init=lambda rule, context: 1 / 0), "Mine() raises ZeroDivisionError"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_its_package(monkeypatch, name, held, message):
@@ -143,6 +146,18 @@ def test_two_packages_cannot_have_one_name(monkeypatch):
     _declared(monkeypatch, _Entry("mine", _kind(), "one"), _Entry("mine", _kind(), "two"))
     with pytest.raises(RuleError, match=r"of the package two .* there is a rule 'mine' already"):
         installed(["np"])
+
+
+def test_an_alias_clashes_whichever_comes_first(monkeypatch):
+    _declared(monkeypatch, _Entry("dx", _kind(name="dx")), _Entry("x", _kind(name="x")))
+    with pytest.raises(RuleError, match="'dx' stands for 'x' with decorrelation"):
+        installed(["np"])
+
+
+def test_a_setting_that_arms_have_themselves_is_told():
+    kind = _kind(__annotations__={"epochs": int}, epochs=3)
+    with pytest.raises(RuleError, match="rule 'mine': arms have epochs themselves; call that setting something else"):
+        arm_of_rule("mine", kind, StageBase)
 
 
 def test_every_setting_needs_a_default(monkeypatch):

@@ -25,9 +25,9 @@ def _baselines(kind):
 FURTHER = {
     "identified": [{"estimator": "rls"}, {"output": "covariance"}, {"output": "power"}, {"sigma": 0.1}],
     "canp": [{"covariance": "full"}],
-    "learned_feedback": [{"form": "dfa"}, {"solver": "ridge"}],
+    "learned_feedback": [{"form": "dfa"}, {"solver": "ridge"}, {"warm_up": 4}],
     "synthetic_gradient": [{"form": "dfa", "backward": "copy"}],
-    "reinforce": [{"backward": "transposed", "perturb": "all"}],
+    "reinforce": [{"backward": "transposed", "perturb": "all"}, {"backward": "transposed", "samples": 3}],
     "fa": [{"start": "copy"}],
 }
 """Settings beyond baselines and samples that lead through other code."""
@@ -48,7 +48,7 @@ every_rule = pytest.mark.parametrize("rule", list(_variants()))
 
 
 SIZES = [5, 7, 6, 3]
-COSTLY = {"learns convolutions", "goes downhill"}
+COSTLY = {"learns convolutions", "learns with decorrelation", "goes downhill"}
 """By the default settings of each rule only."""
 ELSEWHERE = {"stays before the wall"}
 """`test_replay.py` shows more, of all rules at once."""
