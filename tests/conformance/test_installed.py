@@ -130,7 +130,7 @@ def test_what_is_declared_is_found_in_alphabetical_order(monkeypatch):
         ("np", _kind(name="np"), "there is a rule 'np' already"),
         ("dnp", _kind(name="dnp"), "'dnp' stands for 'np' with decorrelation"),
         ("mine", _kind(requires=property(lambda rule: 1 / 0)), "its `requires` raises ZeroDivisionError"),
-        ("mine", _kind(requires=5), "its `requires` must be an Access (got 5)"),
+        ("mine", _kind(requires=property(lambda rule: 5)), "its `requires` must be an Access (got 5)"),
         ("mine", _kind(model_post_init=lambda rule, context: 1 / 0), "Mine() raises ZeroDivisionError"),
     ],
 )
