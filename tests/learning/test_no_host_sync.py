@@ -19,7 +19,8 @@ RULE_SETTINGS = [
     *(("bp", {"backward": backward}) for backward in ("transposed", "copy")),
     *(
         (name, {"baseline": baseline, "samples": samples})
-        for name, baseline, samples in itertools.product(("np", "anp"), BASELINES, (1, 3))
+        for name, samples in (("np", 3), ("anp", 1))
+        for baseline in BASELINES
     ),
     *(
         (name, {"baseline": baseline, "samples": samples})
