@@ -83,6 +83,17 @@ def server() -> Iterator[Server]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """One thread for torch: among small tensors, threads would only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def command() -> Callable[..., int]:
     """`analogsim` with these arguments, in this process: its exit code."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,7 +17,7 @@ from analogsim.study.rig import Rig
 from analogsim.tasks import LOSSES, Loss, Task
 from device_models import DeviceProfile
 
-EVERYTHING: Access = functools.reduce(operator.or_, Access)
+EVERYTHING = ~Access(0)
 
 
 class FixedBatch:
@@ -90,11 +88,23 @@ def make_bench(
     return Bench(Rig(chip, cast(Task, task), oracle), chip, task, weights)
 
 
-def profile(read: float = 0.0, bits: int = 0, dac: float = 6.0, adc: float = 12.0) -> DeviceProfile:
-    """Additive read noise in percent of G_max; converters of so many bits and these ranges, where bits are given."""
+def profile(
+    read: float | Sequence[float] = 0.0, column: float = 0.0, bits: int = 0, dac: float = 6.0, adc: float = 12.0
+) -> DeviceProfile:
+    """Devices of a bench.
+
+    Args:
+        read: additive read noise, percent of G_max; of all chips, or of each.
+        column: noise of columns, percent.
+        bits: of converters; 0: there are none.
+        dac, adc: their ranges.
+    """
     data: dict[str, Any] = {"name": "bench", "conductance": {"min": "0 uS", "max": "25 uS"}}
     if read:
-        data["read_noise"] = {"kind": "additive", "sigma": f"{read} %"}
+        sigma = f"{read} %" if isinstance(read, float | int) else {"each": [f"{each} %" for each in read]}
+        data["read_noise"] = {"kind": "additive", "sigma": sigma}
+    if column:
+        data["column_noise"] = {"sigma": f"{column} %"}
     if bits:
         data |= {"dac": {"bits": bits, "range": dac}, "adc": {"bits": bits, "range": adc}}
     return DeviceProfile.from_data(data)

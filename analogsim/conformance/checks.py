@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 from unittest import mock
 
@@ -155,7 +156,10 @@ def is_the_mean_of_a_batch(rule: Rule) -> str | None:
 
 
 def leaves_alone_what_it_is_given(rule: Rule) -> None:
-    """It changes neither observations nor the state nor the copy: diagnostics ask in vain, companions look on."""
+    """It changes neither observations nor the state nor the copy.
+
+    Diagnostics ask for updates and throw them away; decorrelation looks at the same observations afterwards.
+    """
     made = bench_of()
     copy, baseline, probes = seen_in_a_step(made, rule)
     state = rule.init(copy, generators((0, 1)))
@@ -203,11 +207,12 @@ def survives_an_interruption(rule: Rule) -> None:
 
 def is_finite_at_the_ends_of_ranges(rule: Rule) -> None:
     """Updates are finite without any noise through coarse converters, and where these clip nearly everything."""
-    for devices, where in (
+    ends = (
         (profile(bits=4), "without noise, through converters of 4 bits"),
         (profile(1, bits=4, dac=1.0, adc=0.05), "where converters clip nearly everything"),
-    ):
-        controller = trained(bench_of(devices, dtype=torch.float32), rule)
+    )
+    for (devices, where), dtype in product(ends, (torch.float32, torch.float64)):
+        controller = trained(bench_of(devices, dtype=dtype), rule)
         finite = not controller.diverged.any() and all(w.isfinite().all() for w in controller.copy.weights)
         need(finite, f"its updates are not finite {where}: divide by a power only where there is one")
         counted = bool((controller.counters.silent <= controller.counters.vectors).all())

@@ -52,10 +52,10 @@ def controller_on(
 
 def looks(rule: Rule) -> int:
     """Steps before the first that moves weights."""
-    first = next((step for step in range(_LONGEST_LOOK) if rule.teaches(step)), None)
-    need(first is not None, f"`teaches` is false for the first {_LONGEST_LOOK} steps: it would move nothing")
-    assert first is not None
-    return first
+    for step in range(_LONGEST_LOOK):
+        if rule.teaches(step):
+            return step
+    raise RuleError(f"`teaches` is false for the first {_LONGEST_LOOK} steps: it moves nothing")
 
 
 def trained(made: Bench, rule: Rule, chips: Sequence[int] = (0, 1), **more: Any) -> Controller:

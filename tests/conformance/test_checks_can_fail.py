@@ -20,13 +20,7 @@ from analogsim.port import Access, LayerUpdate
 NP, ANP = RULES["np"], RULES["anp"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Tensors here are tiny: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def changed(update: LayerUpdate, change) -> LayerUpdate:

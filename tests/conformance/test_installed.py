@@ -9,13 +9,18 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
+from pydantic import model_validator
 
-from analogsim.errors import RuleError
+from analogsim.cli import lists
+from analogsim.errors import RuleError, ScenarioError
 from analogsim.learning import RULES, Rule
 from analogsim.learning.installed import GROUP, installed
+from analogsim.study.resume import _differences
+from analogsim.study.scenario import load_scenario
 from analogsim.study.schema import StageBase, arm_of_rule
 
 PAGE = Path(__file__).parents[2] / "docs" / "your-rule.md"
@@ -187,3 +192,41 @@ def test_no_rule_is_declared_where_these_tests_run():
     assert not list(metadata.entry_points(group=GROUP)), (
         "an installed package adds rules, which tests over all rules see"
     )
+
+
+class Picky(RULES["np"]):
+    """NP that wants its perturbation to fit its number of samples."""
+
+    memory: ClassVar[str] = "none"
+
+    @model_validator(mode="after")
+    def _fits(self):
+        if self.sigma > 0.05 * self.samples:
+            raise ValueError(f"sigma must not exceed 0.05 for each sample (got {self.sigma})")
+        return self
+
+
+def test_what_a_rule_says_to_its_settings_is_told_when_a_scenario_is_read(monkeypatch):
+    monkeypatch.setattr("analogsim.study.schema.RULES", {**RULES, "np": Picky})
+    with pytest.raises(ScenarioError, match=r"arms\.np: sigma must not exceed 0\.05 for each sample \(got 0\.9\)"):
+        load_scenario("quickstart", ["arms.np.sigma=0.9"])
+
+
+def test_another_version_of_a_rule_is_told_when_a_run_goes_on():
+    held = {"device_name": "a", "threads": 1}
+    before = {**held, "versions": {"torch": "2.0", "mine": "1.0"}}
+    assert _differences(before, before) == []
+    found = _differences(before, {**held, "versions": {"torch": "2.1", "mine": "1.1"}})
+    assert found == [
+        ("torch", "2.0", "2.1", "results may differ in their last bits"),
+        ("mine", "1.0", "1.1", "its rules may learn otherwise"),
+    ]
+
+
+def test_passes_of_a_rule_that_takes_no_such_network_depend_on_it():
+    class Narrow(RULES["np"]):
+        def plan(self, network):
+            raise ValueError("a hidden layer is needed")
+
+    assert lists._passes(RULES["np"]()) == 2
+    assert lists._passes(Narrow()) == "depends on the network"

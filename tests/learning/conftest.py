@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from scipy import stats
 from torch import Tensor
 
-from analogsim.chip import Mapping
 from analogsim.conformance.bench import Bench as PlainBench
-from analogsim.conformance.bench import make_bench
+from analogsim.conformance.bench import make_bench, profile
 from analogsim.learning import Copy
 from analogsim.network import Activation, Network
 from analogsim.port import Access, Observation, Periphery
@@ -73,55 +73,23 @@ class Lab:
 
     oracle = ORACLE
 
-    @staticmethod
-    def profile(
-        read: float = 0.0, column: float = 0.0, bits: int = 0, dac: float = 6, adc: float = 12
-    ) -> DeviceProfile:
-        """Additive read noise (of each chip), column noise, percent; converters only where bits are given."""
-        data: dict = {"name": "bench", "conductance": {"min": "0 uS", "max": "25 uS"}}
-        if read:
-            sigma = f"{read} %" if isinstance(read, float | int) else {"each": [f"{each} %" for each in read]}
-            data["read_noise"] = {"kind": "additive", "sigma": sigma}
-        if column:
-            data["column_noise"] = {"sigma": f"{column} %"}
-        if bits:
-            data |= {"dac": {"bits": bits, "range": dac}, "adc": {"bits": bits, "range": adc}}
-        return DeviceProfile.from_data(data)
+    profile = staticmethod(profile)
 
     def bench(
         self,
         sizes: Sequence[int],
-        profile: DeviceProfile | None = None,
+        devices: DeviceProfile | None = None,
         *,
         activation: Activation | None = None,
-        chips: int | Sequence[int] = 1,
-        batch: int = 3,
-        loss: str = "squared",
-        dtype: torch.dtype = torch.float64,
-        seed: int = 0,
-        mapping: Mapping | None = None,
-        oracle: Access = ORACLE,
-        alike: bool = False,
         network: Network | None = None,
+        **options: Any,
     ) -> Bench:
-        """Chips with weights, biases, inputs and targets from generators of their own.
+        """See `make_bench`; one chip, a batch of three and the usual oracles unless given.
 
-        With `alike` all of them get the first one's: only their noise differs, so chips are replications. A `network`
-        takes the place of a multi-layer perceptron of these sizes.
+        A `network` takes the place of a multi-layer perceptron of these sizes.
         """
-        network = network or Network.mlp(sizes, activation)
-        made = make_bench(
-            network,
-            profile or self.profile(),
-            chips=chips,
-            batch=batch,
-            loss=loss,
-            dtype=dtype,
-            seed=seed,
-            mapping=mapping,
-            oracle=oracle,
-            alike=alike,
-        )
+        options = {"chips": 1, "batch": 3, "oracle": ORACLE, **options}
+        made = make_bench(network or Network.mlp(sizes, activation), devices or profile(), **options)
         return Bench(**vars(made))
 
     @staticmethod
@@ -151,9 +119,5 @@ def host_sync() -> ModuleType:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Tensors here are tiny: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread):
+    """Tensors here are tiny."""

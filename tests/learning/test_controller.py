@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from analogsim.chip import Mapping
+from analogsim.errors import RuleError
 from analogsim.learning import RULES, Controller, Decorrelation
 
 BASELINES = ("clean", "shared", "pairs", "centred")
@@ -324,3 +325,10 @@ class TestDivergence:
     def test_healthy_chips_are_not_frozen(self, lab):
         _, controller = self.train(lab, 0.01, "np", {}, torch.optim.Adam, decorrelation=Decorrelation())
         assert not controller.diverged.any()
+
+
+def test_a_state_of_another_version_of_a_rule_is_refused(lab):
+    bench = lab.bench([4, 3], lab.profile(read=1))
+    controller = Controller(bench.rig, RULES["np"](), bench.weights, torch.optim.SGD, 0.1)
+    with pytest.raises(RuleError, match="rule 'np': its state does not fit the one that was saved"):
+        controller.recall({"rule": {"vectors": torch.zeros(1)}})

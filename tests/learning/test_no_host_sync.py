@@ -19,8 +19,7 @@ RULE_SETTINGS = [
     *(("bp", {"backward": backward}) for backward in ("transposed", "copy")),
     *(
         (name, {"baseline": baseline, "samples": samples})
-        for name, samples in (("np", 3), ("anp", 1))
-        for baseline in BASELINES
+        for name, baseline, samples in itertools.product(("np", "anp"), BASELINES, (1, 3))
     ),
     *(
         (name, {"baseline": baseline, "samples": samples})
@@ -148,7 +147,7 @@ LIVING = {
         {"kind": "lorentzian", "sigma": "1 %", "tau": "3 us"},
         {"kind": "lorentzian", "sigma": "1 %", "tau": "1 s"},
     ],
-    "dac": {"bits": 3, "range": 3, "encoding": "bit_serial", "polarity": "two_phase"},
+    "dac": {"bits": 6, "range": 3, "encoding": "bit_serial", "polarity": "two_phase"},
     "adc": {"bits": 6, "range": 5, "gain_error": "2 %"},
     "unit_noise": {"kind": "telegraph", "amplitude": 0.01, "flip": "8 %"},
 }

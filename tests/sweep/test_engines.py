@@ -56,7 +56,7 @@ def test_a_job_whose_worker_dies_goes_on_with_another(studies: Any, mischief: No
 
 
 def test_a_job_that_kills_its_workers_fails_alone_and_can_be_tried_again(studies: Any, mischief: None) -> None:
-    folder = studies.study({"axes": {"chip.overrides.adc.bits": [4]}})
+    folder = studies.study()
     told = studies.drive(folder, Workers(1, "cpu", "broken:always_dies"))
     states = {job.id: (job.arm, folder.state(job)) for job in folder.plan.jobs}
     assert {state for arm, state in states.values() if arm == "danp"} == {"failed"}
@@ -67,9 +67,7 @@ def test_a_job_that_kills_its_workers_fails_alone_and_can_be_tried_again(studies
     assert progress.to_data()["failed"] == {job: cause for job, (arm, _) in states.items() if arm == "danp"}
     assert not studies.drive(folder, Here("cpu")).began_  # what has failed is not tried again unasked
     studies.drive(folder, Here("cpu"), retry=True)
-    undisturbed = studies.study({"axes": {"chip.overrides.adc.bits": [4]}})
-    studies.drive(undisturbed, Here("cpu"))
-    assert studies.bytes_of(folder) == studies.bytes_of(undisturbed)
+    assert studies.bytes_of(folder) == studies.undisturbed()
     assert not list(folder.path.glob("jobs/*/failure.json"))
 
 

@@ -8,7 +8,6 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "hiratani.py"
@@ -45,9 +44,5 @@ def judge() -> Judge:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Tensors here are small: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread):
+    """Tensors here are small."""
