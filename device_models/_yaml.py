@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +51,13 @@ def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 _StrictLoader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> Any:
+    return yaml.load(text, Loader=_StrictLoader)
+
+
 def load_yaml(text: str, where: str) -> Any:
-    """Parse one YAML document.
+    """Parse one YAML document. A text that was parsed before costs a copy: a study reads its presets at each point.
 
     Args:
         text: the document.
@@ -60,7 +67,7 @@ def load_yaml(text: str, where: str) -> Any:
         ProfileError: not YAML, a duplicate key, or a tag that asks for a Python object.
     """
     try:
-        return yaml.load(text, Loader=_StrictLoader)
+        return copy.deepcopy(_parsed(text))
     except ProfileError as error:
         raise ProfileError(f"{where}: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -101,8 +101,25 @@ def split_quantity(text: str) -> tuple[Decimal, str]:
     return Decimal(match[1]), match[2]
 
 
+_POWERS = dict(zip(("a", "f", "p", "n", "u", "m", "", "k", "M", "G", "T", "P", "E"), range(-18, 21, 3), strict=True))
+"""Of ten, by prefix."""
+_TIMES = {"min": 60, "h": 3600, "day": 86400, "days": 86400, "year": 31557600, "years": 31557600}
+_COHERENT = ("S", "s", "ohm", "J", "W", "Hz", "V", "K")
+"""Units that are 1 in the base units of the SI."""
+
+
+def _common(unit: str, si: str) -> Decimal | None:
+    """Nearly every profile is written in such units, and that is no reason to load all units there are."""
+    if si == "s" and unit in _TIMES:
+        return Decimal(_TIMES[unit])
+    power = _POWERS.get(unit.removesuffix(si)) if unit.endswith(si) else None
+    return None if power is None else Decimal(f"{float(f'1e{power}'):.14g}")
+
+
 @cache
 def _factor(unit: str, si: str) -> Decimal:
+    if (factor := _common(unit, si)) is not None:
+        return factor
     import pint
 
     registry = _registry()
@@ -183,6 +200,8 @@ def in_base_units(text: str) -> float:
     number, unit = split_quantity(text)
     if unit == "%":
         return float(number / 100)
+    if factor := next((each for si in _COHERENT if (each := _common(unit, si)) is not None), None):
+        return float(number * factor)
     return float(f"{_registry().Quantity(float(number), unit).to_base_units().magnitude:.14g}")
 
 

@@ -1,4 +1,5 @@
-"""Before torch is loaded: idle threads must not spin, or small steps beside other load take many times longer.
+"""Before torch is loaded: idle threads must not spin, or small steps beside other load take many times longer, and
+parallel workers share the cores.
 
 And the command line as a function, and a server of this machine, for tests of downloads.
 """
@@ -14,6 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))
 
 
 class Server:

@@ -72,19 +72,25 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = analogsim.nonsense
 
 
-def test_help_does_not_load_torch() -> None:
-    code = "import sys, analogsim.cli\nassert 'torch' not in sys.modules, 'torch'"
+def test_help_and_the_list_of_scenarios_do_not_load_torch() -> None:
+    code = (
+        "import sys, analogsim.cli\n"
+        "from analogsim.study.packaged import descriptions\n"
+        "assert all(descriptions().values())\n"
+        "assert 'torch' not in sys.modules, 'torch'"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_reading_a_scenario_loads_no_more_than_it_needs() -> None:
-    """Neither torch's compiler, which its optimisers load, nor what draws, solves or compiles."""
+    """Neither torch's compiler, which its optimisers load, nor what draws, solves, compiles or knows all units."""
     code = (
-        "import sys, analogsim.study.run\n"
+        "import sys\n"
+        "from analogsim.study.run import load_data\n"
         "from analogsim.study.scenario import load_scenario\n"
-        "load_scenario('quickstart')\n"
-        "heavy = {'torch._dynamo', 'scipy.special', 'scipy.linalg', 'matplotlib', 'numba'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
+        "load_data(load_scenario('quickstart'))\n"
+        "heavy = {'torch._dynamo', 'scipy.special', 'scipy.linalg', 'sklearn', 'matplotlib', 'numba', 'pint'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

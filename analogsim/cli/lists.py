@@ -137,10 +137,9 @@ def plot_profile(
 @scenarios.command("list")
 def list_scenarios(as_json: Json = False) -> None:
     """Packaged scenarios."""
-    from analogsim.study.scenario import load_scenario, scenario_names
+    from analogsim.study.packaged import descriptions
 
-    found = {name: load_scenario(name) for name in scenario_names()}
-    _print_list([{"name": name, "description": each.description} for name, each in found.items()], as_json)
+    _print_list([{"name": name, "description": text} for name, text in descriptions().items()], as_json)
 
 
 @scenarios.command("show")
@@ -149,7 +148,8 @@ def show_scenario(
     as_json: Json = False,
 ) -> None:
     """A scenario as runnable YAML, to save, change and run; with --json, resolved with every default."""
-    from analogsim.study.scenario import load_scenario, scenario_text, to_data
+    from analogsim.study.packaged import scenario_text
+    from analogsim.study.scenario import load_scenario, to_data
 
     resolved = to_data(load_scenario(name))
     typer.echo(json.dumps(resolved, indent=1) if as_json else scenario_text(name)[0], nl=as_json)

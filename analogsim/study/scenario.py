@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from analogsim.study.chip_section import StageChip
 from analogsim.study.claim_faults import claim_faults
 from analogsim.study.kinds import AnyScenario
 from analogsim.study.network_section import LAYER_TAGS, count_layers
+from analogsim.study.packaged import scenario_text
 from analogsim.study.profiles import Resolved, axes_of, resolve_profiles
 from analogsim.study.schema import ArmBase, Deployment, Scenario, StageBase, StagedArm
 from analogsim.study.settings import parse_setting, put, quick_settings
@@ -34,47 +34,11 @@ _NO_KIND = (
 )
 
 
-def scenario_names() -> list[str]:
-    """Names of the packaged scenarios, those of papers last: `quickstart`, `papers/dalm-fig5`."""
-    return [*_names_in(_folder()), *(f"papers/{name}" for name in _names_in(_folder() / "papers"))]
-
-
-def _names_in(folder: Any) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def scenario_text(name_or_path: str) -> tuple[str, str]:
-    """(YAML, what to call it) of a packaged scenario by its name, or of a file by its path.
-
-    Raises:
-        ScenarioError: there is none.
-    """
-    if name_or_path.endswith((".yaml", ".yml")):
-        path = Path(name_or_path)
-        try:
-            return path.read_text(encoding="utf-8"), name_or_path
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "the file is not UTF-8 text"
-            raise ScenarioError(f"{path}: cannot be read: {reason}") from None
-    if name_or_path not in scenario_names():
-        raise ScenarioError(
-            f"no scenario is called {name_or_path!r}; there are {', '.join(scenario_names())}. "
-            "A file of your own is given by its path, which ends in .yaml"
-        )
-    return (_folder() / f"{name_or_path}.yaml").read_text(encoding="utf-8"), f"scenario {name_or_path}"
-
-
-def _folder() -> Any:  # a Traversable, whose module differs between Python versions
-    return resources.files("analogsim.scenarios")
-
-
 def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool = False) -> AnyScenario:
     """Read, override, validate and resolve a scenario.
 
     Args:
-        name_or_path: see `scenario_text`.
+        name_or_path: see `analogsim.study.packaged.scenario_text`.
         settings: overrides, each `dotted.path=value` with the value in YAML.
         quick: put the scenario's `quick` settings in place first.
 

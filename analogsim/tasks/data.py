@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,13 +24,23 @@ def _digits() -> DataSet:
     As bundled with scikit-learn: the 1797 images of the original test set. A fixed shuffle (so that no writer is in one
     split only), then 1400 images for training and 397 for testing.
     """
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
+    images, labels = _scikit_learn_digits()
     order = np.random.Generator(np.random.PCG64(20240607)).permutation(len(images))
     x = torch.from_numpy(images[order]).to(torch.float32) / 16
     t = torch.nn.functional.one_hot(torch.from_numpy(labels[order]).long(), 10).to(torch.float32)
     return DataSet(x[:1400], t[:1400], x[1400:], t[1400:], shape=(1, 8, 8))
+
+
+def _scikit_learn_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Images (1797, 64) and labels (1797,) from scikit-learn's file, without scikit-learn, which takes long to load."""
+    found = find_spec("sklearn")
+    file = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz" if found and found.origin else None
+    if file is None or not file.is_file():  # should a release keep it elsewhere
+        from sklearn.datasets import load_digits
+
+        return load_digits(return_X_y=True)
+    table = np.loadtxt(file, delimiter=",")
+    return table[:, :-1], table[:, -1].astype(int)
 
 
 DATA_SETS: dict[str, Callable[[], DataSet]] = {

@@ -12,7 +12,8 @@ from typing import Any
 from analogsim._files import write_text
 from analogsim.errors import ScenarioError
 from analogsim.results import Curve, Metrics, Result
-from analogsim.study.scenario import load_scenario, only_arms, resolve, scenario_names, to_data
+from analogsim.study.packaged import scenario_names
+from analogsim.study.scenario import load_scenario, only_arms, resolve, to_data
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results" / "papers"

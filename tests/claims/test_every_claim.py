@@ -1,12 +1,14 @@
 """Every claim of a packaged scenario, and one of each kind, can hold and can fail."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from analogsim.claims import Claim
 from analogsim.study.arm_axes import axes_of_arm
-from analogsim.study.scenario import load_scenario, scenario_names
+from analogsim.study.packaged import scenario_names
+from analogsim.study.scenario import load_scenario
 
 AXES = {"lr": (0.1, 0.01), "chip.profile.read_noise.0.sigma": ("1 %", "10 %")}
 OF_EACH_KIND = [
@@ -25,7 +27,7 @@ OF_EACH_KIND = [
     "within(best(a.test_accuracy), best(b.test_accuracy), 2 %)",
     "final(swept[lr=0.1, sigma=1 %].test_accuracy) > final(swept[lr=0.1, sigma=10 %].test_accuracy)",
 ]
-PACKAGED = [(name, claim) for name in scenario_names() for claim in load_scenario(name).claims]
+PACKAGED = {name: load_scenario(name) for name in scenario_names()}
 
 
 @pytest.mark.parametrize("word", ["holds", "fails"])
@@ -42,13 +44,12 @@ def test_a_claim_that_is_always_so_is_found_out(invented) -> None:
 
 
 def test_every_packaged_claim_can_hold_and_fail(invented) -> None:
-    for name, claim in PACKAGED:
-        scenario = load_scenario(name)
+    for name, scenario in PACKAGED.items():
         axes = {arm: axes_of_arm(scenario, settings) for arm, settings in scenario.arms.items()}
-        for word in ("holds", "fails"):
+        for claim, word in itertools.product(scenario.claims, ("holds", "fails")):
             assert invented.search(claim, axes, scenario.depth, word), f"{name}: {claim.claim}: never {word}"
 
 
 def test_scenarios_of_papers_make_claims() -> None:
-    papers = [name for name in scenario_names() if name.startswith("papers/")]
-    assert {Path(name).name for name in papers if not load_scenario(name).claims} == set()
+    papers = {Path(name).name: scenario for name, scenario in PACKAGED.items() if name.startswith("papers/")}
+    assert papers and all(scenario.claims for scenario in papers.values())

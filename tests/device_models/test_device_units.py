@@ -6,6 +6,7 @@ import math
 import random
 from typing import Any
 
+import pint
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,7 +24,9 @@ from device_models.units import (
     Work,
     format_prefixed,
     format_quantity,
+    in_base_units,
     parse_quantity,
+    unit_factor,
 )
 
 CONDUCTANCE = TypeAdapter(Conductance)
@@ -38,6 +41,16 @@ def test_a_float_survives_writing_and_reading_bit_for_bit(si: str, nice: str) ->
     values += [numbers.randrange(1, 10**6) * 10.0 ** -numbers.randrange(15) for _ in range(1000)]
     for value in [*values, 0.0, 1.0, 1e-300, 5e-324, 1e300]:
         assert parse_quantity(format_quantity(value, si, nice), si, "1") == value
+
+
+@pytest.mark.parametrize("si", ["S", "s", "ohm", "J", "W", "Hz", "V", "K"])
+def test_common_units_mean_what_pint_says(si: str) -> None:
+    registry = pint.UnitRegistry(cache_folder=None)
+    units = [prefix + si for prefix in ("a", "f", "p", "n", "u", "m", "", "k", "M", "G", "T", "P", "E")]
+    for unit in [*units, *(("min", "h", "day", "days", "year", "years") if si == "s" else ())]:
+        assert f"{unit_factor(unit, si):.14g}" == f"{registry.Quantity(1.0, unit).to(si).magnitude:.14g}", unit
+        base = registry.Quantity(2.5, unit).to_base_units().magnitude
+        assert f"{in_base_units(f'2.5 {unit}'):.14g}" == f"{base:.14g}", unit
 
 
 @pytest.mark.parametrize("si", ["s", "J", "W", "Hz"])

@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analogsim.errors import ScenarioError
+from analogsim.study.packaged import scenario_names, scenario_text
 from analogsim.study.population import lay_out
-from analogsim.study.scenario import AnyScenario, load_scenario, resolve, scenario_names, scenario_text, to_data
+from analogsim.study.scenario import AnyScenario, load_scenario, resolve, to_data
 from analogsim.study.student_teacher import StudentTeacherScenario
 from device_models import ProfileError
 from device_models._yaml import dump_yaml, load_yaml

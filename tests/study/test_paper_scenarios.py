@@ -11,8 +11,9 @@ import yaml
 from analogsim.claims import judge
 from analogsim.results import read_curves, read_result
 from analogsim.study.check import check
+from analogsim.study.packaged import scenario_names, scenario_text
 from analogsim.study.run import run
-from analogsim.study.scenario import load_scenario, scenario_names, scenario_text
+from analogsim.study.scenario import load_scenario
 from analogsim.study.schema import ArmBase, Scenario
 from analogsim.tasks import DataSet
 

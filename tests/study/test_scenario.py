@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from analogsim.errors import ScenarioError
+from analogsim.study.packaged import scenario_names
 from analogsim.study.population import lay_out
-from analogsim.study.scenario import load_scenario, resolve, scenario_names, to_data
+from analogsim.study.scenario import load_scenario, resolve, to_data
 from analogsim.study.stages import stages_of
 from analogsim.study.student_teacher import StudentTeacherScenario
 from device_models._yaml import dump_yaml, load_yaml

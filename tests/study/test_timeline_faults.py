@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from analogsim.errors import ScenarioError
+from analogsim.study.packaged import scenario_text
 from analogsim.study.run import run
-from analogsim.study.scenario import load_scenario, scenario_text
+from analogsim.study.scenario import load_scenario
 from analogsim.study.schema import Scenario
 
 CPU = torch.device("cpu")

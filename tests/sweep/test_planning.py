@@ -9,7 +9,8 @@ import pytest
 from analogsim.errors import ScenarioError
 from analogsim.outcomes import Drawn
 from analogsim.study.kinds import AnyScenario
-from analogsim.study.scenario import read_scenario, scenario_names
+from analogsim.study.packaged import scenario_names
+from analogsim.study.scenario import read_scenario
 from analogsim.study.schema import Scenario
 from analogsim.sweep.planning import make_plan
 

@@ -144,6 +144,14 @@ def test_digits_are_split_without_remainder() -> None:
     assert (standard.train_inputs[:, ~varies] == 0).all()
 
 
+def test_digits_are_those_that_scikit_learn_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = DATA_SETS["digits"]()
+    monkeypatch.setattr("analogsim.tasks.data.find_spec", lambda name: None)  # then scikit-learn is asked
+    theirs = DATA_SETS["digits"]()
+    for name in ("train_inputs", "train_targets", "test_inputs", "test_targets"):
+        assert torch.equal(getattr(ours, name), getattr(theirs, name))
+
+
 def test_images_are_averaged_over_blocks() -> None:
     data = DATA_SETS["digits"]()
     small = data.pooled(2)
