@@ -101,7 +101,8 @@ def split_quantity(text: str) -> tuple[Decimal, str]:
     return Decimal(match[1]), match[2]
 
 
-_POWERS = dict(zip(("a", "f", "p", "n", "u", "m", "", "k", "M", "G", "T", "P", "E"), range(-18, 21, 3), strict=True))
+_PREFIXES_OF_SI = ("a", "f", "p", "n", "u", "m", "", "k", "M", "G", "T", "P", "E")
+_POWERS: dict[str, int] = dict(zip(_PREFIXES_OF_SI, range(-18, 21, 3), strict=True))
 """Of ten, by prefix."""
 _TIMES = {"min": 60, "h": 3600, "day": 86400, "days": 86400, "year": 31557600, "years": 31557600}
 _COHERENT = ("S", "s", "ohm", "J", "W", "Hz", "V", "K")

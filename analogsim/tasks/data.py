@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,8 @@ def _scikit_learn_digits() -> tuple[np.ndarray, np.ndarray]:
     if file is None or not file.is_file():  # should a release keep it elsewhere
         from sklearn.datasets import load_digits
 
-        return load_digits(return_X_y=True)
+        bunch: Any = load_digits()
+        return bunch.data, bunch.target
     table = np.loadtxt(file, delimiter=",")
     return table[:, :-1], table[:, -1].astype(int)
 

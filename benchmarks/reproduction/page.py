@@ -19,9 +19,9 @@ chip. Results that disagree with a paper stand here as they came out. Arms were 
 `benchmarks/reproduce.py`; what an arm was run with that is not as its scenario has it stands beside it.
 
 How to read it: *found* prints what stands on either side of the formula, which is not always one arm's value. `best` is
-the best evaluation on the test set, as in the papers' tables; that favours curves that jump. Tolerances are ours, two points of
-accuracy mostly, which is more than some of the papers' differences. A claim that fails in a run shorter than the paper's fails in
-that run; the explanation says what is known of the rest.
+the best evaluation on the test set, as in the papers' tables; that favours curves that jump. Tolerances are ours, two
+points of accuracy mostly, which is more than some of the papers' differences. A claim that fails in a run shorter than
+the paper's fails in that run; the explanation says what is known of the rest.
 """
 
 
