@@ -121,3 +121,9 @@ NUMBERS = ["1e5", "08", ".5e3", "1.e3"]
 @pytest.mark.parametrize("text", [*TEXTS, *NUMBERS])
 def test_texts_survive_writing_and_reading(text: str) -> None:
     assert load_yaml(dump_yaml({"name": text}), "text") == {"name": text}
+
+
+def test_a_text_that_is_read_again_knows_nothing_of_changes_to_what_was_read() -> None:
+    first = load_yaml("a: {b: [1, 2]}", "file")
+    first["a"]["b"].append(3)
+    assert load_yaml("a: {b: [1, 2]}", "another") == {"a": {"b": [1, 2]}}
