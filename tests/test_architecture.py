@@ -85,10 +85,17 @@ def test_help_and_the_list_of_scenarios_do_not_load_torch() -> None:
 def test_reading_a_scenario_loads_no_more_than_it_needs() -> None:
     """Neither torch's compiler, which its optimisers load, nor what draws, solves, compiles or knows all units."""
     code = (
-        "import sys\n"
+        "import sys, torch\n"
         "from analogsim.study.run import load_data\n"
         "from analogsim.study.scenario import load_scenario\n"
-        "load_data(load_scenario('quickstart'))\n"
+        "scenario = load_scenario('quickstart')\n"
+        "load_data(scenario)\n"
+        "parameter = torch.zeros(2)\n"
+        "held = scenario.train.optimizer.factory([parameter], lr=0.1, fused=True)\n"
+        "parameter.grad = torch.ones(2)\n"
+        "held.step()\n"
+        "held.load_state_dict(held.state_dict())\n"
+        "assert parameter.all()\n"
         "heavy = {'torch._dynamo', 'scipy.special', 'scipy.linalg', 'sklearn', 'matplotlib', 'numba', 'pint'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from typing_extensions import Self
 
 from analogsim.learning import WritingName
+from analogsim.learning.stepper import OptimizerFactory
 from analogsim.study.section import PositiveFloat, Section
 from device_models.units import Each, PerChip
 
@@ -41,9 +43,16 @@ _OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 _NOT_SETTINGS = {"params", "lr", "capturable", "differentiable", "foreach", "fused", "maximize"}
 
 
-def _judge(kind: type[torch.optim.Optimizer], **settings: Any) -> None:
-    """What an optimiser itself says to settings, without a parameter: with one, torch imports its compiler."""
-    type("_Judged", (kind,), {"add_param_group": lambda self, group: None})([torch.zeros(1)], **settings)
+@cache
+def _eager(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """The same optimiser, without the wrappers that keep it out of compiled code.
+
+    They import torch's compiler, which takes as long as importing torch, and switch gradients off, which no parameter
+    here asks for.
+    """
+    methods = {name: getattr(kind, name) for name in dir(kind)}
+    plain = {name: inspect.unwrap(method) for name, method in methods.items() if hasattr(method, "__wrapped__")}
+    return type(kind.__name__, (kind,), plain)
 
 
 class Optimizer(Section):
@@ -76,7 +85,7 @@ class Optimizer(Section):
             takes = ", ".join(sorted(known)) or "nothing but lr"
             raise ValueError(f"{given[0]} does not take {', '.join(unknown)}; it takes {takes}")
         try:
-            _judge(self.factory, lr=1.0, **self.options)
+            self.factory([torch.zeros(1)], lr=1.0, **self.options)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{given[0]}: {error}") from None
         return self
@@ -91,9 +100,9 @@ class Optimizer(Section):
         return self._settings[0]
 
     @property
-    def factory(self) -> type[torch.optim.Optimizer]:
-        """The class in `torch.optim`."""
-        return _OPTIMIZERS[self._settings[0]]
+    def factory(self) -> OptimizerFactory:
+        """The class in `torch.optim`, but for wrappers that import torch's compiler."""
+        return _eager(_OPTIMIZERS[self._settings[0]])
 
     @property
     def writing(self) -> WritingName:
