@@ -82,11 +82,12 @@ class Stepper:
         self._optimizer.step()
         if self._decay is not None:
             self._decay.apply(self._network, self.weights, before, self._largest_rate)
+        if self._step_share is not None:
+            for w, old in zip(self.weights, before, strict=True):
+                torch.lerp(old, w, self._step_share, out=w)
         if self._normalisation is not None:
             self._normalisation.apply(self._network, self.weights)
-        for w, old, limit in zip(self.weights, before, limits, strict=True):
-            if self._step_share is not None:
-                torch.lerp(old, w, self._step_share, out=w)
+        for w, limit in zip(self.weights, limits, strict=True):
             if limit is not None:
                 torch.maximum(torch.minimum(w, limit, out=w), -limit, out=w)
         diverged = diverged | ~torch.stack([finite(w) for w in self.weights]).all(dim=0)

@@ -7,7 +7,7 @@ import torch
 
 from analogsim.chip import Mapping
 from analogsim.errors import RuleError
-from analogsim.learning import RULES, Controller, Decorrelation
+from analogsim.learning import RULES, Controller, Decorrelation, WeightDecay, WeightNormalisation
 
 BASELINES = ("clean", "shared", "pairs", "centred")
 OPTIMIZERS = (torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop)
@@ -19,6 +19,7 @@ RULE_SETTINGS = [
     ("anp", {"baseline": "clean"}),
     ("anp", {"samples": 3}),
 ]
+COMPANIONS = ({"normalisation": WeightNormalisation(gains=(3.0, 1.0))}, {"decay": WeightDecay(strength=0.1)})
 
 
 def momentum(parameters, lr):
@@ -187,15 +188,19 @@ class TestUpdates:
 class TestRates:
     RATES = (0.1, 0.013, 1e-4)
 
-    @pytest.mark.parametrize("optimizer", [*OPTIMIZERS, momentum, torch.optim.AdamW])
-    @pytest.mark.parametrize(("name", "settings"), [RULE_SETTINGS[0], RULE_SETTINGS[3], RULE_SETTINGS[5]], ids=str)
-    def test_each_chip_trains_as_with_its_rate_alone(self, lab, name, settings, optimizer):
+    def compare(self, lab, name, settings, optimizer, **companions):
         """Chips with a rate each equal the same chips of a population that has only that rate."""
 
         def train(rates):
             bench = lab.bench([4, 5, 3], lab.profile(read=1), chips=3, batch=5)
             controller = Controller(
-                bench.rig, RULES[name](**settings), bench.weights, optimizer, rates, Decorrelation(rate=1e-3)
+                bench.rig,
+                RULES[name](**settings),
+                bench.weights,
+                optimizer,
+                rates,
+                Decorrelation(rate=1e-3),
+                **companions,
             )
             for _ in range(4):
                 controller.step()
@@ -205,6 +210,15 @@ class TestRates:
         for chip, rate in enumerate(self.RATES):
             for a, b in zip(each, train(rate), strict=True):
                 torch.testing.assert_close(a[chip], b[chip], rtol=1e-9, atol=1e-12)
+
+    @pytest.mark.parametrize("optimizer", [*OPTIMIZERS, momentum, torch.optim.AdamW])
+    @pytest.mark.parametrize(("name", "settings"), [RULE_SETTINGS[0], RULE_SETTINGS[3], RULE_SETTINGS[5]], ids=str)
+    def test_each_chip_trains_as_with_its_rate_alone(self, lab, name, settings, optimizer):
+        self.compare(lab, name, settings, optimizer)
+
+    @pytest.mark.parametrize("companion", COMPANIONS, ids=str)
+    def test_so_do_its_companions(self, lab, companion):
+        self.compare(lab, "anp", {"samples": 3}, torch.optim.Adam, **companion)
 
     def test_a_chip_trains_as_it_does_alone(self, lab):
         """Chip 2 of a population and chip 2 built alone."""
