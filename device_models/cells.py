@@ -143,7 +143,13 @@ class Cells:
         return 0 if self.pulsed is None else self.pulsed.numbers + sum(e.written for e in self._device.effects)
 
     def pulse(
-        self, ups: Tensor, downs: Tensor, numbers: Tensor | None, now: float, lines: tuple[Tensor, Tensor] | None = None
+        self,
+        ups: Tensor,
+        downs: Tensor | None,
+        numbers: Tensor | None,
+        now: float,
+        lines: tuple[Tensor, Tensor] | None = None,
+        passing: Tensor | float = 0.0,
     ) -> Tensor:
         """Incremental write: move the present state of devices by pulses, those up first.
 
@@ -151,16 +157,19 @@ class Cells:
         comes before.
 
         Args:
-            ups, downs: pulses of each device, (C, out, rows).
+            ups, downs: pulses of each device, (C, out, rows); downs None where devices are never pulsed down.
             numbers: standard normal, (C, `pulse_numbers`, out, rows); None where that is 0.
             now: seconds.
-            lines: pulses on the lines of rows (C, 1, rows) and columns (C, out, 1), where they are driven in parallel;
-                None: devices are pulsed one by one.
+            lines: pulses on the lines of rows (C, 1, rows) and columns (C, out, 1), where they are driven in parallel,
+                of each direction; None: devices are pulsed one by one.
+            passing: pulses up on the rows' lines, (C, 1, rows), that are for devices beside these.
 
         Returns:
             Which devices received any, (C, out, rows).
         """
         assert self.pulsed is not None
+        both_ways = downs is not None
+        downs = torch.zeros_like(ups) if downs is None else downs
         asked = given = ups + downs
         if self.lifetimes is not None and self.used is not None:
             ups, downs, self.used = self.lifetimes.spend(self.used, ups, downs)
@@ -173,7 +182,9 @@ class Cells:
         self.target = torch.where(written, self.programmed, self.target)
         self._renew(written, self.remembered.written(self.programmed, handed), now)
         if self._device.half_select is not None:
-            beside = [self._device.half_select.pulses(each, *(lines or ())) for each in (ups, downs)]
+            half, shared = self._device.half_select, lines or (None, None)
+            beside = [half.pulses(ups, *shared, passing)]
+            beside.append(half.pulses(downs, *shared) if both_ways else downs)
             if self.lifetimes is not None and self.used is not None:
                 beside = [each * self.lifetimes.alive(self.used) for each in beside]
             self.programmed = (self.programmed + self.pulsed.nudge(*beside)).clamp_(min=0)

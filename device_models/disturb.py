@@ -31,21 +31,29 @@ class HalfSelected:
 
     fraction: Tensor
 
-    def pulses(self, counts: Tensor, rows: Tensor | None = None, columns: Tensor | None = None) -> Tensor:
+    def pulses(
+        self,
+        counts: Tensor,
+        rows: Tensor | None = None,
+        columns: Tensor | None = None,
+        passing: Tensor | float = 0.0,
+    ) -> Tensor:
         """Pulses of one direction that each device feels beside its own, fractions of whole ones.
 
         A line of the crossbar with n_line pulses, n of which are the device's own, half-selects it n_line - n times;
-        devices have two lines: fraction (n_row + n_column - 2 n).
+        devices have two lines: fraction (n_row + n_column - 2 n). Lines are those of a whole layer, as if its tiles were
+        one crossbar.
 
         Args:
             counts: pulses of each device, (C, out, rows).
             rows: pulses on each row's line, (C, 1, rows). None: devices are pulsed one by one, so each pulse of a
                 device is one on both of its lines; where lines are driven in parallel there are fewer.
             columns: pulses on each column's line, (C, out, 1); None: as above.
+            passing: pulses on the rows' lines that are meant for no device here, broadcastable to (C, 1, rows).
         """
         rows = counts.sum(1, keepdim=True) if rows is None else rows
         columns = counts.sum(2, keepdim=True) if columns is None else columns
-        return self.fraction * (rows + columns - 2 * counts)
+        return self.fraction * (rows + columns - 2 * counts + passing)
 
 
 class HalfSelect(Description):

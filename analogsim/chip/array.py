@@ -120,7 +120,7 @@ class Array:
         Args:
             target: weights (C, out, rows).
             now: seconds.
-            every: program all devices, whether their target changed or not.
+            every: program all devices, whether their target changed or not; references, too.
         """
         self._by_pulses = False
         self.disturb()
@@ -137,7 +137,7 @@ class Array:
             return
         self.w_max, self.target = w_max, torch.minimum(torch.maximum(target, -w_max), w_max)
         numbers = self._numbers.devices(Purpose.PROGRAMMING, self._device.numbers * len(self.pairs))
-        fixed = self._device.cell == "reference"  # a reference stands for no weight: no range moves it
+        fixed = self._device.cell == "reference" and not every  # it stands for no weight: no range moves it
         for (plus, target, xi), (minus, rest, own) in self._sides(numbers):
             written = plus.write(target, xi, now, moved) | minus.write(rest, own, now, None if fixed else moved)
             self.device_writes += written.sum(dim=(1, 2))
@@ -172,10 +172,10 @@ class Array:
             self.overdriven += overdriven
         numbers = self._numbers.devices(Purpose.PULSES, self.pair.plus.pulse_numbers)
         plus, minus = (None, None) if numbers is None else numbers.unbind(2)
-        nothing = torch.zeros_like(raising)
-        if d.cell == "pair":
-            written = self.pair.plus.pulse(raising, nothing, plus, now, lines)
-            written = written | self.pair.minus.pulse(lowering, nothing, minus, now, lines)
+        if d.cell == "pair":  # a phase for each polarity; the devices of a pair share their row's line
+            first, second = (lines[0], lines[0]) if lines else (each.sum(1, keepdim=True) for each in (raising, lowering))
+            written = self.pair.plus.pulse(raising, None, plus, now, lines, second)
+            written = written | self.pair.minus.pulse(lowering, None, minus, now, lines, first)
         else:
             written = self.pair.plus.pulse(raising, lowering, plus, now, lines)
         self._settle(now)

@@ -242,6 +242,10 @@ class Controller:
         updates, _ = self._updates(hardware, seen.baseline, seen.estimate)
         return tuple(update.direction() for update in updates)
 
+    def programmed(self) -> None:
+        """Be told that the devices have been programmed to `copy`, as it is."""
+        self._writing.programmed()
+
     @property
     def feedback(self) -> tuple[Tensor | None, ...] | None:
         """Feedback weights of the rule; see `Rule.feedback`."""

@@ -34,6 +34,10 @@ class Writing(ABC):
             before, after: per layer the copy, (C, units, rows).
         """
 
+    def programmed(self) -> None:
+        """The devices have been programmed to the copy as it is: nothing is left to be written."""
+        return
+
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint; the tensors are live."""
         return {}
@@ -96,6 +100,9 @@ class MixedPrecision(Writing):
             self.memory[index] = total - pulses * step
             given.append(LayerPulses(pulses=pulses))
         return tuple(given)
+
+    def programmed(self) -> None:
+        self.memory = [torch.zeros_like(chi) for chi in self.memory]
 
     def state_dict(self) -> dict[str, Any]:
         return {"memory": list(self.memory)}

@@ -175,6 +175,8 @@ class Life:
     def _reprogram(self, event: Reprogram) -> None:
         rig = self.stage.rig
         rig.chip.reprogram(self.stage.hand_over().weights, now=rig.clock.now)
+        if self.stage.controller is not None:
+            self.stage.controller.programmed()
         self._refer()
 
     def _calibrate(self, event: Calibrate) -> None:

@@ -172,6 +172,17 @@ def test_absolute_writes_wear_too() -> None:
     torch.testing.assert_close(chip.oracle.weights[0], torch.full((2, 4, 6), 0.03, dtype=torch.float64))
 
 
+def test_reprogramming_writes_references_too() -> None:
+    """After a drift that took nine tenths of every conductance; a write of other weights leaves references as they are."""
+    drift = {"kind": "constant", "t0": "1 s", "mean": 0.5}
+    chip = _chip(_profile(CONSTANT, drift=drift))
+    weights = torch.full((2, 4, 6), 0.2, dtype=torch.float64)
+    chip.write([LayerWrite(weights)], now=100.0)
+    assert (chip.oracle.weights[0] - weights).amin() > 0.5
+    chip.reprogram([weights], now=100.0)
+    torch.testing.assert_close(chip.oracle.weights[0], weights)
+
+
 def test_half_selected_neighbours_move_a_little() -> None:
     chip = _chip(_profile(CONSTANT, half_select={"fraction": "1 %"}))
     start = chip.oracle.weights[0].clone()
@@ -183,6 +194,36 @@ def test_half_selected_neighbours_move_a_little() -> None:
     expected[:, 1], expected[:, :, 2] = 0.5, 0.5
     expected[:, 1, 2] = 50
     torch.testing.assert_close(moved, expected)
+
+
+def test_pulses_of_a_pair_disturb_upwards_and_along_the_row_both_devices() -> None:
+    """The pair shares its row's line, and has a column's line for each polarity; no pulse of it lowers anything."""
+    chip = _chip(_profile(CONSTANT, "pair", half_select={"fraction": "1 %"}))
+    before = [g.clone() for g in chip.oracle.conductances[0]]
+    counts = torch.zeros(2, 4, 6, dtype=torch.float64)
+    counts[:, 1, 2] = 50
+    chip.write(_whole(counts))
+    plus, minus = ((g - old) / (25e-6 * DW / 2) for g, old in zip(chip.oracle.conductances[0], before, strict=True))
+    expected = torch.zeros_like(plus)
+    expected[:, :, 2] = 0.5
+    torch.testing.assert_close(minus, expected)
+    expected[:, 1], expected[:, 1, 2] = 0.5, 50
+    torch.testing.assert_close(plus, expected)
+
+
+def test_so_do_trains_of_pulses() -> None:
+    """A sample that drives row 0 and column 0, in every slot of its one phase; the other devices feel their lines."""
+    chip = _chip(_profile(CONSTANT, "pair", half_select={"fraction": "1 %"}))
+    before = [g.clone() for g in chip.oracle.conductances[0]]
+    post, pre = torch.zeros(2, 1, 4, dtype=torch.float64), torch.zeros(2, 1, 6, dtype=torch.float64)
+    post[..., 0], pre[..., 0] = -1.0, 1.0
+    chip.write([LayerPulses(LayerUpdate(post=post, pre=pre), torch.full((2, 1, 1), 1.0, dtype=torch.float64))])
+    n = 31.0  # the update is larger than a train: one pulse in each of its slots, in both phases of the lines
+    plus, minus = ((g - old) / (25e-6 * DW / 2) for g, old in zip(chip.oracle.conductances[0], before, strict=True))
+    expected = torch.zeros_like(plus)
+    expected[:, 0], expected[:, :, 0], expected[:, 0, 0] = 0.01 * n, 0.02 * n, 1.01 * n
+    torch.testing.assert_close(plus, expected)
+    torch.testing.assert_close(minus, torch.where(expected == 1.01 * n, 0.03 * n, expected))
 
 
 def test_reads_disturb_and_evaluation_does_not(inputs_of: Any) -> None:

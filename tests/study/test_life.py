@@ -137,3 +137,25 @@ def test_chips_that_are_reprogrammed_err_anew(lives: Any) -> None:
         assert torch.equal(each.wear, wear + 1)
         well_inside = (target > 2e-6) & (target < 23e-6)
         assert (each.programmed != programmed)[well_inside].all()
+
+
+def test_what_mixed_precision_remembers_is_not_given_again_to_devices_that_are_reprogrammed(lives: Any) -> None:
+    """Devices, which err in nothing, and the digital memory are the copy together, all the time."""
+    own = "[{do: train, steps: 5}, {do: reprogram}, {do: train, steps: 5}, {do: reprogram}]"
+    update = "chip.overrides={cell: reference, update: {kind: constant_step, dw_min: 0.05}}"
+    optimizer = "train.optimizer={mixed_precision: {lr: 0.05}}"
+    arms = f"arms={{np: {{rule: np, sigma: 0.1, timeline: {own}}}}}"
+    study = lives.scenario("chip.profile=ideal", update, optimizer, "train.epochs=0", "chip.precision=float64", arms)
+    arm = lives.begun(study, "np", "train")
+    owed = []
+    while True:
+        controller = arm._stage.controller
+        assert controller is not None
+        memory = controller.state_dict()["writing"]["memory"]
+        for held, chi, copy in zip(arm._rig.chip.oracle.weights, memory, controller.copy.weights, strict=True):
+            torch.testing.assert_close(held + chi, copy, rtol=0, atol=1e-9)
+        owed.append(any(chi.any() for chi in memory))
+        if not arm.lives_on:
+            break
+        arm.live()
+    assert True in owed and owed[-1] is False
