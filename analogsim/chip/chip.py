@@ -311,13 +311,16 @@ class Chip(Counters, Events):
             return self._path.run(x, passes, samples, periphery, purpose, now, go_on, masks)
         begun = go_on
 
-        def at_once(some: Sequence[Pass]) -> Trace:
+        writes = not all(each.weight_perturbation.path for each in self.profiles)
+
+        def at_once(some: Sequence[Pass], perturbed: bool) -> Trace:
             nonlocal begun
-            trace = self._path.run(x, some, 1, periphery, purpose, now, begun, masks)
+            order = "pass" if writes and perturbed else None
+            trace = self._path.run(x, some, 1, periphery, purpose, now, begun, masks, order)
             begun = True
             return trace
 
-        if not all(each.weight_perturbation.path for each in self.profiles):
+        if writes:
             self._note("write", now)
         return run_with_perturbed_weights(at_once, self._layers, self.streams, passes, samples, now)
 

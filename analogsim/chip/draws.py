@@ -69,26 +69,30 @@ class Draws:
             self.last[key] = last
         return torch.cat(pieces, dim=1).unflatten(1, numbers.shape[1:3])
 
-    def switching(self, numbers: Tensor, part: Relaxation, key: object) -> Tensor:
+    def switching(self, numbers: Tensor, part: Relaxation, keys: Sequence[object]) -> Tensor:
         """One relaxation of single devices, in successive passes; a telegraph really switches.
 
         Args:
-            numbers: standard normal, (S, noisy passes, ...): the rest are devices and vectors.
+            numbers: standard normal, (S, noisy passes, batch, ...): the rest are devices.
             part: the relaxation.
-            key: see `remembering`.
+            keys: of each batch element, see `remembering`; a later read may have it among others.
 
         Returns:
             Mean 0 and variance 1, shaped as `numbers`.
         """
-        if part.duty is None:
-            return self.remembering(numbers[None, :, :, None], (part,), key)[0, :, :, 0]
-        duty, kept = part.duty, part.correlation(self.spacing)
-        z, up, values = torch.special.ndtr(numbers.flatten(0, 1)), self.last.get(key), []
-        for u in z:
-            up = (u < (duty if up is None else up * kept + duty * (1 - kept))).to(z.dtype)
-            values.append((up - duty) / math.sqrt(duty * (1 - duty)))
-        assert up is not None
-        self.last[key] = up
+        before = [held for key in keys if (held := self.last.get(key)) is not None]
+        last = torch.stack(before) if before else None
+        z, values = numbers.flatten(0, 1), []
+        kept, duty = part.correlation(self.spacing), part.duty
+        for each in z if duty is None else torch.special.ndtr(z):
+            if duty is None:
+                last = each if last is None else last * kept + each * math.sqrt(1 - kept * kept)
+                values.append(last)
+            else:
+                last = (each < (duty if last is None else last * kept + duty * (1 - kept))).to(z.dtype)
+                values.append((last - duty) / math.sqrt(duty * (1 - duty)))
+        assert last is not None
+        self.last.update(zip(keys, last, strict=True))
         return torch.stack(values).unflatten(0, numbers.shape[:2])
 
     def pick(self, x: Tensor) -> Tensor:

@@ -231,8 +231,8 @@ def device_by_device(exposure: Exposure, block: slice, operand: Operand, draws: 
             for start in range(0, batch, step):
                 vectors = still[chip, :, :, start : start + step]
                 numbers = torch.empty((*vectors.shape[:3], *sd[chip].shape), dtype=x.dtype, device=x.device)
-                key = (chip, start, index, position)
-                values = draws.switching(numbers.normal_(generator=generator), part, key)
+                keys = [(chip, start + element, index, position) for element in range(vectors.shape[2])]
+                values = draws.switching(numbers.normal_(generator=generator), part, keys)
                 currents = _currents(vectors.flatten(0, 2), values.flatten(0, 2), sd[chip])
                 noise[chip, :, :, start : start + step] += currents.unflatten(0, vectors.shape[:3])
     return noise

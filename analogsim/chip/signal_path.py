@@ -60,9 +60,11 @@ class SignalPath:
         now: float,
         go_on: bool,
         masks: Sequence[Tensor | None] | None,
+        order: Order | None = None,
     ) -> Trace:
-        """Run passes that leave the weights alone; see `Chip.forward`."""
-        spacing = self.pass_time * (1 if self.order == "sample" else x.shape[1])
+        """Run passes that leave the weights alone; see `Chip.forward`. An order of their own may be given."""
+        order = order or self.order
+        spacing = self.pass_time * (1 if order == "sample" else x.shape[1])
         signal = x[:, None, None]
         inputs, pre_activations, injected, signals = [], [], [], []
         for index, (crossbar, layer) in enumerate(zip(self.layers, self.network.layers, strict=True)):
@@ -79,7 +81,7 @@ class SignalPath:
             )
             analog = before if self.injection == "analog" else None
             levels, a = self._read(index, signal, periphery, (draws, own), analog, now=now)
-            a = self._with_unit_noise(a, draws)
+            a = self._with_unit_noise(a, draws, order)
             if index == 0 and levels is signal:
                 levels = levels.clone()  # the batch itself must not cross the wall
             if before is not None and analog is None:
@@ -138,15 +140,15 @@ class SignalPath:
             _, a = self._read(index, signal, periphery, (draws, own), now=now, calibrate=True)
             vectors = draws.normal(1, (x.shape[1], layer.columns), self.dtype)[:, :, :, 0]
             crossbar.read_transposed(vectors, layer.fan_in, draws, now, calibrate=True)
-            signal = layer.finish(self._with_unit_noise(a, draws))
+            signal = layer.finish(self._with_unit_noise(a, draws, self.order))
 
-    def _with_unit_noise(self, a: Tensor, draws: Draws) -> Tensor:
+    def _with_unit_noise(self, a: Tensor, draws: Draws, order: Order) -> Tensor:
         """Pre-activations with the noise of their units."""
         noise = self.unit_noise[draws.layer]
         if noise is None or not draws.any:
             return a
         own, positions = replace(draws, layer=STREAMS + draws.layer), self.network.layers[draws.layer].positions
-        return a + unit_noise(noise, own, a, self.order, positions)
+        return a + unit_noise(noise, own, a, order, positions)
 
     def _read(
         self,

@@ -42,9 +42,9 @@ def unit_noise(noise: UnitNoise, draws: Draws, like: Tensor, order: Order, posit
         sequence = numbers.permute(0, 1, 2, 6, 3, 4, 5).flatten(1, 3)
     else:
         sequence = numbers.permute(0, 1, 2, 4, 6, 3, 5).flatten(1, 4)
-    values, last = noise.values(sequence, draws.last.get("units"))
+    values, last = noise.values(sequence, draws.last.get(("units", order)))
     if last is not None:
-        draws.last["units"] = last
+        draws.last["units", order] = last
     if order == "sample":
         values = values.unflatten(1, (samples, passes, positions)).permute(0, 1, 2, 4, 5, 3)
     else:

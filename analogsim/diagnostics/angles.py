@@ -54,7 +54,8 @@ def angles_against_samples(
     """Angles between a rule's update and a reference, against the number of samples (Dalm et al., Figs. 2 and 8).
 
     One pass over the samples: a larger number goes on from the smaller one, by merged estimates. All on the present
-    batch of the hardware; nothing is written.
+    batch of the hardware; nothing is written. A rule that sends a vector back through the crossbars does so for each
+    number of samples.
 
     Args:
         rule: with probes; its `samples` is not looked at.
@@ -68,6 +69,7 @@ def angles_against_samples(
         Per layer (counts, C), degrees.
 
     Raises:
+        AccessError: the rule needs more than the hardware grants.
         ValueError: the rule draws no samples, or counts do not rise.
     """
     plan = rule.plan(hardware.network)
@@ -83,6 +85,8 @@ def angles_against_samples(
             part = rule.estimate(baseline, hardware.run(plan.probes, samples), hardware.network)
             estimate = part if estimate is None else estimate.merge(part)
             done += samples
-        updates, _ = rule.update(baseline, estimate, None, copy, state)
+        vector = rule.output_vector(baseline, estimate, copy, state)
+        deltas = None if vector is None else hardware.backward(vector, *rule.activities(baseline, estimate))
+        updates, _ = rule.update(baseline, estimate, deltas, copy, state)
         found.append([angle(u.direction(), g) for u, g in zip(updates, reference, strict=True)])
     return tuple(torch.stack(layer) for layer in zip(*found, strict=True))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from analogsim.report.style import COLOURS, STYLE, legend_below, save, within_percent
-from analogsim.report.summary import classified, points
+from analogsim.report.summary import classified, first_stage, points, score
 from analogsim.results import ArmResult, Curve, Result, Spent, interval, marked
 
 _BUDGETS: dict[str, Callable[[Spent], float]] = {
@@ -53,7 +53,7 @@ def _priced(result: Result) -> dict[str, ArmResult]:
 
 def _on_its_chips(arm: ArmResult, name: str, curves: Sequence[Curve]) -> list[Curve]:
     """Evaluations of an arm on the chips that it ends on."""
-    first = max((index for index, stage in enumerate(arm.stages) if stage.programmed), default=0)
+    first = first_stage(arm)
     return [curve for curve in curves if curve.arm == name and curve.stage >= first and curve.spent]
 
 
@@ -68,7 +68,8 @@ class Cost(NamedTuple):
         wear: most pulses or writes that a device of any chip has received until the end of training.
         reached: joules until the stated accuracy, a mean over the chips that reached it, and how many did; None: no
             accuracy was stated.
-        at_equal: accuracy with half its interval within the budget that all arms have, by its name.
+        at_equal: accuracy with half its interval within the budget that all arms have, by its name; where a chip's is
+            not finite, 0 stands for it.
     """
 
     arm: str
@@ -115,16 +116,15 @@ def _cost(name: str, arm: ArmResult, own: Sequence[Curve], budgets: dict[str, fl
 
 
 def _within(own: Sequence[Curve], of: Callable[[Spent], float], budget: float) -> tuple[float, float | None]:
-    """Accuracy when a budget is spent, each chip's interpolated between two evaluations."""
+    """Accuracy when a budget is spent, each chip's interpolated between two evaluations; 0 where it is not finite."""
     spent = [_mean_spent(curve, of) for curve in own]
     after = next((at for at, used in enumerate(spent) if used >= budget * (1 - 1e-9)), len(own) - 1)
     before = max(0, after - 1)
     gap = spent[after] - spent[before]
     share = min(1.0, (budget - spent[before]) / gap) if gap > 0 else 1.0
     pairs = zip(own[before].chips, own[after].chips, strict=True)
-    known = [(a.test_accuracy, b.test_accuracy) for a, b in pairs]
-    values = [a + share * (b - a) for a, b in known if a is not None and b is not None]
-    return interval(values) if values else (math.nan, None)
+    known = [(score(a, accurate=True), score(b, accurate=True)) for a, b in pairs]
+    return interval([a + share * (b - a) for a, b in known])
 
 
 def _mean_spent(curve: Curve, of: Callable[[Spent], float]) -> float:
@@ -138,6 +138,8 @@ def _mean(values: Sequence[float]) -> float:
 def accuracy_for_cost(result: Result, curves: Sequence[Curve], files: Sequence[Path]) -> None:
     """Draw accuracy against passes, simulated time and energy: the frontier of the rules.
 
+    An accuracy that is not finite counts as 0.
+
     Args:
         result: of a run.
         curves: its evaluations.
@@ -150,8 +152,8 @@ def accuracy_for_cost(result: Result, curves: Sequence[Curve], files: Sequence[P
         for panel, (what, of) in zip(panels, _BUDGETS.items(), strict=True):
             for index, (name, arm) in enumerate(arms.items()):
                 own = [curve for curve in _on_its_chips(arm, name, curves) if _mean_spent(curve, of) > 0]
-                known = [[c.test_accuracy for c in curve.chips if c.test_accuracy is not None] for curve in own]
-                shown = [(_mean_spent(c, of), interval(v)) for c, v in zip(own, known, strict=True) if v]
+                known = [[score(chip, accurate=True) for chip in curve.chips] for curve in own]
+                shown = [(_mean_spent(curve, of), interval(each)) for curve, each in zip(own, known, strict=True)]
                 x, mean = [x for x, _ in shown], [100 * value for _, (value, _) in shown]
                 half = [100 * (width or 0.0) for _, (_, width) in shown]
                 colour, style = COLOURS[index % len(COLOURS)], "--" if arm.marks else "-"

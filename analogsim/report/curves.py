@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analogsim.report.style import COLOURS, STYLE, legend_below, save, within_percent
-from analogsim.report.summary import classified, point_label, points, standings
+from analogsim.report.summary import classified, point_label, points, score, standings
 from analogsim.report.words import words
 from analogsim.results import Curve, Result, interval, marked
 
@@ -21,7 +21,8 @@ def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Pat
     """Draw test accuracies, or losses where there are none; one panel for each point of the axes.
 
     Seeds have no panels: their chips are drawn together. Losses that fall far stand on a logarithmic scale, with
-    geometric means and the intervals of these.
+    geometric means and the intervals of these. Every chip counts at every evaluation: an accuracy that is not finite as
+    0, a loss as infinite; a mean that is infinite is not drawn, and the line ends there.
 
     Args:
         result: of a run.
@@ -78,19 +79,25 @@ def _draw(panel: Axes, result: Result, curves: Sequence[Curve], label: str, loga
             continue
         epochs, means, lower, upper = [], [], [], []
         for curve in history:
-            found = [curve.chips[at].test_accuracy if accurate else curve.chips[at].test_loss for at in chips]
-            values = [(100 if accurate else 1) * value for value in found if value is not None]
-            if not values:
-                continue
-            mean, half = interval([math.log(value) for value in values] if logarithmic else values)
+            values = [(100 if accurate else 1) * score(curve.chips[at], accurate) for at in chips]
             epochs.append(curve.chips[0].epoch)
-            for row, value in ((means, mean), (lower, mean - (half or 0)), (upper, mean + (half or 0))):
-                row.append(math.exp(value) if logarithmic else value)
+            for row, value in zip((means, lower, upper), _mean(values, logarithmic), strict=True):
+                row.append(value)
         colour = COLOURS[titles.index(title) % len(COLOURS)]
         style, title = ("--" if arm.marks else "-"), marked(title, arm.marks)
-        alone = "o" if len(epochs) == 1 else None  # one evaluation makes no line
+        alone = "o" if sum(map(math.isfinite, means)) == 1 else None  # one evaluation makes no line
         panel.plot(epochs, means, style, color=colour, label=title, linewidth=1.6, marker=alone, markersize=4)
         panel.fill_between(epochs, lower, upper, color=colour, alpha=0.2, linewidth=0)
+
+
+def _mean(values: Sequence[float], logarithmic: bool) -> tuple[float, float, float]:
+    """The mean, or the geometric mean, and the ends of its interval; nan, which is not drawn, where it is infinite."""
+    if not all(map(math.isfinite, values)):
+        return math.nan, math.nan, math.nan
+    mean, half = interval([math.log(value) for value in values] if logarithmic else values)
+    low, high = mean - (half or 0), mean + (half or 0)
+    high = min(high, 700) if logarithmic else high  # two chips may be so far apart that no float is the upper end
+    return (math.exp(mean), math.exp(low), math.exp(high)) if logarithmic else (mean, low, high)
 
 
 def _shown(result: Result, label: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
@@ -35,8 +36,8 @@ class Look(NamedTuple):
 
     Attributes:
         seconds: since the beginning of the timeline.
-        accuracy: of each chip that has one.
-        loss: likewise.
+        accuracy: of each chip, 0 where it is not finite; empty where targets are no classes.
+        loss: of each chip, infinite where it is not finite.
         steps: learning steps of a chip since the beginning, a mean.
         joules: that a chip has used since then, a mean; None without prices.
         wear: the most writes of a device of any chip; None where nobody counts.
@@ -60,16 +61,17 @@ def looks(arm: ArmResult) -> list[Look]:
             [moment for time, same in groupby(moments, _when) for moment in islice(same, least.get(time, 0))]
             for moments in each
         ]
-    return [_look(together) for together in zip(*each, strict=True)]
+    accurate = any(chip.best.test_accuracy is not None for chip in arm.chips)
+    return [_look(together, accurate) for together in zip(*each, strict=True)]
 
 
 def _when(moment: Moment) -> float:
     return moment.seconds
 
 
-def _look(moments: Sequence[Moment]) -> Look:
-    accuracy = tuple(a for moment in moments for a in moment.accuracy or () if a is not None)
-    loss = tuple(a for moment in moments for a in moment.loss or () if a is not None)
+def _look(moments: Sequence[Moment], accurate: bool) -> Look:
+    accuracy = tuple(a or 0.0 for moment in moments for a in moment.accuracy or () if accurate)
+    loss = tuple(math.inf if a is None else a for moment in moments for a in moment.loss or ())
     joules = [a for moment in moments for a in moment.joules or ()]
     steps = sum(moment.steps for moment in moments) / len(moments)
     wear = max((a for moment in moments for a in moment.wear or ()), default=None)

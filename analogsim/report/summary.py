@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analogsim.results import ArmResult, ChipResult, Result, interval
+from analogsim.results import ArmResult, ChipResult, Metrics, Result, interval
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,23 @@ def classified(result: Result) -> bool:
     return any(chip.best.test_accuracy is not None for arm in result.arms.values() for chip in arm.chips)
 
 
+def score(metrics: Metrics, accurate: bool) -> float:
+    """The test accuracy of an evaluation, or its test loss; one that is not finite counts as 0, or as infinite.
+
+    Args:
+        metrics: of a chip.
+        accurate: whether accuracies are compared, as `classified` says.
+    """
+    if accurate:
+        return metrics.test_accuracy or 0.0
+    return math.inf if metrics.test_loss is None else metrics.test_loss
+
+
+def first_stage(arm: ArmResult) -> int:
+    """Number of the stage from which on an arm has the chips that it ends on."""
+    return max((index for index, stage in enumerate(arm.stages) if stage.programmed), default=0)
+
+
 @dataclass(frozen=True)
 class Standing:
     """A family's best arm at a point, and how far it is from the leader there.
@@ -84,17 +101,17 @@ def standings(result: Result) -> list[tuple[dict[str, Any], list[Standing]]]:
     settings.
     """
     table: list[tuple[dict[str, Any], list[Standing]]] = []
-    score = _accuracy if classified(result) else _negative_loss
+    rank = _accuracy if classified(result) else _negative_loss
     for point in all_points(result):
         best: dict[str, tuple[str, list[ChipResult]]] = {}
         for name, arm in result.arms.items():
             chips = next((chips for place, chips in points(arm) if place == point), None)
             family = arm.family or name
-            if chips and (family not in best or score(chips) > score(best[family][1])):
+            if chips and (family not in best or rank(chips) > rank(best[family][1])):
                 best[family] = (name, chips)
         honest = [chips for name, chips in best.values() if not result.arms[name].marks]
-        leader = max(honest, key=score, default=None)
-        if leader is not None and not math.isfinite(score(leader)):
+        leader = max(honest, key=rank, default=None)
+        if leader is not None and not math.isfinite(rank(leader)):
             leader = None
         table.append((point, [_standing(result, family, *found, leader) for family, found in best.items()]))
     return table
@@ -107,20 +124,19 @@ def _standing(
     behind = None
     if leader is not None and leader is not chips and not marks and len(leader) == len(chips):
         pairs = zip(leader, chips, strict=True)
-        score = _accuracy if accurate else _negative_loss
-        differences = [score([a]) - score([b]) for a, b in pairs]
+        rank = _accuracy if accurate else _negative_loss
+        differences = [rank([a]) - rank([b]) for a, b in pairs]
         behind = interval(differences) if all(map(math.isfinite, differences)) else None
     final = _mean([c.final.test_accuracy if accurate else c.final.test_loss for c in chips])
     return Standing(family, name, marks, chips[0].lr, final, behind, leads=leader is chips)
 
 
 def _accuracy(chips: Sequence[ChipResult]) -> float:
-    return sum(chip.final.test_accuracy or 0.0 for chip in chips) / len(chips)
+    return sum(score(chip.final, accurate=True) for chip in chips) / len(chips)
 
 
 def _negative_loss(chips: Sequence[ChipResult]) -> float:
-    losses = [chip.final.test_loss for chip in chips]
-    return -sum(math.inf if loss is None else loss for loss in losses) / len(chips)
+    return -sum(score(chip.final, accurate=False) for chip in chips) / len(chips)
 
 
 def points(arm: ArmResult) -> list[tuple[dict[str, Any], list[ChipResult]]]:

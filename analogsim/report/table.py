@@ -142,7 +142,7 @@ def lives_table(result: Result) -> Table:
     for name, arm in result.arms.items():
         title = marked(name, arm.marks)
         for index, look in enumerate(_some(found[name])):
-            shown = _percent(interval(look.accuracy)) if look.accuracy else _plain(interval(look.loss or (math.nan,)))
+            shown = _percent(interval(look.accuracy)) if look.accuracy else _loss(look.loss)
             energy = priced * ["" if look.joules is None else joules(look.joules)]
             wear = worn * ["" if look.wear is None else f"{look.wear}"]
             table.add_row("" if index else title, duration(look.seconds), shown, f"{look.steps:g}", *energy, *wear)
@@ -333,6 +333,11 @@ def _name(row: Row) -> str:
 def _percent(value: tuple[float, float | None]) -> str:
     mean, half = value
     return f"{mean * 100:.2f}" if half is None else f"{mean * 100:.2f} ± {half * 100:.2f}"
+
+
+def _loss(losses: Sequence[float]) -> str:
+    """The mean of losses that are all finite."""
+    return _plain(interval(losses)) if losses and all(map(math.isfinite, losses)) else "not finite"
 
 
 def _plain(value: tuple[float, float | None]) -> str:

@@ -4,8 +4,8 @@ A step (Hiratani et al., eq. 3) is dW1 = -c xi1 x^T, dW2 = -c xi2 h^T with h = W
 of the hidden layer, W1 -> O W1, W2 -> W2 O^T, xi1 -> O xi1, changes no output, and xi1 has the same law in all
 directions. Where no more than r < Lh rows of [W1, W2^T] differ from zero, O may turn what xi1 has outside of them into
 one direction: a row r + 1, in which xi1 is the root of a chi-square number with Lh - r degrees of freedom. So each
-step adds one row; now and then a rotation turns them into n = Lx + Ly again, the Cholesky factor of [W1, W2^T]^T [W1,
-W2^T]. In place of 1.1 million weights, 100-10000-10 takes fewer than 180 rows of 110.
+step adds one row; now and then a rotation turns them into n = Lx + Ly again, the triangular factor of [W1, W2^T] in its
+QR decomposition. In place of 1.1 million weights, 100-10000-10 takes fewer than 180 rows of 110.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from analogsim.theory.student_teacher import StudentTeacher
 
 Array = NDArray[np.float64]
 _BLOCK = 64  # rows that are added before they are turned into few again
+_TURNED = 1024  # rows that are turned at once: no second copy of all is needed
 
 
 class Draws(NamedTuple):
@@ -267,5 +268,12 @@ def _initial(problem: StudentTeacher, generator: np.random.Generator, rotate: bo
 
 
 def _few(rows: Array) -> Array:
-    """As many rows as columns, of equal Gram matrix: the hidden layer rotated."""
-    return np.linalg.cholesky(rows.T @ rows).T
+    """As many rows as columns, of equal Gram matrix: the hidden layer rotated.
+
+    R of a QR decomposition, with a positive diagonal. It is the Cholesky factor of the Gram matrix, without forming
+    that: its condition number is the square of that of the rows, which may be nearly dependent.
+    """
+    few = rows[:0]
+    for begin in range(0, len(rows), _TURNED):
+        few = np.linalg.qr(np.concatenate([few, rows[begin : begin + _TURNED]]), mode="r")
+    return few * np.where(few.diagonal() < 0, -1.0, 1.0)[:, None]

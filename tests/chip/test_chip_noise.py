@@ -233,3 +233,25 @@ def test_passes_of_a_chip_without_noise_are_one_product_and_so_have_equal_bits(
     chip = chip_of(Network.mlp([64, 64, 2]), load_profile("ideal"), 3, dtype=torch.float32)
     a = chip.forward(inputs_of(3, batch, 64, dtype=torch.float32), (NOISY, CLEAN), samples=5).outputs.flatten(1, 2)
     assert torch.equal(a, a[:, :1].expand_as(a))
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        {"kind": "lorentzian", "sigma": "5 %", "tau": "0.9 ms"},
+        {"kind": "telegraph", "amplitude": "5 %", "tau": "0.9 ms", "share": "40 %"},
+    ],
+    ids=lambda noise: noise["kind"],
+)
+def test_devices_remember_each_vector_however_reads_are_cut(
+    chip_of: Any, profile_of: Any, inputs_of: Any, linear: Any, monkeypatch: pytest.MonkeyPatch, noise: Any
+) -> None:
+    """With passes that follow each other at once, noise stands still, from one call of a step to the next, too."""
+    monkeypatch.setattr("analogsim.chip.noise._DEVICE_NUMBERS", 2 * 7 * 4 * 5)  # 5 vectors of one pass, or 1 of 4 passes
+    chip = chip_of(linear(6, 4), profile_of(read_noise=noise, timing={"pass_time": "100 ps"}), 2, sampling="device")
+    x = inputs_of(2, 8, 6)
+    first = chip.forward(x, (Pass(),)).pre_activations[0]
+    then = chip.forward(x, (Pass(),) * 4, go_on=True).pre_activations[0]
+    torch.testing.assert_close(then, first.expand_as(then), rtol=0, atol=1e-3)
+    fresh = chip.forward(x, (Pass(),)).pre_activations[0]
+    assert (fresh - first).abs().mean() > 0.01

@@ -9,6 +9,8 @@ import torch
 
 from analogsim.diagnostics import angle, angles_against_samples
 from analogsim.learning import RULES
+from analogsim.network import Identity, Network
+from analogsim.port import LayerWrite
 from analogsim.randomness import Purpose
 
 SIZES = [5, 7, 6, 3]
@@ -66,6 +68,26 @@ def test_merged_samples_are_all_samples_at_once(make, name, baseline, chunk):
         updates, _ = rule.update(seen, estimate, None, copy, state)
         for layer, update, g in zip(found, updates, reference, strict=True):
             torch.testing.assert_close(layer[index], angle(update.direction(), g), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("baseline", ["shared", "pairs"])
+def test_a_vector_goes_back_through_the_devices(make, baseline):
+    """Of devices that hold -W, not the controller's copy W: a transposed read turns the hidden layers' updates round.
+
+    Without noise and with linear units the way back is linear in the weights of each layer that it passes.
+    """
+    found = {}
+    for backward in ("copy", "transposed"):
+        bench = make(Network.mlp(SIZES, Identity()))
+        bench.rig.write(tuple(LayerWrite(-w) for w in bench.weights))
+        rule = RULES["reinforce"](sigma=0.2, backward=backward, baseline=baseline)
+        state = rule.init(bench.copy(), [torch.Generator() for _ in range(2)])
+        reference = bench.rig.gradient().weights
+        found[backward] = angles_against_samples(rule, bench.rig, bench.copy(), state, [2, 5], reference)
+    first, middle, last = zip(*found.values(), strict=True)
+    torch.testing.assert_close(first[1], first[0], rtol=1e-9, atol=0)  # two layers with the other sign
+    torch.testing.assert_close(middle[1], 180 - middle[0], rtol=1e-9, atol=0)  # one
+    torch.testing.assert_close(last[1], last[0], rtol=1e-9, atol=0)
 
 
 def test_more_samples_come_closer(make):

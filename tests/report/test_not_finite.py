@@ -1,16 +1,21 @@
 """Chips whose loss is not finite, and numbers that a run does not have."""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from analogsim.cli.run import show
+from analogsim.report import cost, curves, lives
 from analogsim.report.summary import standings
-from analogsim.report.table import standings_table
-from analogsim.results import Result, write_result
+from analogsim.report.table import lives_table, standings_table
+from analogsim.results import Curve, Life, Moment, Result, Spent, StepPrice, write_result
 
 
 def _behind(result: Result) -> dict[str, tuple[bool, bool]]:
@@ -71,3 +76,111 @@ def test_json_has_null_for_what_is_not_finite(
     assert gone[shown] == [None, None]
     assert good[absent] == ([0.5, 0.0] if accurate else [None, None])
     assert (gone["chips"], gone["diverged"]) == (2, 1)
+
+
+class Drawn:
+    """The lines and the bands of a figure that would have been saved."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
+        self.figures: list[Figure] = []
+        monkeypatch.setattr(module, "save", lambda figure, files: self.figures.append(figure))
+
+    def line(self) -> list[float | None]:
+        """Heights of the first line; None where nothing is drawn."""
+        line = self.figures[-1].axes[0].lines[0]
+        return [float(y) if np.isfinite(y) else None for y in np.asarray(line.get_ydata(), float)]
+
+    def band(self) -> list[float]:
+        """Where the first band is."""
+        [vertices] = [path.vertices for path in self.figures[-1].axes[0].collections[0].get_paths()]
+        return sorted({float(x) for x, _ in vertices})
+
+
+def _evaluations(made: Any, *each: Sequence[float | None], prices: bool = False) -> list[Curve]:
+    """Of an arm `np`, one a step."""
+    spent = [Spent(seconds=step, joules=step, passes=step, writes=step, wear=step) for step in range(len(each))]
+    return [
+        Curve(
+            arm="np",
+            step=step,
+            chips=tuple(made.metrics(value, step) for value in values),
+            spent=(spent[step],) * len(values) * prices,
+        )
+        for step, values in enumerate(each)
+    ]
+
+
+def test_a_learning_curve_is_of_all_chips_those_at_nothing_too(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An accuracy that is not finite counts as 0, at all evaluations of all chips."""
+    drawn = Drawn(monkeypatch, curves)
+    result = made.result({"np": made.arm(({}, [0.6, None, None]))})
+    seen = _evaluations(made, [0.1, 0.1, 0.1], [0.6, 0.3, None], [0.6, None, None], [None, None, None])
+    curves.learning_curves(result.model_copy(update={"arms": {"np": made.arm(({}, [0.6, 0.3, 0.3]))}}), seen, [])
+    assert drawn.line() == pytest.approx([10, 30, 20, 0])
+    curves.learning_curves(result, seen, [])
+    assert drawn.line() == pytest.approx([10, 30, 20, 0])
+
+
+@pytest.mark.parametrize("last", [0.5, 0.1], ids=["mean", "geometric mean"])
+def test_a_line_of_losses_ends_where_a_loss_is_not_finite(made, last: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.losses()
+    drawn = Drawn(monkeypatch, curves)
+    result = made.result({"np": made.arm(({}, [last, None]))})
+    curves.learning_curves(result, _evaluations(made, [1.0, 1.0], [0.8, 0.8], [last, None], [last, None]), [])
+    assert drawn.line() == [pytest.approx(1.0), pytest.approx(0.8), None, None]
+    assert drawn.band() == [0.0, 1.0]
+    curves.learning_curves(result, _evaluations(made, [1.0, 1.0], [last, None]), [])
+    assert drawn.line() == [pytest.approx(1.0), None]
+    assert drawn.figures[-1].axes[0].lines[0].get_marker() == "o", "a single point makes no line"
+
+
+def test_losses_may_be_as_far_apart_as_floats_allow(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The upper end of the geometric mean's interval is then no float."""
+    made.losses()
+    drawn = Drawn(monkeypatch, curves)
+    result = made.result({"np": made.arm(({}, [1e-12, 1e36]))})
+    curves.learning_curves(result, _evaluations(made, [1.0, 1.0], [1e-12, 1e36]), [])
+    assert drawn.line() == pytest.approx([1.0, 1e12])
+
+
+@pytest.fixture
+def priced(made) -> tuple[Result, list[Curve]]:
+    """Two chips that go on to 90 %, and one that has no number from the first step on."""
+    step = StepPrice(seconds=1.0, joules={"adc": 1.0}, occupancy={"array": 0.5})
+    seen = _evaluations(made, [0.1, 0.1, 0.1], [0.6, 0.6, None], [0.9, 0.9, None], prices=True)
+    arm = made.arm(({}, [0.9, 0.9, None]), step=step)
+    chips = tuple(chip.model_copy(update={"spent": seen[-1].spent[0]}) for chip in arm.chips)
+    return made.result({"np": arm.model_copy(update={"chips": chips})}), seen
+
+
+def test_chips_that_are_lost_count_at_equal_cost(priced, made, monkeypatch: pytest.MonkeyPatch) -> None:
+    result, seen = priced
+    arm = result.arms["np"]
+    thrifty = [curve.model_copy(update={"arm": "thrifty", "spent": curve.spent}) for curve in seen[:2]]
+    both = result.model_copy(update={"arms": {"np": arm, "thrifty": arm}})
+    for found in cost.costs(both, [*seen, *thrifty]):
+        for mean, half in found.at_equal.values():
+            assert mean == pytest.approx((0.6 + 0.6 + 0) / 3)
+            assert half is not None and half > 0.5, "two chips of three tell little of the third"
+    drawn = Drawn(monkeypatch, cost)
+    cost.accuracy_for_cost(result, seen, [])
+    assert drawn.line() == pytest.approx([40, 60])
+
+
+def test_chips_that_are_lost_count_as_time_passes(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = tuple(
+        Moment(seconds=seconds, event="evaluate", steps=0, accuracy=values, loss=(0.5, None))
+        for seconds, values in ((1.0, (0.8, 0.6)), (10.0, (0.8, None)))
+    )
+    life = Life(chips=(0, 1), moments=moments)
+    result = made.result({"np": made.arm(({}, [0.8, 0.6]), lives=(life,))})
+    drawn = Drawn(monkeypatch, lives)
+    lives.accuracy_over_time(result, [])
+    assert drawn.line() == pytest.approx([70, 40])
+    losses = made.losses().result({"np": made.arm(({}, [0.5, None]), lives=(life,))})
+    assert [look.loss for look in lives.looks(losses.arms["np"])] == [(0.5, math.inf)] * 2
+    assert not any(look.accuracy for look in lives.looks(losses.arms["np"]))
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(lives_table(losses))
+    assert capture.get().count("not finite") == 2

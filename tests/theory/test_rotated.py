@@ -14,6 +14,7 @@ from analogsim.theory import (
     gradient_step,
     memory_bytes,
     perturbation_step,
+    rotated,
 )
 
 SIGMA = 1e-6
@@ -98,6 +99,34 @@ def test_a_rotation_changes_nothing_that_can_be_seen():
     two, k = perturbation_step(turn @ first, second @ turn.T, a, turned, np.ones(1), SIGMA)
     np.testing.assert_allclose(two, one, rtol=1e-12)
     np.testing.assert_allclose(k, h @ turn.T, rtol=1e-12, atol=1e-12)
+
+
+def test_runs_go_on_where_rows_are_nearly_dependent():
+    """Gradient descent at 2.5 times its best rate: the least singular value falls under 1e-8 of the largest one.
+
+    Errors go on falling to where only few steps' rounding is left, and no run is over.
+    """
+    problem = StudentTeacher(20, 400, 4)
+    simulation = RotatedSimulation(problem, 2.5 * problem.gradient_rate, range(10), rule="sgd")
+    simulation.run(600)
+    assert (simulation.crashed < 0).all()
+    assert (simulation.order_parameters()[:, 2] < 1e-4).all()
+
+
+@pytest.mark.parametrize("hidden", [120, 3000])
+def test_few_rows_are_the_cholesky_factor_of_many(hidden):
+    """Also of more rows than are turned at once: R^T R is the Gram matrix, R triangular with a positive diagonal."""
+    rows = np.random.default_rng(5).standard_normal((hidden, 12))
+    np.testing.assert_allclose(rotated._few(rows), np.linalg.cholesky(rows.T @ rows).T, rtol=1e-12, atol=1e-12)
+
+
+def test_few_rows_keep_what_is_small():
+    """Singular values from 1 to 1e-12 of 90 rows: all to 1e-15 of the largest, where squares have lost those at 1e-8."""
+    rng = np.random.default_rng(6)
+    values = 10.0 ** -np.arange(13)
+    left, right = (np.linalg.qr(rng.standard_normal((n, 13)))[0] for n in (90, 13))
+    few = rotated._few(left * values @ right.T)
+    np.testing.assert_allclose(np.linalg.svd(few, compute_uv=False), values, rtol=0, atol=5e-15)
 
 
 def plain(problem, rate, runs, steps, noise, seed):

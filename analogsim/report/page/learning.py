@@ -17,7 +17,7 @@ from analogsim.report.page.figure import Block, Panel, best_said, counted, limit
 from analogsim.report.page.svg import PAGE_STYLE, inline
 from analogsim.report.page.tones import Look
 from analogsim.report.page.view import View
-from analogsim.results import Metrics
+from analogsim.report.summary import score
 from analogsim.statistics import Interval, student
 
 MOST_LEVELS = 8
@@ -29,43 +29,48 @@ _POINTS = 80  # of a line: more cannot be told apart
 Where = tuple[Rule, Device, Level]
 History = dict[float, Interval]
 """By epochs."""
+_Chips = dict[tuple[str, int], float]  # by job and number
 
 
 def histories(folder: StudyFolder, view: View) -> dict[Where, History]:
     """Means over the chips, or sampled points, of each rule, device and level, of the setting that is best there.
 
-    Their intervals are Student's, whatever the number of chips: there are too many of them for a bootstrap.
+    Of an arm of stages those on the chips that it ends on; a stage begins with an evaluation at the epoch at which the
+    one before has ended, and of two at one epoch the later counts. A number that is not finite is an accuracy of 0, or
+    an infinite loss, and a mean that is infinite is not drawn. Their intervals are Student's, whatever the number of chips: there are too many of them for a bootstrap.
     """
-    seats, chips = _seats(view)
-    found: dict[Where, dict[float, dict[Key, list[float]]]] = defaultdict(
-        lambda: defaultdict(lambda: defaultdict(list))
-    )
+    seats = _seats(view)
+    found: dict[Where, dict[float, dict[Key, _Chips]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for job in view.plan.jobs:
         point = tuple(job.place.get(axis.name, "") for axis in view.sampled)
         for curve in folder.curves(job) if job.id in seats else ():
-            if len(curve.chips) != chips[job.id]:  # of a stage with chips of its own
+            if curve.stage < view.first_stages[job.id]:  # on other chips
                 continue
             for number, places in seats[job.id].items():
+                seen = curve.chips[number]
                 for where in places:
-                    value = _value(curve.chips[number], view.accurate)
-                    found[where][curve.chips[number].epoch][point].append(value)
+                    found[where][seen.epoch][point][job.id, number] = score(seen, view.accurate)
     return {where: _history(history, bool(view.sampled)) for where, history in found.items()}
 
 
-def _history(found: Mapping[float, Mapping[Key, Sequence[float]]], sampled: bool) -> History:
+def _history(found: Mapping[float, Mapping[Key, _Chips]], sampled: bool) -> History:
     """Of the chips of a study; or of the sampled points, at the epochs that all of them have."""
     if not sampled:
-        return {epoch: estimate(chips, student) for epoch, each in sorted(found.items()) for chips in each.values()}
+        return {
+            epoch: estimate(chips.values(), student)
+            for epoch, each in sorted(found.items())
+            for chips in each.values()
+        }
     most = max(map(len, found.values()))
     return {
-        epoch: estimate([math.fsum(chips) / len(chips) for chips in points.values()], student)
+        epoch: estimate([math.fsum(chips.values()) / len(chips) for chips in points.values()], student)
         for epoch, points in sorted(found.items())
         if len(points) == most
     }
 
 
-def _seats(view: View) -> tuple[dict[str, dict[int, list[Where]]], dict[str, int]]:
-    """By job what each chip of its population is shown in; and how many chips that has."""
+def _seats(view: View) -> dict[str, dict[int, list[Where]]]:
+    """By job what each chip of its population is shown in."""
     chips: dict[str, int] = defaultdict(int)
     numbers: dict[int, int] = {}
     for row in view.candidates:
@@ -77,13 +82,7 @@ def _seats(view: View) -> tuple[dict[str, dict[int, list[Where]]], dict[str, int
             for level, cell in view.cells(rule, device):
                 for row in cell.best.rows:
                     seats[row.job][numbers[id(row)]].append((rule, device, level))
-    return seats, chips
-
-
-def _value(metrics: Metrics, accurate: bool) -> float:
-    if accurate:
-        return metrics.test_accuracy or 0.0
-    return math.inf if metrics.test_loss is None else metrics.test_loss
+    return seats
 
 
 def learning_curves(view: View, found: Mapping[Where, History]) -> list[Block]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from analogsim.outcomes import Axis, Job, JobState, Outcome, Plan, StudyFolder
 from analogsim.outcomes.tidy import rows
 from analogsim.report.page.cells import Cell, Device, Level, Place, Rule, Setting, rule_of
+from analogsim.report.summary import first_stage
 from analogsim.report.words import Words, words
 from analogsim.results import Result
 
@@ -22,6 +23,7 @@ class View:
         rows: of the tidy table.
         states: where each job stands, by id.
         passes_per_step: of each job that is done.
+        first_stages: of each job that is done the number of the stage from which on it has the chips that it ends on.
         notes: what results say of themselves.
         words: what chips and epochs are called.
     """
@@ -30,6 +32,7 @@ class View:
     rows: tuple[Outcome, ...]
     states: Mapping[str, JobState]
     passes_per_step: Mapping[str, int]
+    first_stages: Mapping[str, int]
     notes: tuple[str, ...]
     words: Words
     _cells: dict[tuple[Rule, Device, Level], Cell] = field(init=False, repr=False, default_factory=dict)
@@ -224,11 +227,13 @@ def view(folder: StudyFolder) -> View:
     """
     found: list[Outcome] = []
     passes: dict[str, int] = {}
+    first: dict[str, int] = {}
     notes: dict[str, None] = {}
     kind: Words | None = None
     for job, result in folder.results():
         found += rows(folder.plan, job, result)
         passes[job.id] = max(arm.passes_per_step for arm in result.arms.values())
+        first[job.id] = max(first_stage(arm) for arm in result.arms.values())
         notes |= dict.fromkeys(result.notes)
         kind = kind or words(result)
     states: dict[str, JobState] = {}
@@ -237,4 +242,4 @@ def view(folder: StudyFolder) -> View:
         read = job.id in passes  # a job may end while results are being read
         states[job.id] = "done" if read else "begun" if state == "done" else state
     nothing = Result(name="", seed=0, arms={})
-    return View(folder.plan, tuple(found), states, passes, tuple(notes), kind or words(nothing))
+    return View(folder.plan, tuple(found), states, passes, first, tuple(notes), kind or words(nothing))

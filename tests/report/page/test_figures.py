@@ -16,6 +16,7 @@ from analogsim.report.page.scale import scale
 from analogsim.report.page.tones import CONTRAST, DARK, INK, LIGHT, contrast, look, palette
 from analogsim.report.page.view import view
 from analogsim.report.style import COLOURS
+from analogsim.results import Curve, Metrics, StageResult, write_result
 
 LEVELS = ("0 %", "1 %", "10 %")
 
@@ -150,17 +151,57 @@ def test_learning_curves_are_means_over_the_chips_of_a_point(blocks, folder) -> 
         assert row[head.index("chips")] == 4
 
 
-def test_evaluations_of_other_chips_are_left_out(studies) -> None:
-    """As of a stage that learned in a computer."""
-    making = {"epochs": (0.0, 1.0)}
-    folder = studies({"np": studies.arm(lambda *_: 0.9)}, making=making)
-    before = histories(folder, view(folder))
+def staged(folder, programmed: list[bool], evaluations: list[tuple[int, float, list[float | None]]]) -> None:
+    """Turn the one arm of a study into one of stages, with these evaluations: stage, epoch, accuracy of each chip."""
     [job] = folder.plan.jobs
-    file = folder.job(job) / "metrics.jsonl"
-    other = json.loads(file.read_text().splitlines()[-1])
-    other["chips"] = [{**other["chips"][0], "epoch": 0.5}]
-    file.write_text(file.read_text() + json.dumps(other) + "\n")
-    assert histories(folder, view(folder)) == before
+    result = folder.result(job)
+    arm = result.arms[job.arm]
+    stages = tuple(
+        StageResult(
+            rule="np",
+            profile="made up",
+            ex_situ=any(programmed[number + 1 :]),
+            programmed=new,
+            decorrelated=False,
+            oracle=(),
+            steps=50,
+            passes_per_step=2,
+            chips=(),
+        )
+        for number, new in enumerate(programmed)
+    )
+    arms = {job.arm: arm.model_copy(update={"stages": stages})}
+    write_result(result.model_copy(update={"arms": arms}), folder.job(job) / "result.json")
+    curves = [
+        Curve(
+            arm=job.arm,
+            stage=stage,
+            step=int(50 * epoch),
+            chips=tuple(Metrics(epoch=epoch, test_accuracy=a, test_loss=0.5, train_loss=None) for a in values),
+        )
+        for stage, epoch, values in evaluations
+    ]
+    lines = [json.dumps(curve.model_dump(mode="json")) + "\n" for curve in curves]
+    (folder.job(job) / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("programmed", "epochs"),
+    [
+        ([True, True], {1.0: 0.3, 2.0: 0.5}),  # the second stage has chips of its own
+        ([True, False], {0.0: 0.1, 1.0: 0.3, 2.0: 0.5}),  # it goes on with those of the first
+    ],
+)
+def test_stages_show_the_chips_that_an_arm_ends_on_once_an_epoch(
+    studies, programmed: list[bool], epochs: dict[float, float]
+) -> None:
+    """Four chips in either stage; the end of the first and the beginning of the second have the same epoch."""
+    folder = studies({"np": studies.arm(lambda *_: 0.5)}, making={"epochs": (0.0, 1.0)})
+    evaluations = [(0, 0.0, [0.1] * 4), (0, 1.0, [0.9] * 4), (1, 1.0, [0.2, 0.3, 0.3, 0.4]), (1, 2.0, [0.5] * 4)]
+    staged(folder, programmed, evaluations)
+    [history] = histories(folder, view(folder)).values()
+    assert {epoch: each.mean for epoch, each in history.items()} == pytest.approx(epochs)
+    assert {each.n for each in history.values()} == {4}
 
 
 def test_many_levels_are_thinned_out(studies) -> None:
