@@ -80,13 +80,14 @@ class Cells:
         if device.endurance is not None:
             life = torch.stack(list(made.take(device.endurance.fabricated)), 1)
             self.lifetimes = device.endurance.build(device.site, life)
-            self.used = torch.zeros_like(target, dtype=torch.int64)
         self.target = target
         outcome = self._outcome(target, numbers)
         self.programmed, renewed, self.attempts = outcome.programmed, outcome.renewed, outcome.attempts
         if self.pulsed is not None and outcome.hidden is not None:
             self.pulsed.hidden = outcome.hidden
         every = torch.ones_like(target, dtype=torch.bool)
+        if self.lifetimes is not None:
+            self.used = self.lifetimes.of_write(every, self.attempts) - 1
         self.writes = None if self.attempts is None else every.sum(dim=(1, 2))
         self.tally = Tally(device, self._count_wear, every, self.attempts)
         self.remembered.begin(renewed, every, now)
@@ -109,10 +110,10 @@ class Cells:
         if also is not None:
             written = written | also
         asked = written
+        programmed, hidden, renewed, attempts = self._outcome(target, numbers)
         if self.lifetimes is not None and self.used is not None:
             written = written & self.lifetimes.alive(self.used)
-            self.used = self.used + written
-        programmed, hidden, renewed, attempts = self._outcome(target, numbers)
+            self.used = self.used + self.lifetimes.of_write(written, attempts)
         self.tally.wrote(asked, written, attempts)
         if self.pulsed is not None and hidden is not None:
             self.pulsed.hidden = torch.where(written, hidden, self.pulsed.hidden)
@@ -133,9 +134,14 @@ class Cells:
         self.remembered.renew(renewed, written, now)
         if self.written_at is not None:
             self.written_at = torch.where(written, now, self.written_at)
-        if self.lifetimes is not None and self.used is not None:
-            low, high = (torch.full_like(self.programmed, g) for g in (self._device.g_min, self._device.g_max))
-            self.programmed = self.lifetimes.fail(self.programmed, self.used, low, high)
+        self.programmed = self._worn(self.programmed)
+
+    def _worn(self, g: Tensor) -> Tensor:
+        """Conductances, siemens, of which those of dead devices are where these stick, if they do."""
+        if self.lifetimes is None or self.used is None:
+            return g
+        ends = (self._device.g_min, self._device.g_max) if self.pulsed is None else self.pulsed.ends
+        return self.lifetimes.fail(g, self.used, *ends)
 
     @property
     def pulse_numbers(self) -> int:
@@ -290,7 +296,7 @@ class Cells:
         if numbers is not None:
             assert not isinstance(now, Tensor)
             self.remembered.move(now, numbers)
-        g, base = self.remembered.leveled(self.programmed, elapsed)
+        g, base = (self._worn(each) for each in self.remembered.leveled(self.programmed, elapsed))
         if self.faults is not None:
             g, base = self.faults.apply(g), self.faults.apply(base)
         self.drifted, self._base = g, base
@@ -319,7 +325,7 @@ class Cells:
         programmed, attempts = target, None
         if device.write_verify is not None:
             own = handed.take(device.write_verify.numbers)
-            programmed, attempts = device.write_verify.program(target, own, self._read_variance)
+            programmed, attempts = device.write_verify.program(target, own, self._read_variance, self._made)
         elif device.programming is not None:
             programmed = device.programming.program(target, handed.take(device.programming.numbers))
         renewed = self.remembered.written(target, handed)
@@ -327,6 +333,12 @@ class Cells:
         if self.pulsed is not None:
             hidden, programmed = self.pulsed.start(programmed, handed.take(self.pulsed.programming_numbers))
         return _Outcome(programmed, hidden, renewed, attempts)
+
+    def _made(self, g: Tensor) -> Tensor:
+        """What devices become that are programmed to g, siemens."""
+        if self.pulsed is not None:
+            g = self.pulsed.start(g, ())[1]
+        return g if self.faults is None else self.faults.apply(g)
 
     def _read_variance(self, g: Tensor) -> Tensor | float:
         """Of one read of devices of these conductances, what outlives a step aside; siemens squared."""

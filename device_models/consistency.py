@@ -31,6 +31,13 @@ def _levels(profile: DeviceProfile) -> list[str]:
         )
     if profile.write_verify is not None and profile.programming is None:
         found.append("write_verify: there is no programming noise to verify; give `programming` too")
+    if profile.write_verify is not None and profile.update is not None and max(values(profile.update.write_noise)) > 0:
+        found.append(
+            "write_verify: a device with `update.write_noise` is elsewhere after its write than where it was verified; "
+            "leave out one of them"
+        )
+    if profile.half_select is not None and profile.update is None:
+        found.append("half_select: it is pulses that disturb, and there are none; give `update`, or leave it out")
     if profile.slices is not None and profile.update is not None:
         found.append("slices: digits are programmed, pulses cannot carry over; leave out `update` or `slices`")
     if profile.slices is not None:

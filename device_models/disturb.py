@@ -41,8 +41,8 @@ class HalfSelected:
         """Pulses of one direction that each device feels beside its own, fractions of whole ones.
 
         A line of the crossbar with n_line pulses, n of which are the device's own, half-selects it n_line - n times;
-        devices have two lines: fraction (n_row + n_column - 2 n). Lines are those of a whole layer, as if its tiles were
-        one crossbar.
+        devices have two lines: fraction (n_row + n_column - 2 n). Lines are those of a whole layer, as if its tiles
+        were one crossbar.
 
         Args:
             counts: pulses of each device, (C, out, rows).

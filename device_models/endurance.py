@@ -35,6 +35,17 @@ class Lifetimes:
         """Which devices still move, bool; used: (C, out, rows)."""
         return used < self.life
 
+    def of_write(self, written: Tensor, attempts: Tensor | None) -> Tensor:
+        """What an absolute write takes, int64: each programming attempt is a pulse.
+
+        Args:
+            written: bool, (C, out, rows).
+            attempts: of each device, same shape; None: one.
+        """
+        if attempts is None or self.counts == "writes":
+            return written.to(torch.int64)
+        return attempts.to(torch.int64) * written
+
     def spend(self, used: Tensor, ups: Tensor, downs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What a write comes to: a device that fails during it still takes its last pulses.
 
@@ -53,8 +64,8 @@ class Lifetimes:
         rest = torch.minimum(downs.to(left.dtype), left - acting)
         return acting.to(ups.dtype), rest.to(downs.dtype), used + (ups + downs).to(used.dtype)
 
-    def fail(self, u: Tensor, used: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """States with failed devices where they stick; low, high: bounds of the devices."""
+    def fail(self, u: Tensor, used: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+        """States with failed devices where they stick; low, high: bounds of the devices, broadcastable to u."""
         if self.failure == "frozen":
             return u
         return torch.where(self.alive(used), u, low if self.failure == "low" else high)
@@ -70,9 +81,9 @@ class Endurance(Description):
     spread: PerChip[Annotated[Factor, Limit(0, 10, "at 10 lifetimes spread over nine orders of magnitude")]] = 0.0
     """Standard deviation of the natural logarithm of the lifetime, no unit."""
     counts: Literal["pulses", "writes"] = "pulses"
-    """What wears a device out: each pulse, or each write that gives it any."""
+    """What wears a device out: each pulse, and each programming attempt; or each write that gives it any."""
     failure: Literal["frozen", "low", "high"] = "frozen"
-    """`frozen`: it keeps its state; `low`, `high`: it sticks at that bound."""
+    """`frozen`: it is not written any more, but ages; `low`, `high`: it sticks at that bound of its own."""
 
     @property
     def fabricated(self) -> int:

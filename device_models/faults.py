@@ -6,7 +6,8 @@ a device that is faulty at one share is so at every larger one: with equal seeds
 
 An open word line (row) carries no current of any of its devices, in both polarities, since a pair shares its row. An
 open bit line (column) belongs to one polarity: the other column of the pair goes on. Open lines are taken as absent
-(G = 0): sneak paths through a floating line are not modelled.
+(G = 0): sneak paths through a floating line are not modelled. Lines are those of a whole layer: where it lies on
+several tiles, an open one is open in all of them.
 
 Faults that come later are found by the same law, with other numbers, among all devices, dead ones included: how many it
 strikes is exactly binomial, and of those that were still well the same share dies. What was stuck stays stuck where it

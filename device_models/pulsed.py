@@ -46,6 +46,11 @@ class Pulsed:
         return self._response.numbers
 
     @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Conductances of each device at its own bounds, siemens."""
+        return self._conductance(self._response.devices.low), self._conductance(self._response.devices.high)
+
+    @property
     def programming_numbers(self) -> int:
         """Those that an absolute write takes."""
         return 1

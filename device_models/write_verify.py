@@ -5,7 +5,8 @@ own, then reads them; a device whose read lies within the tolerance is done. Wha
 reads without noise a device misses the tolerance with (1 - p)^n, p the probability of a single attempt; a noisy read
 accepts some devices that lie outside, and sends back some that were inside.
 
-A verifying read has the device's read noise but for what outlives a learning step, which is a state that begins anew
+A verifying read sees what an attempt has made of the device: within its own bounds, stuck where it is stuck, nothing on
+an open line. It has the device's read noise but for what outlives a learning step, which is a state that begins anew
 with each write; converters and column amplifiers are not in it. All random numbers of n attempts are drawn at each
 write, so what one device gets does not depend on the others. Published spreads often include such a loop already.
 """
@@ -46,7 +47,11 @@ class Verified:
         return self.iterations * (self.programming.numbers + 1) - 1
 
     def program(
-        self, target: Tensor, numbers: Sequence[Tensor], variance: Callable[[Tensor], Tensor | float]
+        self,
+        target: Tensor,
+        numbers: Sequence[Tensor],
+        variance: Callable[[Tensor], Tensor | float],
+        made: Callable[[Tensor], Tensor] = lambda g: g,
     ) -> tuple[Tensor, Tensor]:
         """Conductances after a write, siemens, and the number of attempts that each device took, int32.
 
@@ -54,6 +59,7 @@ class Verified:
             target: siemens, (chips, out, rows).
             numbers: as many tensors as `numbers` says, standard normal, same shape.
             variance: of a read of given conductances, siemens squared.
+            made: what devices become that are programmed to given conductances, siemens.
         """
         own = self.programming.numbers
         g = self.programming.program(target, numbers[:own])
@@ -61,7 +67,8 @@ class Verified:
         outside = torch.ones_like(target, dtype=torch.bool)
         for start in range(own, len(numbers), own + 1):
             xi, *again = numbers[start : start + own + 1]
-            read = g + torch.as_tensor(variance(g)).sqrt() * xi
+            held = made(g)
+            read = held + torch.as_tensor(variance(held)).sqrt() * xi
             outside = outside & ((read - target).abs_() > self.tolerance)
             g = torch.where(outside, self.programming.program(target, again), g)
             attempts += outside

@@ -173,7 +173,8 @@ class Array:
         numbers = self._numbers.devices(Purpose.PULSES, self.pair.plus.pulse_numbers)
         plus, minus = (None, None) if numbers is None else numbers.unbind(2)
         if d.cell == "pair":  # a phase for each polarity; the devices of a pair share their row's line
-            first, second = (lines[0], lines[0]) if lines else (each.sum(1, keepdim=True) for each in (raising, lowering))
+            each = (lines[0], lines[0]) if lines else (raising.sum(1, keepdim=True), lowering.sum(1, keepdim=True))
+            first, second = each
             written = self.pair.plus.pulse(raising, None, plus, now, lines, second)
             written = written | self.pair.minus.pulse(lowering, None, minus, now, lines, first)
         else:

@@ -66,13 +66,14 @@ class Compensation:
             setattr(self, name, None if value is None else value.to(device, copy=True))
 
 
-def reference_vectors(target: Tensor, full_scale: float, bound: float | Tensor | None) -> Tensor:
+def reference_vectors(target: Tensor, full_scale: float, bound: float | Tensor | None, step: float = 0.0) -> Tensor:
     """Inputs of random signs, the same for every chip but for their size, (C, VECTORS, rows).
 
     Args:
         target: weights that the layer was asked to hold, (C, out, rows): digital knowledge, no read.
         full_scale: largest input.
         bound: largest output that converters can tell, of each chip (C, 1, 1), or None: inputs stay within it.
+        step: smallest input that drives a line; inputs are no smaller, though outputs may be clipped.
     """
     rows = target.shape[2]
     generator = torch.Generator().manual_seed(rows)
@@ -81,4 +82,4 @@ def reference_vectors(target: Tensor, full_scale: float, bound: float | Tensor |
     if bound is not None:
         spread = target.square().sum(2, keepdim=True).amax(1, keepdim=True).sqrt()
         size = torch.minimum(size, bound / (_HEADROOM * spread.clamp(min=torch.finfo(target.dtype).tiny)))
-    return signs * size
+    return signs * size.clamp(min=step)

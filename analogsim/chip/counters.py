@@ -45,14 +45,16 @@ class Counters:
 
     @property
     def attempts(self) -> Tensor:
-        """Mean number of programming attempts of a device in a write, the first programming included, (C,)."""
+        """Mean number of programming attempts of a device in a write that is verified, (C,).
+
+        The first programming is one of them; 1 where no layer has write-verify.
+        """
         attempts, writes = torch.zeros(2, self.chips, dtype=torch.float64, device=self.device)
-        for cells in (cells for crossbar in self.crossbars for cells in crossbar.array.pair.sides):
-            if cells.attempts is None or cells.writes is None:
-                return torch.ones_like(attempts)
-            attempts += cells.attempts.sum(dim=(1, 2))
-            writes += cells.writes
-        return attempts / writes
+        for cells in (cells for crossbar in self.crossbars for cells in crossbar.array.cells):
+            if cells.attempts is not None and cells.writes is not None:
+                attempts += cells.attempts.sum(dim=(1, 2))
+                writes += cells.writes
+        return torch.where(writes > 0, attempts / writes.clamp(min=1), 1.0)
 
     @property
     def wear(self) -> Tensor:

@@ -220,7 +220,8 @@ class Crossbar:
         d = self._device
         bank = self._banks.of(backward=False)
         bound = None if bank is None else bank.smallest_bound
-        x = reference_vectors(self.array.target, d.full_scale, bound)[:, None, None]
+        step = d.dac.step if d.dac is not None and d.dac.scaling == "fixed" else 0.0
+        x = reference_vectors(self.array.target, d.full_scale, bound, step)[:, None, None]
         compensation, self.compensation = self.compensation, Compensation()
         _, y = self.read(x, draws, None, now)
         self.compensation = compensation

@@ -23,12 +23,19 @@ class Mapping:
         range: `fixed`: w_max = headroom x the largest initial weight; writes beyond it are clipped.
             `follow`: w_max is the largest weight of each write; a change of range rewrites every device.
         per: one w_max per `layer` or per `column`.
-        headroom: of the fixed range.
+        headroom: of the fixed range, at least 1.
+
+    Raises:
+        ValueError: a headroom below 1 leaves weights outside the range.
     """
 
     range: Literal["fixed", "follow"] = "fixed"
     per: Literal["layer", "column"] = "layer"
     headroom: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not self.headroom >= 1:
+            raise ValueError(f"headroom must be at least 1, or the largest weight has no room (got {self.headroom})")
 
     def initial_range(self, weights: Tensor) -> Tensor:
         """w_max for initial weights (C, out, rows): (C, 1, 1), or (C, out, 1) per column."""

@@ -5,8 +5,8 @@ nothing else may happen meanwhile. So the order is: sample by sample; of each sa
 weights alone, all at once, then the others, one by one in the order of the plan. For each of these the weights are
 perturbed, read, and put back. An order by samples makes results independent of how samples are split into calls.
 
-Where that takes writes, a pass is of the whole batch, whatever the chip's order of passes: the next pass of a batch element
-comes a batch later, and noise between them is as old.
+Where that takes writes, a pass is of the whole batch, whatever the chip's order of passes: the next pass of a batch
+element comes a batch later, and noise between them is as old.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Pat
         if classified(result):
             within_percent(panels[0, 0])
         if decades is not None:
+            panels[0, 0].set_ylim(decades[0] / 1.5, decades[1] * 1.5)  # first: no scale would fit to the widest bands
             panels[0, 0].set_yscale("log")
-            panels[0, 0].set_ylim(decades[0] / 1.5, decades[1] * 1.5)
         shown = {t: h for p in panels.flat for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
         if len(shown) <= 6:
             panels.flat[len(labels) - 1].legend(list(shown.values()), list(shown), loc="best")

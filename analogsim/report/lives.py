@@ -153,7 +153,7 @@ def _draw_care(panel: Axes, arms: dict[str, ArmResult], cared: Sequence[str]) ->
         colour = COLOURS[order.index(name) % len(COLOURS)]
         panel.plot([m.seconds for m in moments], [row] * len(moments), "|", color=colour, markersize=7)
     panel.set_yticks(range(len(cared)), list(cared), fontsize=7)
-    panel.set_ylim(len(cared) - 0.5, -0.5)
+    panel.set_ylim(max(1, len(cared)) - 0.5, -0.5)
     panel.grid(visible=False)
 
 

@@ -275,5 +275,6 @@ def _few(rows: Array) -> Array:
     """
     few = rows[:0]
     for begin in range(0, len(rows), _TURNED):
-        few = np.linalg.qr(np.concatenate([few, rows[begin : begin + _TURNED]]), mode="r")
+        more = np.concatenate([few, rows[begin : begin + _TURNED]])
+        few = np.asarray(np.linalg.qr(more, mode="r"))  # an array already, which its type does not say
     return few * np.where(few.diagonal() < 0, -1.0, 1.0)[:, None]

@@ -44,6 +44,15 @@ def test_devices_that_drift_alike_are_compensated_exactly(
         torch.testing.assert_close(_backward(chip, v, now), back)
 
 
+def test_coarse_converters_still_drive_the_lines(chip_of: Any, profile_of: Any) -> None:
+    """Inputs that should be smaller than a step of the DAC are one; some outputs clip, and the factor is low."""
+    converters = {"dac": {"bits": 3, "range": 8.0}, "adc": {"bits": 10, "range": 2.0}}
+    chip = chip_of(NETWORK, profile_of(drift={"kind": "constant", "t0": "1 s", "mean": 0.1}, **converters), 2)
+    chip.take_reference(0.0)
+    factors = chip.compensate(1e3)
+    assert (factors > 1.3).all() and (factors < 1e3**0.1 * 1.05).all()
+
+
 def test_the_factor_multiplies_digital_sums_and_nothing_else(chip_of: Any, inputs_of: Any) -> None:
     x, v = inputs_of(2, 5, 6), inputs_of(2, 5, 3)
     with_, without = (chip_of(NETWORK, load_profile("pcm"), 2) for _ in range(2))

@@ -318,3 +318,8 @@ def test_shapes_dtype_and_device_are_those_asked_for(
     assert {each.device.type for each in tensors} == {"meta"}
     assert chip.saturated.shape == (CHIPS, network.depth)
     assert chip.device_writes.shape == (CHIPS,)
+
+
+def test_weights_must_fit_into_the_range() -> None:
+    with pytest.raises(ValueError, match=r"headroom must be at least 1.*got 0\.5"):
+        Mapping(headroom=0.5)

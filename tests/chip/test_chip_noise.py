@@ -247,7 +247,9 @@ def test_devices_remember_each_vector_however_reads_are_cut(
     chip_of: Any, profile_of: Any, inputs_of: Any, linear: Any, monkeypatch: pytest.MonkeyPatch, noise: Any
 ) -> None:
     """With passes that follow each other at once, noise stands still, from one call of a step to the next, too."""
-    monkeypatch.setattr("analogsim.chip.noise._DEVICE_NUMBERS", 2 * 7 * 4 * 5)  # 5 vectors of one pass, or 1 of 4 passes
+    monkeypatch.setattr(
+        "analogsim.chip.noise._DEVICE_NUMBERS", 2 * 7 * 4 * 5
+    )  # 5 vectors of one pass, or 1 of 4 passes
     chip = chip_of(linear(6, 4), profile_of(read_noise=noise, timing={"pass_time": "100 ps"}), 2, sampling="device")
     x = inputs_of(2, 8, 6)
     first = chip.forward(x, (Pass(),)).pre_activations[0]

@@ -173,7 +173,7 @@ def test_absolute_writes_wear_too() -> None:
 
 
 def test_reprogramming_writes_references_too() -> None:
-    """After a drift that took nine tenths of every conductance; a write of other weights leaves references as they are."""
+    """After a drift that took nine tenths of every conductance; other writes leave references as they are."""
     drift = {"kind": "constant", "t0": "1 s", "mean": 0.5}
     chip = _chip(_profile(CONSTANT, drift=drift))
     weights = torch.full((2, 4, 6), 0.2, dtype=torch.float64)

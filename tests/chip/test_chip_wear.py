@@ -103,6 +103,41 @@ def test_every_attempt_of_a_verified_write_counts(chip_of: Any, profile_of: Any,
         assert sum(each.sum() for each in _counts(chip)) > sum(each.attempts.sum() for each in cells)
 
 
+def test_attempts_wear_a_device_out(chip_of: Any, profile_of: Any, weights_of: Any) -> None:
+    """Each attempt is a pulse; what counts writes counts one."""
+    for counts, attempts in (("pulses", True), ("writes", False)):
+        endurance = {"cycles": 1e6, "counts": counts}
+        chip = chip_of(NETWORK, profile_of(**VERIFIED, endurance=endurance), 2)
+        chip.write([LayerWrite(0.8 * w) for w in weights_of(NETWORK, range(2), torch.float64)])
+        cells = [cells for crossbar in chip.crossbars for cells in crossbar.array.cells]
+        if attempts:
+            _agree(chip, [each.attempts for each in cells if each.attempts is not None])
+        else:
+            assert chip.wear.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("update", [None, {"kind": "constant_step", "dw_min": 0.01, "bounds": {"high_spread": 0.5}}])
+@pytest.mark.parametrize("failure", ["low", "high"])
+def test_dead_devices_stay_where_they_stick(
+    chip_of: Any, profile_of: Any, weights_of: Any, failure: str, update: Any
+) -> None:
+    """At an end of their own range, whatever time does to the others."""
+    drift = {"kind": "constant", "t0": "1 s", "mean": 0.1}
+    endurance = {"cycles": 1, "counts": "writes", "failure": failure}
+    parts = {"conductance": {"min": "1 uS", "max": "25 uS"}, "update": update, "cell": "reference"}
+    chip = chip_of(NETWORK, profile_of(**parts, drift=drift, endurance=endurance), 2)
+    chip.write([LayerWrite(0.8 * w) for w in weights_of(NETWORK, range(2), torch.float64)])
+    chip.settle(1e7)
+    (cells, reference), _ = chip.oracle.cells
+    nominal = 1e-6 if failure == "low" else 25e-6
+    ends = torch.full_like(cells.conductance, nominal)
+    if cells.pulsed is not None:
+        ends = cells.pulsed.ends[failure == "high"]
+        assert failure == "low" or ends.std() > 1e-6
+    torch.testing.assert_close(cells.conductance, ends)
+    torch.testing.assert_close(reference.conductance, reference.programmed * 1e7**-0.1)
+
+
 def test_a_checkpoint_goes_on_counting(chip_of: Any, profile_of: Any, weights_of: Any) -> None:
     chip, other = (chip_of(NETWORK, profile_of(), 2, dtype=torch.float32, count_wear=True) for _ in range(2))
     weights = weights_of(NETWORK, range(2), torch.float32)

@@ -351,8 +351,8 @@ def test_a_layer_that_there_is_not_is_refused(chip_of: Any, profile_of: Any, inp
 def test_passes_between_which_devices_are_written_are_a_batch_apart(chip_of: Any, profile_of: Any, way: str) -> None:
     """A device's noise of 20 us, and a telegraph of units, in passes of 400 elements: 1 us later by a path, or 400 us.
 
-    Correlations of n = 400 x 10 pre-activations, sd at most 1 / sqrt(n) = 0.016; 5 sd are 0.08. Expected at 1 us: 0.95 of
-    the devices, 0.84 of the units.
+    Correlations of n = 400 x 10 pre-activations, sd at most 1 / sqrt(n) = 0.016; 5 sd are 0.08. Expected at 1 us: 0.95
+    of the devices, 0.84 of the units.
     """
     network, more = Network.mlp([20, 10]), PATH if way == "path" else WRITES
     noise = {"kind": "lorentzian", "sigma": "5 %", "tau": "20 us", "relative_to": "g_max"}

@@ -46,6 +46,24 @@ def test_mean_attempts_of_a_write(chip_of: Any, profile_of: Any, weights_of: Any
     assert chip_of(NETWORK, profile_of(), 2).attempts.tolist() == [1.0, 1.0]
 
 
+def test_attempts_are_those_of_all_slices_and_of_the_layers_that_verify(chip_of: Any, profile_of: Any) -> None:
+    """Fine digits take as many attempts as coarse ones; a layer without a loop counts for nothing."""
+    parts = {name: PARTS[name] for name in ("programming", "write_verify")}
+    sliced = chip_of(NETWORK, profile_of(**parts, slices={"count": 3, "bits": 2}), 2)
+    cells = [cells for crossbar in sliced.crossbars for cells in crossbar.array.cells]
+    assert len(cells) == 2 * 3 * 2
+    torch.testing.assert_close(
+        sliced.attempts,
+        sum(each.attempts.double().mean(dim=(1, 2)) * each.writes for each in cells)
+        / sum(each.writes for each in cells),
+    )
+    mixed = Chip(NETWORK, (profile_of(**parts), profile_of()), 2, dtype=torch.float64)
+    mixed.program([torch.full((2, w.columns, w.rows), 0.2, dtype=torch.float64) for w in NETWORK.layers])
+    own = torch.stack([each.attempts.double().mean(dim=(1, 2)) for each in mixed.oracle.cells[0]]).mean(0)
+    torch.testing.assert_close(mixed.attempts, own)
+    assert (own > 1.1).all()
+
+
 def test_a_chip_alone_is_the_chip_of_the_population(
     chip_of: Any, profile_of: Any, weights_of: Any, inputs_of: Any
 ) -> None:

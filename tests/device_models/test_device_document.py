@@ -11,6 +11,7 @@ from device_models._yaml import dump_yaml, load_yaml
 from device_models.units import format_prefixed
 
 TEXT = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")
+NEEDS = {"half_select": {"update": {"kind": "constant_step", "dw_min": 0.01}}}
 CELL = {"name": "cell", "conductance": {"max": "25 uS"}, "programming": {"kind": "constant", "sigma": "1 uS"}}
 
 
@@ -31,7 +32,7 @@ def test_every_effect_is_listed_with_an_example_that_is_taken() -> None:
             if example == "[below](#costs)":
                 data = load_yaml(_section("Costs").split("```yaml\n")[1].split("```")[0], "example")
             else:
-                data = {name: load_yaml(example.strip("`"), "example")}
+                data = {name: load_yaml(example.strip("`"), "example"), **NEEDS.get(name, {})}
             profile = DeviceProfile.from_data({**CELL, **data})
             profile.build(2, torch.device("cpu"), torch.float32)
             assert DeviceProfile.from_data(load_yaml(dump_yaml(profile.to_data()), "again")) == profile

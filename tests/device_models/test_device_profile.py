@@ -151,6 +151,7 @@ REFUSED = [
         },
         "drift.mean: min must not lie above max",
     ),
+    ({"half_select": {"fraction": "1 %"}}, "half_select: it is pulses that disturb, and there are none; give `update`"),
     ({"references": "one"}, "references: "),
     ({"references": [1]}, "references.0: "),
 ]

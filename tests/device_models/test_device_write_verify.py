@@ -11,10 +11,13 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from analogsim.chip import Chip
+from analogsim.network import Network
 from device_models import Cells, DeviceProfile, ProfileError
 
 Z = 5.0
 US = 1e-6
+FAULTS = {"stuck_high": "10 %", "dead_rows": "5 %", "dead_columns": "5 %"}
 PROGRAMMING = {"kind": "constant", "sigma": "1 uS"}
 READ = {"kind": "additive", "sigma": "2 %"}  # 0.8 uS of 40 uS
 
@@ -183,3 +186,44 @@ def test_settings_that_would_not_hold_are_refused(parts: dict[str, Any], fault: 
     with pytest.raises(ProfileError) as caught:
         _profile(**parts)
     assert str(caught.value).splitlines()[1].startswith(f"  - {fault}")
+
+
+BOUNDS = {"kind": "constant_step", "dw_min": 0.01, "bounds": {"high_spread": 0.5}}
+
+
+def test_the_verifying_read_sees_the_device_within_its_own_bounds() -> None:
+    """Devices that end below 34.9 uS, and devices that reach 40 uS, asked for 36 uS: the former never arrive."""
+    device = _profile(update=BOUNDS, write_verify={"iterations": 20, "tolerance": "1 uS"}).build(
+        1, torch.device("cpu"), torch.float64
+    )
+    cells, n = Cells(device), 4000
+    made = _normal(1, device.fabricated, 1, n, seed=2)
+    cells.program(torch.full((1, 1, n), 36 * US, dtype=torch.float64), _normal(1, device.numbers, 1, n), 0.0, made)
+    assert cells.pulsed is not None and cells.attempts is not None
+    reach = cells.pulsed.ends[1]
+    out_of_reach, well = reach < 34.9 * US, reach > 40 * US
+    assert out_of_reach.sum() > 500 and well.sum() > 500
+    assert (cells.attempts[out_of_reach] == 20).all()
+    far = reach < 30 * US  # six standard deviations: every attempt ends at the bound
+    assert torch.equal(cells.programmed[far], reach[far])
+    # A single attempt is within one standard deviation; (1 - p)^20 of the devices, 1e-10, take all and miss.
+    p = 2 * stats.norm.cdf(1.0) - 1
+    assert abs(cells.attempts[well].double().mean() - 1 / p) < Z * math.sqrt(1 - p) / p / math.sqrt(int(well.sum()))
+    assert ((cells.programmed[well] - 36 * US).abs() <= 1 * US).all()
+
+
+def test_stuck_devices_and_open_lines_are_tried_to_the_last() -> None:
+    chip = Chip(Network.mlp([40, 30]), _profile(faults=FAULTS, write_verify={"iterations": 9, "tolerance": "2 uS"}), 1)
+    chip.program([torch.full((1, 30, 41), 0.3)])
+    for cells in chip.oracle.cells[0]:
+        assert cells.faults is not None and cells.attempts is not None
+        # Weights of 0.3 and 0 aim at 20 uS, at 0 uS: none is met at 40 uS, or, but for the latter, without a current.
+        aimed, lost = cells.target > 0, cells.faults.open | cells.faults.stuck_high
+        assert (cells.attempts[lost & aimed] == 9).all()
+        assert lost.sum() > 100
+        assert cells.attempts[~lost].float().mean() < 2
+
+
+def test_what_a_write_adds_after_its_verification_is_refused() -> None:
+    with pytest.raises(ProfileError, match=r"write_verify: a device with `update\.write_noise` is elsewhere"):
+        _profile(update={**BOUNDS, "write_noise": 1.0}, write_verify={"iterations": 2, "tolerance": "1 uS"})

@@ -102,10 +102,7 @@ def test_a_rotation_changes_nothing_that_can_be_seen():
 
 
 def test_runs_go_on_where_rows_are_nearly_dependent():
-    """Gradient descent at 2.5 times its best rate: the least singular value falls under 1e-8 of the largest one.
-
-    Errors go on falling to where only few steps' rounding is left, and no run is over.
-    """
+    """Gradient descent at 2.5 times its best rate: the least singular value falls below 1e-8 of the largest one."""
     problem = StudentTeacher(20, 400, 4)
     simulation = RotatedSimulation(problem, 2.5 * problem.gradient_rate, range(10), rule="sgd")
     simulation.run(600)
@@ -121,7 +118,7 @@ def test_few_rows_are_the_cholesky_factor_of_many(hidden):
 
 
 def test_few_rows_keep_what_is_small():
-    """Singular values from 1 to 1e-12 of 90 rows: all to 1e-15 of the largest, where squares have lost those at 1e-8."""
+    """Singular values of 90 rows from 1 to 1e-12, of which squares would have lost all below 1e-8."""
     rng = np.random.default_rng(6)
     values = 10.0 ** -np.arange(13)
     left, right = (np.linalg.qr(rng.standard_normal((n, 13)))[0] for n in (90, 13))

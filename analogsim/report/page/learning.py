@@ -37,7 +37,9 @@ def histories(folder: StudyFolder, view: View) -> dict[Where, History]:
 
     Of an arm of stages those on the chips that it ends on; a stage begins with an evaluation at the epoch at which the
     one before has ended, and of two at one epoch the later counts. A number that is not finite is an accuracy of 0, or
-    an infinite loss, and a mean that is infinite is not drawn. Their intervals are Student's, whatever the number of chips: there are too many of them for a bootstrap.
+    an infinite loss, and a mean that is infinite is not drawn.
+
+    Their intervals are Student's, whatever the number of chips: there are too many of them for a bootstrap.
     """
     seats = _seats(view)
     found: dict[Where, dict[float, dict[Key, _Chips]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
@@ -57,9 +59,7 @@ def _history(found: Mapping[float, Mapping[Key, _Chips]], sampled: bool) -> Hist
     """Of the chips of a study; or of the sampled points, at the epochs that all of them have."""
     if not sampled:
         return {
-            epoch: estimate(chips.values(), student)
-            for epoch, each in sorted(found.items())
-            for chips in each.values()
+            epoch: estimate(chips.values(), student) for epoch, each in sorted(found.items()) for chips in each.values()
         }
     most = max(map(len, found.values()))
     return {

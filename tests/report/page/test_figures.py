@@ -151,7 +151,7 @@ def test_learning_curves_are_means_over_the_chips_of_a_point(blocks, folder) -> 
         assert row[head.index("chips")] == 4
 
 
-def staged(folder, programmed: list[bool], evaluations: list[tuple[int, float, list[float | None]]]) -> None:
+def staged(folder, programmed: list[bool], evaluations: list[tuple[int, float, list[float]]]) -> None:
     """Turn the one arm of a study into one of stages, with these evaluations: stage, epoch, accuracy of each chip."""
     [job] = folder.plan.jobs
     result = folder.result(job)
