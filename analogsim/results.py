@@ -255,6 +255,11 @@ class ArmResult(_Record):
         found = {"oracle": bool(self.oracle), "ex situ": ex_situ, "theory": self.theory}
         return tuple(mark for mark, has in found.items() if has)
 
+    @property
+    def first_stage(self) -> int:
+        """Number of the stage from which on it has the chips that it ends on."""
+        return max((index for index, stage in enumerate(self.stages) if stage.programmed), default=0)
+
 
 class Result(_Record):
     """What `result.json` holds."""

@@ -57,10 +57,9 @@ def _key(quantity: Quantity, coordinates: dict[str, Any], seed: Any) -> Key | No
 
 def _history(name: str, arm: ArmResult, curves: Sequence[Curve]) -> list[tuple[Curve, bool]]:
     """Evaluations of the chips that an arm ends on, each with whether its stage had just begun."""
-    first = max((index for index, stage in enumerate(arm.stages) if stage.programmed), default=0)
     found: list[tuple[Curve, bool]] = []
     for curve in curves:
-        if curve.arm == name and curve.stage >= first:
+        if curve.arm == name and curve.stage >= arm.first_stage:
             found.append((curve, not found or found[-1][0].stage != curve.stage))
     if not found:
         raise NotThereError(f"{name} has no evaluations")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from analogsim.report.style import COLOURS, STYLE, legend_below, save, within_percent
-from analogsim.report.summary import classified, first_stage, points, score
+from analogsim.report.summary import classified, points, score
 from analogsim.results import ArmResult, Curve, Result, Spent, interval, marked
 
 _BUDGETS: dict[str, Callable[[Spent], float]] = {
@@ -53,8 +53,7 @@ def _priced(result: Result) -> dict[str, ArmResult]:
 
 def _on_its_chips(arm: ArmResult, name: str, curves: Sequence[Curve]) -> list[Curve]:
     """Evaluations of an arm on the chips that it ends on."""
-    first = first_stage(arm)
-    return [curve for curve in curves if curve.arm == name and curve.stage >= first and curve.spent]
+    return [curve for curve in curves if curve.arm == name and curve.stage >= arm.first_stage and curve.spent]
 
 
 class Cost(NamedTuple):

@@ -64,11 +64,6 @@ def score(metrics: Metrics, accurate: bool) -> float:
     return math.inf if metrics.test_loss is None else metrics.test_loss
 
 
-def first_stage(arm: ArmResult) -> int:
-    """Number of the stage from which on an arm has the chips that it ends on."""
-    return max((index for index, stage in enumerate(arm.stages) if stage.programmed), default=0)
-
-
 @dataclass(frozen=True)
 class Standing:
     """A family's best arm at a point, and how far it is from the leader there.

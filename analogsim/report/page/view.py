@@ -9,7 +9,6 @@ from functools import cached_property
 from analogsim.outcomes import Axis, Job, JobState, Outcome, Plan, StudyFolder
 from analogsim.outcomes.tidy import rows
 from analogsim.report.page.cells import Cell, Device, Level, Place, Rule, Setting, rule_of
-from analogsim.report.summary import first_stage
 from analogsim.report.words import Words, words
 from analogsim.results import Result
 
@@ -233,7 +232,7 @@ def view(folder: StudyFolder) -> View:
     for job, result in folder.results():
         found += rows(folder.plan, job, result)
         passes[job.id] = max(arm.passes_per_step for arm in result.arms.values())
-        first[job.id] = max(first_stage(arm) for arm in result.arms.values())
+        first[job.id] = max(arm.first_stage for arm in result.arms.values())
         notes |= dict.fromkeys(result.notes)
         kind = kind or words(result)
     states: dict[str, JobState] = {}
