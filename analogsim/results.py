@@ -334,5 +334,7 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, 
         return mean, None
     from scipy.special import stdtrit
 
-    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
-    return mean, float(stdtrit(n - 1, (1 + confidence) / 2)) * math.sqrt(variance / n)
+    if not math.isfinite(mean):
+        return mean, math.nan
+    spread = math.hypot(*(value - mean for value in values))  # losses may be as large as floats allow
+    return mean, float(stdtrit(n - 1, (1 + confidence) / 2)) * (spread / math.sqrt(n * (n - 1)))

@@ -182,3 +182,9 @@ def test_chips_that_are_lost_count_as_time_passes(made, monkeypatch: pytest.Monk
     with console.capture() as capture:
         console.print(lives_table(losses))
     assert capture.get().count("not finite") == 2
+
+
+def test_intervals_of_losses_as_large_as_floats_allow() -> None:
+    mean, half = interval([1e200, 3e200])
+    assert (mean, half) == (2e200, pytest.approx(12.706204736e200, rel=1e-9))
+    assert math.isnan(interval([math.inf, 1.0])[1] or 0.0)
