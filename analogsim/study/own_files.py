@@ -32,6 +32,6 @@ def with_absolute_path(path: str, value: Any, folder: Path | None) -> Any:
     if key != "trace" and not value.endswith((".yaml", ".yml")):  # a packaged profile, by its name
         return value
     places = [(folder or Path()) / value]
-    if key == "profile":  # one in the working directory comes first, as where profiles are resolved
-        places.insert(0, Path(value))
+    if key == "profile":  # as where profiles are resolved
+        places.append(Path(value))
     return next((os.path.abspath(place) for place in places if place.exists()), value)

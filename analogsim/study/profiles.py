@@ -38,7 +38,7 @@ def resolve_profiles(chip: Mapping[str, Any], depth: int | None, folder: Path | 
     Args:
         chip: the section as written; what has not the form of a section is passed over.
         depth: number of layers, if known.
-        folder: of the scenario's file.
+        folder: of the scenario's file, from which paths start; what is not there may be in the working directory.
     """
     found: list[str] = []
     profile, overrides = chip.get("profile"), chip.get("overrides")
@@ -91,7 +91,7 @@ def _layer(section: Mapping[str, Any], base: Mapping[str, Any], folder: Path | N
 
 
 def _in_full(profile: str | Mapping[str, Any], overrides: Any, folder: Path | None) -> dict[str, Any]:
-    if isinstance(profile, str) and profile.endswith((".yaml", ".yml")) and not Path(profile).exists():
+    if isinstance(profile, str) and profile.endswith((".yaml", ".yml")):
         beside = (folder or Path()) / profile
         profile = str(beside) if beside.exists() else profile
     overrides = overrides if isinstance(overrides, Mapping) else {}

@@ -13,6 +13,7 @@ from analogsim.study.chip_section import StageChip
 from analogsim.study.claim_faults import claim_faults
 from analogsim.study.kinds import AnyScenario
 from analogsim.study.network_section import LAYER_TAGS, count_layers
+from analogsim.study.own_files import with_absolute_path
 from analogsim.study.packaged import scenario_text
 from analogsim.study.profiles import Resolved, axes_of, resolve_profiles
 from analogsim.study.schema import ArmBase, Deployment, Scenario, StageBase, StagedArm
@@ -79,7 +80,7 @@ def read_scenario(
         put(data, ["excerpt", "quick"], True)
     for setting in settings:
         path, value = parse_setting(setting)
-        put(data, path, value)
+        put(data, path, with_absolute_path(".".join(path), value, None))
     return data, where, Path(name_or_path).parent if name_or_path.endswith((".yaml", ".yml")) else None
 
 
