@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,30 +14,50 @@ from typing import Any, TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from analogsim.errors import BusyError, RunError
+from analogsim.errors import AnalogsimError, BusyError, RunError
 
 _TOGETHER = 8  # files that are waited for at a time: a journal takes them with one commit
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file under a temporary name beside its own, and rename it."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    commit(part, path)
+    with part_of(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[TextIO]:
-    """The same for a file that is written bit by bit; nothing is left of one that could not be written to its end."""
+    """The same for a file that is written bit by bit."""
+    with part_of(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """The temporary name of a file that is in its place afterwards; nothing is left of one that cannot be written."""
     part = path.with_name(f"{path.name}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            yield file
+        yield part
         commit(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+def require_writable(file: Path, option: str) -> None:
+    """Refuse a file of a command line whose folder takes none, before there is work to lose.
+
+    Raises:
+        AnalogsimError: naming the option and the cause.
+    """
+    if not file.parent.is_dir():
+        raise AnalogsimError(f"{option} {file}: there is no folder {file.parent}; make it first")
+    try:
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise AnalogsimError(f"{option} {file}: cannot be written: {error.strerror}; choose another place") from None
 
 
 def write_texts(folder: Path, texts: Iterable[tuple[str, str]]) -> None:

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from analogsim.errors import AnalogsimError
-
 
 def bench(
     cases: Annotated[
@@ -27,12 +25,13 @@ def bench(
     import torch
     from rich.console import Console
 
+    from analogsim._files import require_writable, write_text
     from analogsim.bench import Row, chosen, head, tables
     from analogsim.study.run import choose_device
 
     wanted, on = chosen(cases or [], quick), choose_device(device)
-    if out is not None and not out.parent.is_dir():
-        raise AnalogsimError(f"--out {out}: there is no folder {out.parent}; make it first")
+    if out is not None:
+        require_writable(out, "--out")
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     console, told = Console(), Console(stderr=True)
@@ -56,5 +55,5 @@ def bench(
         console.print(table)
     if out is not None:
         held = {"head": data, "rows": [row.to_data() for row in rows]}
-        out.write_text(json.dumps(held, indent=1, allow_nan=False) + "\n")
+        write_text(out, json.dumps(held, indent=1, allow_nan=False) + "\n")
         console.print(f"rows: {out}", soft_wrap=True, highlight=False)

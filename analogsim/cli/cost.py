@@ -35,8 +35,10 @@ def cost(
         raise AnalogsimError(f"{loaded.name}: has no chips, so no step of it takes time or energy")
     if gantt is not None and (len(arms or ()) != 1 or gantt.suffix not in (".png", ".svg")):
         raise AnalogsimError(f"--gantt {gantt}: draws one arm into a .png or .svg file; give one --arm and such a name")
-    if gantt is not None and not gantt.parent.is_dir():
-        raise AnalogsimError(f"--gantt {gantt}: there is no folder {gantt.parent}; make it first")
+    if gantt is not None:
+        from analogsim._files import require_writable
+
+        require_writable(gantt, "--gantt")
     if arms:
         loaded = only_arms(loaded, arms)
     found = _priced(loaded)

@@ -74,6 +74,14 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder that takes no files
+        if debug:
+            raise
+        if error.filename is None:  # our own output may be what cannot be written, also at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        place = "" if error.filename is None else f"{str(error.filename).removesuffix('.part')}: "
+        typer.echo(f"error: {place}{error.strerror or error}", err=True)
+        sys.exit(2)
     except MemoryError as error:
         if debug:
             raise

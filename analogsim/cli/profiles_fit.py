@@ -63,11 +63,12 @@ def fit(
 
 
 def _files(out: Path, force: bool) -> list[Path]:
-    """Profile and figures; refused before anything is fitted where they are there already."""
+    """Profile and figures; refused before anything is fitted where they are there already, or cannot be."""
+    from analogsim._files import require_writable
+
     if out.suffix not in (".yaml", ".yml"):
         raise AnalogsimError(f"-o {out}: must end in .yaml")
-    if not out.parent.is_dir():
-        raise AnalogsimError(f"-o {out}: there is no folder {out.parent}")
+    require_writable(out, "-o")
     files = [out, out.with_suffix(".png"), out.with_suffix(".svg")]
     there = [str(file) for file in files if file.exists()]
     if there and not force:

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analogsim._files import commit
+from analogsim._files import part_of
 
 COLOURS = ("#4053d3", "#ddb310", "#b51d14", "#00beff", "#fb49b0", "#00b25d", "#6e6e6e")
 """Seven colours that differ for colour-blind readers too (M. Krzywinski's palette)."""
@@ -45,9 +45,8 @@ def save(figure: Figure, files: Sequence[Path], dpi: int = 150) -> None:
     """Save a figure under several names, by whose endings (.png, .svg) its formats go; each file appears whole."""
     for file in files:
         file.parent.mkdir(exist_ok=True)
-        part = file.with_name(f"{file.name}.part")
-        if file.suffix == ".svg":
-            figure.savefig(part, format="svg", metadata={"Date": None})
-        else:
-            figure.savefig(part, format="png", dpi=dpi)
-        commit(part, file)
+        with part_of(file) as part:
+            if file.suffix == ".svg":
+                figure.savefig(part, format="svg", metadata={"Date": None})
+            else:
+                figure.savefig(part, format="png", dpi=dpi)
