@@ -75,11 +75,15 @@ def read_scenario(
         what = "is empty" if data is None else f"is a {type(data).__name__}"
         raise ScenarioError(f"{where}: must be a mapping of sections such as name, data, network, chip ({what})")
     if quick:
+        if not data.get("quick") and not (data.get("excerpt") or {}).get("quick"):
+            raise ScenarioError(f"{where}: has no `quick` settings for a short look; leave out --quick, or add some")
         for path, value in quick_settings(data, where):
             put(data, path, value)
         put(data, ["excerpt", "quick"], True)
     for setting in settings:
         path, value = parse_setting(setting)
+        if path[0] == "quick":
+            raise ScenarioError(f"--set {setting}: stands over the quick settings anyway; leave out `quick.`")
         put(data, path, with_absolute_path(".".join(path), value, None))
     return data, where, Path(name_or_path).parent if name_or_path.endswith((".yaml", ".yml")) else None
 

@@ -297,6 +297,11 @@ class _Planning:
                 yield f"{places}, jobs of their own"
         if self._asked.samples:
             yield f"{len(self._asked.samples)} sampled points, jobs of their own"
+        excerpt = self._first.excerpt
+        if excerpt.quick:
+            yield "a quick look, with the scenario's `quick` settings: its numbers say little about the study itself"
+        if excerpt.left_out:
+            yield f"arms left out: {', '.join(excerpt.left_out)}"
 
 
 def _protocol(tune: Tune) -> str:

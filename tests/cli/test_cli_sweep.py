@@ -73,6 +73,9 @@ def test_an_axis_of_the_command_line_replaces_the_scenarios_and_says_so(
         "chip.overrides.adc.bits: the places of --axis, instead of the scenario's 8",
         "ADC bits: 2 places, jobs of their own",
     ]
+    assert out.splitlines()[-2].startswith("a quick look, with the scenario's `quick` settings")
+    assert command("sweep", "which-rule", "--axis", "chip.overrides.adc.bits=4", "--arm", "anp", "--plan") == 0
+    assert "\narms left out: bp, learned, " in capsys.readouterr().out
 
 
 def test_data_that_are_not_there_leave_a_plan_and_no_study(

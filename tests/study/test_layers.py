@@ -10,6 +10,7 @@ import torch
 
 from analogsim.errors import ScenarioError
 from analogsim.report.summary import axis_label
+from analogsim.study.own_files import with_absolute_paths
 from analogsim.study.population import Population, lay_out
 from analogsim.study.run import run
 from analogsim.study.scenario import load_scenario, resolve, to_data
@@ -145,6 +146,26 @@ def test_profiles_lie_beside_the_scenario(tmp_path: Path, monkeypatch: pytest.Mo
     profiles = lay_out(scenario, scenario.arms["anp"]).profiles
     assert [profile.conductance.max for profile in profiles] == [9e-6] * 3
     assert [profile.name for profile in profiles] == ["cell", "cell, changed", "mine"]
+
+
+def test_a_file_beside_the_scenario_comes_before_one_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what is set on the command line; a study keeps the same file."""
+    beside, here = tmp_path / "beside", tmp_path / "here"
+    for folder, most in ((beside, "9 uS"), (here, "99 uS")):
+        folder.mkdir()
+        (folder / "cell.yaml").write_text(dump_yaml({"name": "cell", "conductance": {"max": most}}))
+    path = beside / "tiny.yaml"
+    path.write_text(dump_yaml(_scenario({}, profile="cell.yaml")))
+    monkeypatch.chdir(here)
+    for settings, most in ((), 9e-6), (("chip.profile=cell.yaml",), 99e-6):
+        scenario = load_scenario(str(path), settings)
+        assert lay_out(scenario, scenario.arms["anp"]).profiles[0].conductance.max == most
+    assert with_absolute_paths({"profile": "cell.yaml"}, beside) == {"profile": str(beside / "cell.yaml")}
+    (beside / "cell.yaml").unlink()
+    scenario = load_scenario(str(path))
+    assert lay_out(scenario, scenario.arms["anp"]).profiles[0].conductance.max == 99e-6
 
 
 def test_a_run_is_repeated_from_its_own_scenario(tmp_path: Path) -> None:

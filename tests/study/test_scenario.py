@@ -121,6 +121,18 @@ def test_settings_override_by_path_and_quick_goes_first(tmp_path: Path) -> None:
     assert set(scenario.arms) == {"anp", "b"}
 
 
+def test_a_quick_look_needs_settings_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(dump_yaml(MINIMAL))
+    with pytest.raises(ScenarioError, match=r"tiny\.yaml: has no `quick` settings for a short look"):
+        load_scenario(str(path), quick=True)
+    with pytest.raises(ScenarioError, match=r"--set quick\.train\.epochs=1: stands over the quick settings anyway"):
+        load_scenario("quickstart", ["quick.train.epochs=1"], quick=True)
+    quick = load_scenario("quickstart", ["train.epochs=1"], quick=True)
+    path.write_text(dump_yaml(to_data(quick)))  # what a run keeps
+    assert to_data(load_scenario(str(path), quick=True)) == to_data(quick)
+
+
 @pytest.mark.parametrize("setting", ["train.epochs", "=3", "network.layers.7=3", "seed.x=1", "a=[", "name=x: y: z"])
 def test_settings_that_cannot_be_are_refused(setting: str) -> None:
     with pytest.raises(ScenarioError):
