@@ -61,8 +61,8 @@ def cost(
 
     console = Console()
     told = {name: _data(prices) for name, prices in found.items()}
-    console.print(step_table(told))
-    console.print(inference_table(told))
+    console.print(step_table(told), crop=False)
+    console.print(inference_table(told), crop=False)
     for name, prices in found.items():
         busy = sorted(prices.step.occupancy.items(), key=lambda each: -each[1])[:_BUSIEST]
         parts = ", ".join(f"{part} {share:.0%}" for part, share in busy)

@@ -148,21 +148,21 @@ def _print(result: Result, curves: list[Curve], verdicts: Verdicts | None) -> No
 
     console = Console()
     families = any(arm.family for arm in result.arms.values())
-    console.print(standings_table(result) if families else final_table(result))
+    console.print(standings_table(result) if families else final_table(result), crop=False)
     if any(arm.stages for arm in result.arms.values()):
-        console.print(stages_table(result))
+        console.print(stages_table(result), crop=False)
     if comparable(result):
-        console.print(cost_table(result, curves))
+        console.print(cost_table(result, curves), crop=False)
         if len(costs(result, curves)) > 1:
-            console.print(equal_table(result, curves))
+            console.print(equal_table(result, curves), crop=False)
     if any(looks(arm) for arm in result.arms.values()):
-        console.print(lives_table(result))
+        console.print(lives_table(result), crop=False)
     if any(list(requests(arm)) for arm in result.arms.values()):
-        console.print(traffic_table(result))
+        console.print(traffic_table(result), crop=False)
     for note in result.notes:
         console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
     if verdicts is not None:
-        console.print(claims_table(verdicts, words(result).copies))
+        console.print(claims_table(verdicts, words(result).copies), crop=False)
 
 
 def _summary(result: Result, folder: Path, verdicts: Verdicts | None = None) -> dict[str, object]:

@@ -188,7 +188,7 @@ def go_on(study: StudyFolder, engine: Engine, retry: bool = False) -> None:
     except KeyboardInterrupt:
         typer.echo(f"interrupted; what is done is kept. Go on with: analogsim resume {study.path}", err=True)
         sys.exit(130)
-    Console().print(progress_table(progress, engine.slots, pace=False))
+    Console().print(progress_table(progress, engine.slots, pace=False), crop=False)
     try:
         write_csv(study.plan, outcomes(study), study.path / "results.csv")
     except OSError as error:
@@ -275,7 +275,7 @@ def status(
         return progress_table(progress, len(progress.running), pace=bool(progress.running))
 
     if not watch:
-        Console().print(shown())
+        Console().print(shown(), crop=False)
         if not driven and progress.done + len(progress.failed) < progress.jobs:
             typer.echo(f"no driver of this machine is at work on it; to go on: analogsim resume {study}")
         return

@@ -94,7 +94,10 @@ def _searched(result: Result) -> str:
 
 
 class _Table(Table):
-    """A table that is never drawn narrower than its columns' least widths: a narrower terminal cuts its right end."""
+    """A table that is never drawn narrower than its columns' least widths.
+
+    Printed without cropping, its lines are broken by a narrower terminal, and no number loses digits.
+    """
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         gaps = 2 * len(self.columns) if self.collapse_padding else 3 * len(self.columns) - 1

@@ -3,8 +3,10 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,3 +188,20 @@ def test_a_terminal_gets_a_bar_with_the_live_accuracy(tmp_path: Path) -> None:
     assert b"accuracy" in shown
     assert b"danp (4/4)" in shown
     assert b"100 %" in shown
+
+
+def test_no_terminal_is_too_narrow_for_whole_numbers(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The words of both outputs are the same, wherever lines are broken."""
+    assert command("run", "quickstart", "--arm", "np", *TINY, "--out", str(tmp_path)) == 0
+    capsys.readouterr()
+    (folder,) = tmp_path.iterdir()
+    printed = []
+    for columns in ("160", "40"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert command("resume", str(folder)) == 0  # prints what is finished
+        out, _ = capsys.readouterr()
+        printed.append(Counter(word for word in out.split() if re.fullmatch(r"[-+\d.e]+", word)))
+    assert printed[0] == printed[1]
+    assert sum(printed[0].values()) > 10
