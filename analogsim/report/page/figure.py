@@ -15,6 +15,7 @@ from analogsim.report.page.estimate import Scores
 from analogsim.report.page.svg import PAGE_STYLE, inline
 from analogsim.report.page.tones import GROUND, INK, Line, Look, look
 from analogsim.report.page.view import View
+from analogsim.statistics import Interval
 
 MOST_DEVICES = 60
 """Panels of a figure, at most: more would take long to draw, and nobody would look at them."""
@@ -166,16 +167,25 @@ def missing_said(view: View, device: Device) -> str:
 
 
 def score_limits(view: View, devices: Sequence[Device]) -> tuple[float, float]:
-    """Of an axis of scores: from a little under the lowest mean to a little over the highest."""
-    means = [cell.best.score.mean for each in devices for rule in view.rules for _, cell in view.cells(rule, each)]
-    means += [found.score.mean for device in devices if (found := view.reference(device))]
-    return limits(means, view.accurate)
+    """Of an axis of scores, with room for all of them and their intervals; see `limits`."""
+    scores = [cell.best.score for each in devices for rule in view.rules for _, cell in view.cells(rule, each)]
+    scores += [found.score for device in devices if (found := view.reference(device))]
+    return limits(scores, view.accurate)
 
 
-def limits(means: Iterable[float], accurate: bool) -> tuple[float, float]:
-    """The same, from means."""
-    shown = [Scores(accurate).factor * mean for mean in means if math.isfinite(mean)]
-    low, high = min(shown, default=0.0), max(shown, default=1.0)
+def limits(scores: Iterable[Interval], accurate: bool) -> tuple[float, float]:
+    """From a little under the lowest end of an interval to a little over the highest.
+
+    Accuracies end at 0 and 100 %. Losses, which know no end, have room for as much again as their means span, or for a
+    tenth of the largest, beyond these: one wide interval would else flatten all others.
+    """
+    known = [each for each in scores if math.isfinite(each.mean)]
+    factor = Scores(accurate).factor
+    means = [factor * each.mean for each in known] or [0.0, 1.0]
+    low, high = min(means), max(means)
+    room = 100.0 if accurate else max(high - low, 0.1 * abs(high))
+    ends = [factor * end for each in known for end in (each.low, each.high) if end is not None and math.isfinite(end)]
+    low, high = max(min([*ends, low]), low - room), min(max([*ends, high]), high + room)
     edge = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return max(0.0, low - edge), min(101.0, high + edge) if accurate else high + edge
 

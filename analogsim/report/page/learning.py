@@ -113,7 +113,7 @@ def _block(view: View, drawn: Mapping[Where, History], device: Device, at: int, 
     here = {where: history for where, history in drawn.items() if where[1] == device}
     levels = [level for level in view.levels if any(where[2] is level for where in here)]
     shown = _spread(levels, MOST_LEVELS)
-    scales = limits((each.mean for history in here.values() for each in history.values()), view.accurate)
+    scales = limits((each for history in here.values() for each in history.values()), view.accurate)
     left = f"{len(levels) - len(shown)} of {len(levels)} noise levels are in the CSV file alone."
     return Block(
         name=f"learning-curves-{at + 1}" if devices > 1 else "learning-curves",

@@ -54,7 +54,7 @@ def _block(view: View, found: Sampled, at: int, devices: int) -> Block:
     device = found.device
     points = sorted({mark.place for marks in found.marks.values() for mark in marks}, key=str)
     shown = set(points[:: -(-len(points) // MOST_POINTS)])
-    scales = limits((mark.score.mean for marks in found.marks.values() for mark in marks), view.accurate)
+    scales = limits((mark.score for marks in found.marks.values() for mark in marks), view.accurate)
     left = f"{len(shown)} of {len(points)} points are drawn; all are in the CSV file." * (len(shown) < len(points))
     missing = missing_said(view, device)
     fixed_goal = _fixed_goal(view, found)

@@ -2,12 +2,14 @@
 
 import itertools
 import json
+import math
 import re
 from xml.etree import ElementTree
 
 import pytest
 
 from analogsim.report.page.curves import noise_curves
+from analogsim.report.page.figure import limits
 from analogsim.report.page.goal import goal
 from analogsim.report.page.learning import MOST_LEVELS, histories, learning_curves
 from analogsim.report.page.maps import heat_maps, second_axis
@@ -17,6 +19,7 @@ from analogsim.report.page.tones import CONTRAST, DARK, INK, LIGHT, contrast, lo
 from analogsim.report.page.view import view
 from analogsim.report.style import COLOURS
 from analogsim.results import Curve, Metrics, StageResult, write_result
+from analogsim.statistics import Interval
 
 LEVELS = ("0 %", "1 %", "10 %")
 
@@ -232,3 +235,21 @@ def test_a_loss_is_to_be_at_most_so_many_times_that_of_the_reference(studies) ->
     for accurate, expected in ((True, 0.9 * 0.5), (False, 0.5 / 0.9)):
         seen = view(studies({"np": studies.arm(lambda *_: 0.5)}, making={"accurate": accurate}))
         assert goal(seen, 0.5) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("scores", "accurate", "expected"),
+    [
+        ([Interval(0.18, 0.11, 0.25, 5), Interval(0.183, 0.12, 0.24, 5)], True, (10.16, 25.84)),  # whole intervals
+        ([Interval(0.5, -0.3, 1.3, 2)], True, (0.0, 101.0)),  # an accuracy ends at 0 and 100 %
+        (
+            [Interval(2.0, 1.9, 2.1, 5), Interval(1.0, -50.0, 52.0, 2)],
+            False,
+            (0.0, 3.18),
+        ),  # as much again
+        ([Interval(0.5, None, None, 1), Interval(math.inf, None, None, 1)], True, (47.5, 52.5)),
+        ([], False, (0.0, 1.06)),
+    ],
+)
+def test_axes_of_scores_have_room_for_intervals(scores, accurate, expected) -> None:
+    assert limits(scores, accurate) == pytest.approx(expected)
