@@ -108,10 +108,12 @@ class Checkpoints:
             for old in self._files()[:-_KEPT]:
                 old.unlink()
         except (OSError, RuntimeError) as error:  # torch gives its writer's failures as RuntimeError
-            reason = error.strerror if isinstance(error, OSError) else error
             written = (
                 isinstance(error, OSError) or "PytorchStreamWriter" in str(error) or "inline_container" in str(error)
             )
+            reason = error.strerror if isinstance(error, OSError) else error
+            if written and not isinstance(error, OSError):  # it does not say why
+                reason = f"{shutil.disk_usage(self.path).free:,} bytes are free there ({error})"
             raise (StorageError if written else RunError)(
                 f"{self.path}: the checkpoint cannot be written: {reason}"
             ) from error

@@ -126,3 +126,16 @@ def test_a_full_disk_is_one_sentence(runs: Any, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(checkpoint_module, "commit", full)
     with pytest.raises(RunError, match="the checkpoint cannot be written: No space left on device"):
         run(runs.scenario(), tmp_path, CPU)
+
+
+def test_what_torch_cannot_write_is_told_with_the_room_that_is_left(
+    runs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer says where it failed, and not why."""
+
+    def full(*_: object) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 6208 vs 6112")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(StorageError, match=r"cannot be written: [\d,]+ bytes are free there \(\[enforce fail"):
+        run(runs.scenario(), tmp_path, CPU)
