@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from analogsim import _files
-from analogsim.errors import OtherVersionError, RunError, ScenarioError
+from analogsim.errors import OtherVersionError, RunError, ScenarioError, StorageError
 from analogsim.study import checkpoint as checkpoint_module
 from analogsim.study.resume import resume
 from analogsim.study.run import run
