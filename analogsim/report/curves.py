@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from analogsim.report.style import COLOURS, STYLE, legend_below, save, within_pe
 from analogsim.report.summary import classified, point_label, points, score, standings
 from analogsim.report.words import words
 from analogsim.results import Curve, Result, interval, marked
+
+_TITLE = 44  # characters of a line over a panel
 
 
 def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Path]) -> None:
@@ -38,7 +41,7 @@ def learning_curves(result: Result, curves: Sequence[Curve], files: Sequence[Pat
         panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
         for panel, label in zip(panels.flat, labels, strict=False):
             _draw(panel, result, curves, label, logarithmic=decades is not None)
-            panel.set_title(label, fontsize=10, loc="left")
+            panel.set_title(textwrap.fill(label, _TITLE), fontsize=10, loc="left")
         for panel in panels.flat[len(labels) :]:
             panel.set_axis_off()
         called = words(result)
