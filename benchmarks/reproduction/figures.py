@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def _against_samples(result: Result, curves: Sequence[Curve], metric: str) -> Fi
             panel.set_title(f"layer {layer + 1}", fontsize=9, loc="left")
             panel.set_xscale("log")
             panel.set_xlabel("the number in the arm's name")
-        panels[0].set_ylabel(LABELS.get(metric, metric))
+        panels[0].set_ylabel(textwrap.fill(LABELS.get(metric, metric), 26))
         figure.suptitle(f"{result.name}: mean, band: least to most", fontsize=10)
         legend_below(figure, panels)
     return figure
