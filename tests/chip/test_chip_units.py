@@ -154,3 +154,24 @@ def test_units_of_a_chip_alone_and_in_a_population_draw_the_same(chip_of: Any, p
     for k in range(4):
         alone = chip_of(NETWORK, profile_of(unit_noise=MTJ), [k]).forward(x[k : k + 1], passes).outputs
         torch.testing.assert_close(alone[0], together[k], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("way", ["path", "writes"])
+def test_passes_between_which_devices_are_written_are_a_batch_apart(chip_of: Any, profile_of: Any, way: str) -> None:
+    """A device's noise of 20 us, and a telegraph of units, in passes of 400 elements: 1 us later by a path, or 400 us.
+
+    Correlations of n = 400 x 10 pre-activations, sd at most 1 / sqrt(n) = 0.016; 5 sd are 0.08. Expected at 1 us: 0.95
+    of the devices, 0.84 of the units.
+    """
+    network, more = Network.mlp([20, 10]), {"weight_perturbation": {"path": way == "path"}}
+    noise = {"kind": "lorentzian", "sigma": "5 %", "tau": "20 us", "relative_to": "g_max"}
+    units = {"kind": "telegraph", "amplitude": 0.5, "flip": "8.09 %"}
+    x = torch.zeros(1, 400, 20, dtype=torch.float64) + 1
+    tiny = [Pass(inject=Injection(1e-9, site="weights", draw=draw)) for draw in (0, 1)]
+    for parts, expected in (({"read_noise": noise}, 0.951), ({"unit_noise": units}, 0.838)):
+        chip = chip_of(network, profile_of(**parts, **more), 1)
+        a = chip.forward(x, (Pass(), *tiny)).pre_activations[0][0, 0]
+        deviations = (a - a.mean(dim=1, keepdim=True)).flatten(1)
+        for one, other in ((0, 1), (1, 2)):
+            found = torch.corrcoef(deviations[[one, other]])[0, 1].item()
+            assert found == pytest.approx(expected if way == "path" else 0.0, abs=0.08)

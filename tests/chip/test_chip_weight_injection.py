@@ -345,24 +345,3 @@ def test_a_layer_that_there_is_not_is_refused(chip_of: Any, profile_of: Any, inp
     chip = chip_of(NETWORK, profile_of(), 2)
     with pytest.raises(ValueError, match="layer 2 cannot be perturbed: layers are numbered 0 to 1"):
         chip.forward(inputs_of(2, 5, 6), _passes(Injection(0.1, site="weights", layers=(2,))))
-
-
-@pytest.mark.parametrize("way", ["path", "writes"])
-def test_passes_between_which_devices_are_written_are_a_batch_apart(chip_of: Any, profile_of: Any, way: str) -> None:
-    """A device's noise of 20 us, and a telegraph of units, in passes of 400 elements: 1 us later by a path, or 400 us.
-
-    Correlations of n = 400 x 10 pre-activations, sd at most 1 / sqrt(n) = 0.016; 5 sd are 0.08. Expected at 1 us: 0.95
-    of the devices, 0.84 of the units.
-    """
-    network, more = Network.mlp([20, 10]), PATH if way == "path" else WRITES
-    noise = {"kind": "lorentzian", "sigma": "5 %", "tau": "20 us", "relative_to": "g_max"}
-    units = {"kind": "telegraph", "amplitude": 0.5, "flip": "8.09 %"}
-    x = torch.zeros(1, 400, 20, dtype=torch.float64) + 1
-    tiny = Injection(1e-9, site="weights")
-    for parts, expected in (({"read_noise": noise}, 0.951), ({"unit_noise": units}, 0.838)):
-        chip = chip_of(network, profile_of(**parts, **more), 1)
-        a = chip.forward(x, _passes(None, tiny, Injection(1e-9, site="weights", draw=1))).pre_activations[0][0, 0]
-        deviations = (a - a.mean(dim=1, keepdim=True)).flatten(1)
-        for one, other in ((0, 1), (1, 2)):
-            found = torch.corrcoef(deviations[[one, other]])[0, 1].item()
-            assert found == pytest.approx(expected if way == "path" else 0.0, abs=0.08)
