@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from device_models.conductance_effect import State
 from device_models.endurance import Lifetimes
 from device_models.faults import FaultMap
 from device_models.handed import Handed
+from device_models.outcome import Outcome, outcome
 from device_models.pulsed import Pulsed
 from device_models.remembered import Remembered
 from device_models.tally import Tally
@@ -81,10 +82,9 @@ class Cells:
             life = torch.stack(list(made.take(device.endurance.fabricated)), 1)
             self.lifetimes = device.endurance.build(device.site, life)
         self.target = target
-        outcome = self._outcome(target, numbers)
-        self.programmed, renewed, self.attempts = outcome.programmed, outcome.renewed, outcome.attempts
-        if self.pulsed is not None and outcome.hidden is not None:
-            self.pulsed.hidden = outcome.hidden
+        self.programmed, hidden, renewed, self.attempts = self._outcome(target, numbers)
+        if self.pulsed is not None and hidden is not None:
+            self.pulsed.hidden = hidden
         every = torch.ones_like(target, dtype=torch.bool)
         if self.lifetimes is not None:
             self.used = self.lifetimes.of_write(every, self.attempts) - 1
@@ -319,40 +319,5 @@ class Cells:
         """Drift exponents, (C, out, rows); None without drift."""
         return None if self._device.drift is None else self.remembered.of(self._device.drift)["nu"]
 
-    def _outcome(self, target: Tensor, numbers: Tensor | None) -> _Outcome:
-        """What would become of every device if it were written."""
-        device, handed = self._device, Handed(numbers)
-        programmed, attempts = target, None
-        if device.write_verify is not None:
-            own = handed.take(device.write_verify.numbers)
-            programmed, attempts = device.write_verify.program(target, own, self._read_variance, self._made)
-        elif device.programming is not None:
-            programmed = device.programming.program(target, handed.take(device.programming.numbers))
-        renewed = self.remembered.written(target, handed)
-        hidden = None
-        if self.pulsed is not None:
-            hidden, programmed = self.pulsed.start(programmed, handed.take(self.pulsed.programming_numbers))
-        return _Outcome(programmed, hidden, renewed, attempts)
-
-    def _made(self, g: Tensor) -> Tensor:
-        """What devices become that are programmed to g, siemens."""
-        if self.pulsed is not None:
-            g = self.pulsed.start(g, ())[1]
-        return g if self.faults is None else self.faults.apply(g)
-
-    def _read_variance(self, g: Tensor) -> Tensor | float:
-        """Of one read of devices of these conductances, what outlives a step aside; siemens squared."""
-        total: Tensor | float = 0.0
-        for noise in self._device.read_noise:
-            state = None if noise.slow is None else self.remembered.of(noise.slow)
-            total = total + noise.variance(g, g, state) * noise.in_a_read
-        return total
-
-
-class _Outcome(NamedTuple):
-    """Of an absolute write: conductances, hidden u, renewed states, programming attempts."""
-
-    programmed: Tensor
-    hidden: Tensor | None
-    renewed: list[State]
-    attempts: Tensor | None
+    def _outcome(self, target: Tensor, numbers: Tensor | None) -> Outcome:
+        return outcome(self._device, self.remembered, self.pulsed, self.faults, target, numbers)
