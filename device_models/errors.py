@@ -8,10 +8,13 @@ ProfileError (ValueError)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+from device_models.spelling import keys_at, meant
 
 
 class ProfileError(ValueError):
@@ -25,14 +28,52 @@ class MeasurementError(ProfileError):
 Path = tuple[str | int, ...]
 
 
-def faults(error: ValidationError, as_written: Callable[[Path], Path]) -> list[str]:
+# what pydantic calls members of unions that have no name: literal['all','none'], tuple[str, ...], constrained-list
+_NAMELESS = re.compile(r"(\w+\[.*\]|constrained-\w+|function-[\w-]+\(.*\))")
+
+
+def faults(
+    error: ValidationError,
+    as_written: Callable[[Path], Path],
+    model: type[BaseModel] | None = None,
+    aliases: Mapping[str, Iterable[str]] | None = None,
+) -> list[str]:
     """Every fault of a validation error as `path: what is wrong (got x); what would be right`, in the file's order.
 
     Args:
         error: what pydantic found.
         as_written: turns pydantic's path into the reader's: without the tags of unions.
+        model: what the whole was read as; unknown keys are then told with the key that they resemble.
+        aliases: by the key that chooses between kinds, such as `rule`, what it may be beside their names.
     """
-    return [_fault(item, _path(item, as_written)) for item in error.errors()]
+    told: dict[Path, list[str]] = {}
+    for item in error.errors():
+        path = _path(item, as_written)
+        if item["type"] == "union_tag_invalid" and (key := _key_of(item)):
+            path = (*path, key)
+        if path and _is_nameless(path[-1], item["type"]):
+            path = path[:-1]
+        text = _fault(item, aliases or {}, keys_at(item["loc"][:-1], model) if model else set())
+        told.setdefault(path, []).append(text)
+    return [_line(".".join(map(str, path)), texts) for path, texts in told.items()]
+
+
+def _is_nameless(part: str | int, kind: str) -> bool:
+    """Whether the last part of a path is what pydantic calls a member of a union."""
+    plain = part in ("bool", "int", "float", "str") and kind.startswith(part)
+    return plain or (isinstance(part, str) and _NAMELESS.fullmatch(part) is not None)
+
+
+def _line(path: str, texts: Sequence[str]) -> str:
+    """A fault, or what all members of a union say to it."""
+    text = "; or ".join(dict.fromkeys(texts))
+    return f"{path}: {text}" if path else text
+
+
+def _key_of(item: Any) -> str | None:
+    """The key that says of which kind something is; None where it is known otherwise."""
+    name = item["ctx"]["discriminator"]
+    return name.strip("'") if name.startswith("'") else None
 
 
 def _path(item: Any, as_written: Callable[[Path], Path]) -> Path:
@@ -47,33 +88,47 @@ def bulleted(title: str, lines: Sequence[str]) -> str:
     return "\n".join([title, *(f"  - {line}" for line in lines)])
 
 
-def _fault(item: Any, loc: Path) -> str:
-    path = ".".join(str(part) for part in loc)
+def _fault(item: Any, aliases: Mapping[str, Iterable[str]], keys: set[str]) -> str:
     kind, context, got = item["type"], item.get("ctx", {}), item["input"]
     match kind:
         case "extra_forbidden":
-            text = "unknown key; remove it or correct its spelling"
+            near = meant(item["loc"][-1], keys)
+            return f"unknown key; is {near} meant?" if near else "unknown key; remove it or correct its spelling"
         case "missing":
-            text = "is missing; add it"
+            return "is missing; add it"
         case "value_error" | "assertion_error":
-            text = str(context.get("error", item["msg"]))
-            return f"{path}: {text}" if path else text
+            return str(context.get("error", item["msg"]))
         case "literal_error" | "enum":
-            text = f"not a known choice (got {_short(got)}); choose {context['expected']}"
+            return f"not a known choice (got {_short(got)}); choose {context['expected']}"
         case "union_tag_invalid":
-            text = f"not a known choice (got {context['tag']!r}); choose one of {context['expected_tags']}"
+            known = [name.strip("'") for name in context["expected_tags"].split(", ")]
+            known += aliases.get(_key_of(item) or "", ())
+            near = meant(context["tag"], known)
+            hint = f"is {near} meant? There are " if near else "choose one of "
+            return f"not a known choice (got {context['tag']!r}); {hint}{', '.join(known)}"
         case "union_tag_not_found":
-            text = f"must say which {context['discriminator'].strip(chr(39))} it is"
+            return f"must say which {context['discriminator'].strip(chr(39))} it is"
         case "model_type" | "model_attributes_type" | "dict_type":
-            text = f"must be a mapping of settings (got {_short(got)})"
+            return f"must be a mapping of settings (got {_short(got)})"
         case "list_type" | "tuple_type":
-            text = f"must be a list (got {_short(got)}); write its items in brackets or each behind a dash"
+            return f"must be a list (got {_short(got)}); write its items in brackets or each behind a dash"
         case "too_short" if context["min_length"] == 1:
-            text = f"must not be empty (got {_short(got)}); give one item at least"
+            return f"must not be empty (got {_short(got)}); give one item at least"
+        case _ if isinstance(got, Mapping) and set(got) == {"each"}:
+            return f"cannot differ from chip to chip (got {_short(got)}); give one value, or make it an axis of a study"
+        case "string_pattern_mismatch":
+            return f"must be a name without spaces, of the form {context['pattern']} (got {_short(got)})"
+        case "string_type":
+            return f"must be text (got {_short(got)})"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return f"must be an integer (got {_short(got)})"
+        case "float_type" | "float_parsing":
+            return f"must be a number (got {_short(got)})"
+        case "bool_type" | "bool_parsing":
+            return f"must be true or false (got {_short(got)})"
         case _:
             message = item["msg"].replace("Input should be", "must be")
-            text = f"{message[0].lower()}{message[1:]} (got {_short(got)})"
-    return f"{path}: {text}" if path else text
+            return f"{message[0].lower()}{message[1:]} (got {_short(got)})"
 
 
 def _short(value: Any) -> str:

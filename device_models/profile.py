@@ -221,7 +221,7 @@ class DeviceProfile(Description):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise ProfileError(bulleted(f"{where} cannot be used:", faults(error, path_as_written))) from None
+            raise ProfileError(bulleted(f"{where} cannot be used:", faults(error, path_as_written, cls))) from None
 
 
 def profile_data(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:

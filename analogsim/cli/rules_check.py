@@ -71,4 +71,5 @@ def _rule(name: str, settings: list[str]) -> Rule:
     try:
         return RULES[name].model_validate(given)
     except ValidationError as error:
-        raise AnalogsimError(bulleted(f"rule {name} cannot be used:", faults(error, lambda path: path))) from None
+        found = faults(error, lambda path: path, RULES[name])
+        raise AnalogsimError(bulleted(f"rule {name} cannot be used:", found)) from None

@@ -16,9 +16,11 @@ from analogsim.study.check import check
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import RunFolder, environment
 from analogsim.study.kinds import AnyScenario
+from analogsim.study.profiles import axes_of
 from analogsim.study.schema import Scenario
 from analogsim.study.student_runs import StudentTeacherWork
 from analogsim.study.student_teacher import StudentTeacherScenario
+from analogsim.study.timeless import timeless
 from analogsim.study.timeline_section import lives_apart
 from analogsim.study.tuning import Search
 from analogsim.study.work import RunningArm, RunningSearch, Work
@@ -106,7 +108,7 @@ class ChipWork:
     def __init__(self, scenario: Scenario, data: DataSet | None = None) -> None:
         self._scenario, self._data = scenario, load_data(scenario) if data is None else data
         check(scenario, self._data)
-        self.notes = self._data.notes
+        self.notes = (*self._data.notes, *timeless(scenario, axes_of(scenario.chip)))
 
     def device(self, asked: torch.device) -> torch.device:
         """The one that is asked for."""

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from analogsim.errors import ScenarioError
+from analogsim.learning import DECORRELATED
 from analogsim.study.chip_section import StageChip
 from analogsim.study.claim_faults import claim_faults
 from analogsim.study.kinds import AnyScenario
@@ -104,7 +105,8 @@ def resolve(data: Mapping[str, Any], where: str, folder: Path | None = None) -> 
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
         missing = tuple(f"{section}: is missing" for section in _OF_CHIPS) if found else ()
-        found += [fault for fault in faults(error, _as_written) if not fault.startswith(missing)]
+        told = faults(error, _as_written, Scenario, {"rule": DECORRELATED})
+        found += [fault for fault in told if not fault.startswith(missing)]
     chip = data.get("chip")
     resolved = resolve_profiles(chip if isinstance(chip, Mapping) else {}, _depth(data), folder)
     found += resolved.faults
@@ -150,7 +152,7 @@ def _student_teacher(data: Mapping[str, Any], where: str) -> StudentTeacherScena
         scenario = StudentTeacherScenario.model_validate(data).model_copy(update={"quick": {}, "sweep": None})
         found = [*scenario.memory_faults(), *claim_faults(scenario)]
     except ValidationError as error:
-        found, scenario = faults(error, lambda loc: tuple(part for part in loc if part not in UNION_TAGS)), None
+        found, scenario = faults(error, _without_tags, StudentTeacherScenario), None
     if found or scenario is None:
         raise ScenarioError(bulleted(f"{where} cannot be used:", found))
     return scenario
@@ -251,6 +253,10 @@ def _impossible_writes(scenario: Scenario, shared: Resolved, own: Mapping[tuple[
                     f"{place}.weight_decay: the devices get the rule's outer products only, no pulse for the decay; "
                     "leave it out, or take mixed_precision"
                 )
+
+
+def _without_tags(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    return tuple(part for part in loc if part not in UNION_TAGS)
 
 
 def _as_written(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:

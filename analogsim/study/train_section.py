@@ -117,10 +117,10 @@ class Train(Section):
             raise ValueError("memory decides on chunk: give one of them")
         return self
 
-    @field_validator("evaluate_every", "checkpoint_every")
+    @field_validator("evaluate_every", "checkpoint_every", mode="before")
     @classmethod
-    def _period(cls, value: str) -> str:
-        if not re.fullmatch(r"[1-9]\d* (?:epochs?|steps?)", value):
+    def _period(cls, value: Any) -> Any:
+        if not isinstance(value, str) or not re.fullmatch(r"[1-9]\d* (?:epochs?|steps?)", value):
             raise ValueError(f"not a period (got {value!r}); write for example '1 epoch' or '100 steps'")
         return value
 

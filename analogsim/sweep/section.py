@@ -42,6 +42,6 @@ def read_section(written: Mapping[str, Any], where: str) -> Sweep:
     try:
         return Sweep.model_validate(written)
     except ValidationError as error:
-        told = faults(error, lambda loc: tuple(part for part in loc if part not in _TAGS))
+        told = faults(error, lambda loc: tuple(part for part in loc if part not in _TAGS), Sweep)
         found = [f"sweep: {fault}" if fault.startswith("has ") else f"sweep.{fault}" for fault in told]
         raise ScenarioError(bulleted(f"{where} cannot be used:", found)) from None

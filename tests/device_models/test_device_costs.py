@@ -78,7 +78,7 @@ def test_costs_survive_being_written_out() -> None:
         ({**PRICES, "dac": {"time": "1 pJ", "energy": "1 s"}},
          ["costs.dac.time: 'pJ' is not a unit of this quantity", "costs.dac.energy: 's' is not a unit"]),
         ({**PRICES, "adc": {**PRICES["adc"], "shared_by": 0}}, ["costs.adc.shared_by: must not be below 1: "]),
-        ({**PRICES, "adc": {**PRICES["adc"], "shared_by": 1.5}}, ["costs.adc.shared_by: must be a valid integer"]),
+        ({**PRICES, "adc": {**PRICES["adc"], "shared_by": 1.5}}, ["costs.adc.shared_by: must be an integer"]),
         ({**PRICES, "write": {**PRICES["write"], "parallel": "tile"}},
          ["costs.write.parallel: not a known choice (got 'tile'); choose 'row' or 'device'"]),
         ({**PRICES, "standby": "1 mJ"}, ["costs.standby: 'mJ' is not a unit of this quantity"]),

@@ -95,10 +95,10 @@ def test_a_profile_is_frozen() -> None:
 
 
 REFUSED = [
-    ({"wirez": 1}, "wirez: unknown key"),
+    ({"wirez": 1}, "wirez: unknown key; is wires meant?"),
     ({"adc": {"bits": 8, "range": 1, "offset": 0}}, "adc.offset: unknown key"),
     ({"conductance": {"min": "0 uS", "max": "25 uS", "typical": "1 uS"}}, "conductance.typical: unknown key"),
-    ({"read_noise": [{"kind": "additive", "sigma": "1 %", "sd": "1 %"}]}, "read_noise.0.sd: unknown key"),
+    ({"read_noise": [{"kind": "additive", "sigma": "1 %", "sd": "1 %"}]}, "read_noise.0.sd: unknown key; remove it"),
     ({"column_noise": {"sigma": "1 %", "kind": "white"}}, "column_noise.kind: unknown key"),
     ({"adc": {"range": 1}}, "adc.bits: is missing"),
     ({"conductance": {"min": "1 uS"}}, "conductance.max: is missing"),
@@ -126,9 +126,9 @@ REFUSED = [
     ({"read_noise": {"sigma": "-1 %"}}, "read_noise.0.sigma: must not be below 0 %"),
     ({"read_noise": {"sigma": {"each": ["1 %", "2"]}}}, "read_noise.0.sigma.each.1: the unit is missing"),
     ({"read_noise": {"sigma": {"each": []}}}, "read_noise.0.sigma.each: "),
-    ({"read_noise": {"kind": "pink", "sigma": "1 %"}}, "read_noise.0: not a known choice (got 'pink')"),
+    ({"read_noise": {"kind": "pink", "sigma": "1 %"}}, "read_noise.0.kind: not a known choice (got 'pink')"),
     ({"read_noise": "1 %"}, "read_noise.0: "),
-    ({"programming": {"kind": "cubic"}}, "programming: not a known choice (got 'cubic')"),
+    ({"programming": {"kind": "cubic"}}, "programming.kind: not a known choice (got 'cubic')"),
     ({"programming": {"sigma": "1 uS"}}, "programming: must say which kind it is"),
     ({"programming": {"kind": "polynomial", "coefficients": ["1 uS"]}}, "programming.reference: is missing"),
     (

@@ -203,7 +203,7 @@ ENTRY = {"after": "1 s", "law": {"kind": "constant", "sigma": "1 uS"}}
 REFUSED = [
     ({**CMO, "t0": "0 s"}, "relaxation.0.t0: "),
     ({**CMO, "sd": "-1 uS"}, "relaxation.0.sd: must not be below 0 uS"),
-    ({"kind": "cubic"}, "relaxation.0: not a known choice (got 'cubic')"),
+    ({"kind": "cubic"}, "relaxation.0.kind: not a known choice (got 'cubic')"),
     ({"kind": "spread", "table": [ENTRY]}, "relaxation.0.table: "),
     ({"kind": "spread", "table": [ENTRY, ENTRY]}, "relaxation.0.table: times must rise from entry to entry (got 1 s, "),
     (

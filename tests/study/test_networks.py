@@ -104,7 +104,7 @@ def test_activation_functions_by_name(written: Any, built: Any) -> None:
             [{"dense": 3, "activation": "tan"}, 10],
             "layers.0.activation: no activation function is called 'tan'",
         ),
-        ([8, True], "network.layers.1: must be a valid integer"),
+        ([8, True], "network.layers.1: must be an integer"),
         ([], "network.layers: must have at least one layer"),
     ],
     ids=str,

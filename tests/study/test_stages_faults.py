@@ -46,7 +46,7 @@ def _with(arm: Any, **changes: Any) -> dict[str, Any]:
         ([{"rule": "np", "sgima": 1}], "arms.a.stages.0.sgima: unknown key"),
         ([{"rule": "np"}, {"rule": "np", "epochs": -1}], "arms.a.stages.1.epochs: must be greater than or equal to 0"),
         ([{"rule": "np", "sigma": -1}], "arms.a.stages.0.sigma: must be greater than 0 (got -1)"),
-        ([{"rule": "magic"}], "arms.a.stages.0: not a known choice (got 'magic'); choose one of"),
+        ([{"rule": "magic"}], "arms.a.stages.0.rule: not a known choice (got 'magic'); choose one of"),
         ([{"epochs": 3}], "arms.a.stages.0: must say which rule it is"),
         ([5], "arms.a.stages.0: must be a mapping of settings (got 5)"),
         ([{"rule": "np", "chip": IDEAL}], "arms.a.stages: the last stage is on the scenario's chips"),
@@ -67,7 +67,7 @@ def _with(arm: Any, **changes: Any) -> dict[str, Any]:
         ),
         ({"stages": [{"rule": "np"}], "rule": "np"}, "arms.a.rule: unknown key"),
         ({"rule": "np", "epochs": 3}, "arms.a.epochs: unknown key"),
-        ({"rule": "none"}, "arms.a: not a known choice (got 'none')"),
+        ({"rule": "none"}, "arms.a.rule: not a known choice (got 'none')"),
         (
             [{"rule": "np", "chip": {"profile": "pmc"}}, {"rule": "none"}],
             "arms.a.stages.0.chip.profile: no profile is called",

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (["timeline=[{do: nap}]"], r"timeline\.0: not a known choice \(got 'nap'\)"),
+        (["timeline=[{do: nap}]"], r"timeline\.0\.do: not a known choice \(got 'nap'\)"),
         (["timeline=[{do: evaluate, at: -1 s}]"], r"timeline\.0\.at\.0: must not be below 0 s"),
         (["timeline=[{do: train, steps: 1.5, every: 1 h}]"], r"timeline\.0\.steps: "),
         (

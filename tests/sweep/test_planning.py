@@ -55,6 +55,16 @@ def test_an_axis_of_one_place_makes_no_jobs(studies: Any) -> None:
     assert len(plan.jobs) == 2
 
 
+@pytest.mark.parametrize("fold", ["all", "none"])
+def test_an_axis_of_drift_without_time_is_told_beforehand(studies: Any, fold: str) -> None:
+    section = {"axes": {"chip.overrides.drift.scale": [1, 2]}, "fold": fold}
+    told = [note for note in studies.plan(section, "chip.profile=pcm").plan.notes if "no time passes" in note]
+    assert len(told) == 1
+    assert "drift.scale: drift does nothing here" in told[0]
+    for passes in ("train.step_time=1 s", "timeline=[{do: idle, time: 1 day}, {do: evaluate}]"):
+        assert "no time passes" not in str(studies.plan(section, "chip.profile=pcm", passes).plan.notes)
+
+
 def test_nothing_is_folded_where_one_says_so(studies: Any) -> None:
     plan = studies.plan({"axes": studies.axes, "fold": "none"}).plan
     assert all(axis.coordinate is None for axis in plan.axes)
@@ -240,7 +250,8 @@ def test_what_axes_are_called(studies: Any) -> None:
         ({"axes": {"chip.tile": [8, 8]}}, r"chip\.tile: names each place once"),
         ({"axes": {"chip.tile": 8}}, r"sweep\.axes\.chip\.tile"),
         ({"axes": {}, "seeds": 1}, "sweep: has no axis"),
-        ({"axes": {"chip.tile": [8]}, "fol": "all"}, r"sweep\.fol: unknown key"),
+        ({"axes": {"chip.tile": [8]}, "fol": "all"}, r"sweep\.fol: unknown key; is fold meant\?"),
+        ({"axes": {"chip.tile": [8]}, "fold": "auto"}, r"sweep\.fold: not a known choice \(got 'auto'\); choose 'all'"),
         ({"axes": {"chip.tile": [8, 4]}, "noise": "chip.tile"}, "must be ascending numbers"),
         ({"axes": {"chip.profile": ["noisy", "reram"]}, "noise": "chip.profile"}, "must be ascending numbers"),
         ({"axes": {"chip.tile": [8]}, "noise": "chip.tiles"}, r"there is no axis chip\.tiles; there are chip\.tile"),

@@ -42,7 +42,7 @@ def facts(view: View) -> list[Fact]:
             wide=True,
         )
     )
-    notes = [*plan.notes, *view.notes, f"{plural(plan.threads, 'thread')} a job"]
+    notes = [*dict.fromkeys((*plan.notes, *view.notes)), f"{plural(plan.threads, 'thread')} a job"]
     found.append(Fact("notes", notes, wide=True))
     return found
 
