@@ -17,7 +17,8 @@ from analogsim.cli.report import report
 from analogsim.cli.resume import resume
 from analogsim.cli.rules_check import check
 from analogsim.cli.run import run
-from analogsim.cli.sweep import status, sweep
+from analogsim.cli.status import status
+from analogsim.cli.sweep import sweep
 from analogsim.errors import AnalogsimError
 
 app = typer.Typer(

@@ -16,12 +16,15 @@ def report(
             "-o", "--output", help="File to write; report.html, .md or results.csv in the folder unless given."
         ),
     ] = None,
-    form: Annotated[
-        Literal["html", "md", "csv"],
+    given: Annotated[
+        Literal["html", "md", "csv"] | None,
         typer.Option(
-            "--format", help="One self-contained page; Markdown for a paper's appendix; all results as a table."
+            "--format",
+            help="One self-contained page; Markdown for a paper's appendix; all results as a table. By the ending of "
+            "--output unless given, or html.",
+            show_default=False,
         ),
-    ] = "html",
+    ] = None,
 ) -> None:
     """Tell what a study says: which rule for which device, and how much noise it survives."""
     from analogsim._files import write_text
@@ -35,6 +38,7 @@ def report(
         and (output.is_dir() or output.name not in ("report.html", "report.md", "results.csv"))
     ):
         raise RunError(f"--output {output}: is a folder, or belongs to the study; choose the name of a new file")
+    form = given or _form_of(output)
     file = output or folder.path / {"html": "report.html", "md": "report.md", "csv": "results.csv"}[form]
     try:
         if form == "csv":
@@ -50,3 +54,14 @@ def report(
     except OSError as error:
         raise RunError(f"{file}: cannot be written: {error.strerror}; choose another --output") from None
     typer.echo(f"report: {file}")
+
+
+def _form_of(output: Path | None) -> str:
+    """The form that a file's ending asks for."""
+    from analogsim.errors import RunError
+
+    forms = {"": "html", ".html": "html", ".htm": "html", ".md": "md", ".csv": "csv"}
+    ending = "" if output is None else output.suffix.lower()
+    if ending not in forms:
+        raise RunError(f"--output {output}: no report ends so; choose .html, .md or .csv, or say which with --format")
+    return forms[ending]

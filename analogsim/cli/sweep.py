@@ -1,8 +1,7 @@
-"""`analogsim sweep` and `analogsim status`, and how a study goes on."""
+"""`analogsim sweep`, and how a study goes on."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analogsim.cli.run import Arms, Json, Settings
+from analogsim.cli.run import Arms, Settings
 
 if TYPE_CHECKING:
     from analogsim.outcomes import Job, StudyFolder
@@ -248,38 +247,3 @@ class _Lines:
         left = self._progress.time_left(self._engine.slots)
         rest = f", about {span(left)} left" if left else ""
         typer.echo(f"{self._progress.done} of {self._progress.jobs} jobs done{rest}", err=True)
-
-
-def status(
-    study: Annotated[Path, typer.Argument(help="Folder of a study.", show_default=False)],
-    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every two seconds, until it is done.")] = False,
-    as_json: Json = False,
-) -> None:
-    """How far a study is: jobs done, running and failed, the time left, the best of each arm."""
-    from rich.console import Console
-    from rich.live import Live
-
-    from analogsim._files import is_locked
-    from analogsim.outcomes import StudyFolder
-    from analogsim.outcomes.progress import Progress
-    from analogsim.report.progress import progress_table
-
-    folder = StudyFolder(study)
-    progress = Progress.of(folder)
-    driven = is_locked(folder.path / "lock")
-    if as_json:
-        typer.echo(json.dumps({**progress.to_data(len(progress.running) or 1), "driven": driven}, indent=1))
-        return
-
-    def shown() -> Any:
-        return progress_table(progress, len(progress.running), pace=bool(progress.running))
-
-    if not watch:
-        Console().print(shown(), crop=False)
-        if not driven and progress.done + len(progress.failed) < progress.jobs:
-            typer.echo(f"no driver of this machine is at work on it; to go on: analogsim resume {study}")
-        return
-    with Live(get_renderable=shown, refresh_per_second=1):
-        while progress.done + len(progress.failed) < progress.jobs:
-            time.sleep(2)
-            progress.look()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from analogsim.errors import ScenarioError
 from analogsim.study.check import check
 from analogsim.study.run import load_data
 from analogsim.study.scenario import only_arms
 from analogsim.study.schema import Scenario
 from analogsim.sweep.job import name_of_data
 from analogsim.sweep.planning import Draft
+
+_SHOWN = 5  # points that cannot run
 
 
 def require_feasible(draft: Draft) -> None:
@@ -19,7 +22,7 @@ def require_feasible(draft: Draft) -> None:
         draft: of the study.
 
     Raises:
-        ScenarioError: a point cannot be run; its places and all of its faults are in the message.
+        ScenarioError: points cannot be run; their places and faults are in the message.
         DataError: data files are missing or damaged.
     """
     arms: dict[str, list[str]] = {}
@@ -29,11 +32,22 @@ def require_feasible(draft: Draft) -> None:
     for name, scenario in draft.points.items():
         if isinstance(scenario, Scenario):
             points.setdefault(name_of_data(scenario), []).append((name, scenario))
+    told: list[str] = []
     for alike in points.values():
         first, scenario = alike[0]
-        data = load_data(scenario, draft.where[first])
+        try:
+            data = load_data(scenario, draft.where[first])
+        except ScenarioError as error:
+            told.append(str(error))
+            continue
         for name, scenario in alike:
             own = scenario if len(arms[name]) == len(scenario.arms) else only_arms(scenario, arms[name])
             assert isinstance(own, Scenario)
-            check(own, data, draft.where[name])
+            try:
+                check(own, data, draft.where[name])
+            except ScenarioError as error:
+                told.append(str(error))
         del data
+    if told:
+        more = len(told) - _SHOWN
+        raise ScenarioError("\n".join([*told[:_SHOWN], *([f"and {more} more points"] if more > 0 else [])]))

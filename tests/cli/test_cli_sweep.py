@@ -52,6 +52,14 @@ def test_from_a_sweep_to_a_report(
         assert capsys.readouterr()[0] == f"report: {path / name}\n"
     assert (path / "report.html").read_text().startswith("<!DOCTYPE html>")
     assert "danp" in (path / "report.md").read_text()
+    for name, form in (("a.html", "html"), ("a.md", "md"), ("A.CSV", "csv"), ("plain", "html")):
+        assert command("report", str(path), "-o", str(tmp_path / name)) == 0
+        own = {"html": "report.html", "md": "report.md", "csv": "results.csv"}[form]
+        assert (tmp_path / name).read_bytes()[:200] == (path / own).read_bytes()[:200]
+    capsys.readouterr()
+    assert command("report", str(path), "-o", str(tmp_path / "a.pdf")) == 2
+    assert "a.pdf: no report ends so; choose .html, .md or .csv, or say which with --format" in capsys.readouterr()[1]
+    assert not (tmp_path / "a.pdf").exists()
 
 
 def test_a_plan_alone_writes_nothing(

@@ -103,7 +103,11 @@ def test_what_a_driver_tells_is_not_read_again(folder: StudyFolder, read: list[s
 
 
 def test_watching_reads_each_result_once(
-    folder: StudyFolder, read: list[str], command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+    folder: StudyFolder,
+    read: list[str],
+    command: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     rounds = iter(["", "", "c", "", "d"])
 
@@ -114,8 +118,14 @@ def test_watching_reads_each_result_once(
         if arm:
             finish(folder, arm)
 
-    monkeypatch.setattr("analogsim.cli.sweep.time.sleep", later)
+    monkeypatch.setattr("analogsim.cli.status.time.sleep", later)
     started = time.monotonic()
     assert command("status", str(folder.path), "--watch") == 0
     assert time.monotonic() - started < 60
     assert sorted(read) == ["00000-a", "00001-b", "00002-c", "00003-d"]
+    lines = capsys.readouterr()[0].splitlines()  # no terminal: a line at each change
+    assert lines == [
+        "2 of 4 jobs done, 0 running, 1 failed",
+        "3 of 4 jobs done, 0 running",
+        "4 of 4 jobs done, 0 running",
+    ]

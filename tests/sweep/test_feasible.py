@@ -40,6 +40,16 @@ def test_a_point_that_cannot_run_refuses_the_study(axes: dict[str, Any], told: s
         require_feasible(draft)
 
 
+def test_all_points_that_cannot_run_are_told_and_of_many_the_first(studies: Any) -> None:
+    batches = [100, *range(401, 408)]
+    with pytest.raises(ScenarioError) as caught:
+        require_feasible(studies.plan({"axes": {"data.batch": batches, "data.pool": [2, 3]}}))
+    told = str(caught.value).splitlines()
+    at = [line for line in told if line.startswith("scenario quickstart at data.batch=")]
+    assert [line.split()[3] for line in at] == [f"data.batch={batch}," for batch in batches[1:6]]
+    assert told[-1] == "and 3 more points"  # the two batches left, and the pool of 3, whose points share one message
+
+
 def test_a_reference_that_cannot_run_refuses_the_study(studies: Any) -> None:
     more = {"axes": studies.axes, "noise": studies.noise, "reference": {"oracle": []}}
     with pytest.raises(
