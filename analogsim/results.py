@@ -295,12 +295,13 @@ def write_result(result: Result, path: Path) -> None:
     write_text(path, json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: str | Path) -> Result:
     """Read `result.json`.
 
     Raises:
         RunError: it is missing, damaged or of another schema version.
     """
+    path = Path(path)
     data = read_json(path)
     version = data.get("schema_version") if isinstance(data, dict) else None
     if version != SCHEMA_VERSION:
@@ -308,12 +309,13 @@ def read_result(path: Path) -> Result:
     return as_record(Result, data, path)
 
 
-def read_curves(path: Path) -> list[Curve]:
+def read_curves(path: str | Path) -> list[Curve]:
     """Read `metrics.jsonl`; a last line that is still being written is left out.
 
     Raises:
         RunError: it is damaged.
     """
+    path = Path(path)
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
     try:
         return [Curve.model_validate_json(line) for line in lines]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from analogsim.chip.arguments import require_choices, require_inputs, require_weights
 from analogsim.chip.compensation import VECTORS
 from analogsim.chip.counters import Counters
-from analogsim.chip.crossbar import Crossbar, Sampling
+from analogsim.chip.crossbar import Crossbar, Products, Sampling
 from analogsim.chip.decorrelation import Decorrelators
 from analogsim.chip.draws import Draws
 from analogsim.chip.events import Events, finite
 from analogsim.chip.geometry import Geometry
-from analogsim.chip.injection import check_layers, perturbs_weights
+from analogsim.chip.injection import InjectionSite, check_layers, perturbs_weights
 from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
 from analogsim.chip.numbers import LayerNumbers
@@ -58,6 +59,7 @@ class Chip(Counters, Events):
 
     Raises:
         ValueError: the population is empty, or a setting makes no sense.
+        RuntimeError: of its methods: nothing has been programmed yet.
         ProfileError: profiles that do not suit the network or the population.
     """
 
@@ -74,13 +76,21 @@ class Chip(Counters, Events):
         tile: int = 256,
         mapping: Mapping | None = None,
         order: Order = "sample",
-        injection: Literal["digital", "analog"] = "digital",
+        injection: InjectionSite = "digital",
         grants: Access = DEFAULT_GRANTS,
         generator: Callable[[torch.device], torch.Generator | None] = torch.Generator,
-        products: Literal["exact", "fast"] = "exact",
+        products: Products = "exact",
         drift_tolerance: float = 0.0,
         count_wear: bool = False,
     ) -> None:
+        require_choices(
+            sampling=(sampling, Sampling),
+            order=(order, Order),
+            injection=(injection, InjectionSite),
+            products=(products, Products),
+        )
+        if not dtype.is_floating_point:
+            raise ValueError(f"dtype must be a floating-point type, such as torch.float32 (got {dtype})")
         ids = list(range(population)) if isinstance(population, int) else list(population)
         seeds = [seed] * len(ids) if isinstance(seed, int) else list(seed)
         if not ids or len(seeds) != len(ids):
@@ -129,13 +139,13 @@ class Chip(Counters, Events):
         Args:
             weights: per layer (C, outputs, rows).
             now: seconds.
+
+        Raises:
+            ValueError: weights of other layers, or of another population.
         """
+        require_weights(weights, self.network.layers, self.chips)
         self._last = "write", finite(now)
-        for crossbar, layer, w in zip(self._layers, self.network.layers, weights, strict=True):
-            if w.shape != (self.chips, layer.columns, layer.rows):
-                raise ValueError(
-                    f"weights must have shape {(self.chips, layer.columns, layer.rows)} (got {tuple(w.shape)})"
-                )
+        for crossbar, w in zip(self._layers, weights, strict=True):
             crossbar.program(w.to(self.device, self.dtype), now)
 
     def write(self, writes: Sequence[LayerWrite | LayerPulses], *, now: float = 0.0) -> None:
@@ -307,6 +317,8 @@ class Chip(Counters, Events):
         """
         self._check_time(now)
         check_layers(passes, self.network.depth)
+        require_inputs(x, self.network.inputs, self.chips)
+        x = x.to(self.device, self.dtype)
         if not any(perturbs_weights(each) for each in passes):
             return self._path.run(x, passes, samples, periphery, purpose, now, go_on, masks)
         begun = go_on

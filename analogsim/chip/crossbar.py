@@ -27,6 +27,7 @@ from analogsim.chip.product import Reader
 from device_models import Device, vector_gain
 
 Sampling = Literal["column", "device"]
+Products = Literal["exact", "fast"]
 
 
 class Crossbar:

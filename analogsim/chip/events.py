@@ -31,7 +31,7 @@ class Events:
     _decorrelators: Decorrelators
     _devices: tuple[Device, ...]
     _path: SignalPath
-    _last: tuple[str, float] = ("write", 0.0)
+    _last: tuple[str, float] | None = None  # None: nothing is programmed yet
 
     def fail(self, faults: Faults, now: float) -> None:
         """Let further devices and lines die, in all crossbars, on top of those that are dead.
@@ -104,6 +104,8 @@ class Events:
         self._last = what, now
 
     def _check_time(self, now: float) -> None:
+        if self._last is None:
+            raise RuntimeError("these chips hold no weights yet; call program(weights) first")
         what, last = self._last
         if not last <= finite(now):
             raise ValueError(f"now must not lie before the last {what} at {last:g} s (got {now:g} s)")

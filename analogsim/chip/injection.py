@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from analogsim.port import Injection, Pass
 from analogsim.randomness import Purpose, Streams
+
+InjectionSite = Literal["digital", "analog"]
+"""After the ADC, or before it."""
 
 
 def check_layers(passes: Sequence[Pass], depth: int) -> None:

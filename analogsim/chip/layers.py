@@ -19,6 +19,8 @@ def per_layer(profile: DeviceProfile | Sequence[DeviceProfile], depth: int) -> t
     Raises:
         ProfileError: another number of profiles than of layers, or profiles that cannot share a chip.
     """
+    if isinstance(profile, str):
+        raise ProfileError(f"a chip takes profiles, not names; device_models.load_profile({profile!r}) reads one")
     profiles = (profile,) * depth if isinstance(profile, DeviceProfile) else tuple(profile)
     if len(profiles) != depth:
         raise ProfileError(f"a chip takes one profile, or one for each of its {depth} layers (got {len(profiles)})")

@@ -12,7 +12,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from analogsim.chip.arguments import require_choices
+
 Cell = Literal["pair", "reference"]
+Range = Literal["fixed", "follow"]
+Per = Literal["layer", "column"]
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,15 @@ class Mapping:
         headroom: of the fixed range, at least 1.
 
     Raises:
-        ValueError: a headroom below 1 leaves weights outside the range.
+        ValueError: no such range, or a headroom below 1, which leaves weights outside the range.
     """
 
-    range: Literal["fixed", "follow"] = "fixed"
-    per: Literal["layer", "column"] = "layer"
+    range: Range = "fixed"
+    per: Per = "layer"
     headroom: float = 2.0
 
     def __post_init__(self) -> None:
+        require_choices(range=(self.range, Range), per=(self.per, Per))
         if not self.headroom >= 1:
             raise ValueError(f"headroom must be at least 1, or the largest weight has no room (got {self.headroom})")
 

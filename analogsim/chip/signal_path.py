@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from analogsim.chip.crossbar import Crossbar
 from analogsim.chip.decorrelation import STREAMS as DECORRELATION
 from analogsim.chip.decorrelation import Decorrelators
 from analogsim.chip.draws import Draws
-from analogsim.chip.injection import by_site, perturbations
+from analogsim.chip.injection import InjectionSite, by_site, perturbations
 from analogsim.chip.trace import Trace
 from analogsim.chip.units import STREAMS, Order, unit_noise
 from analogsim.network import Network
@@ -46,7 +45,7 @@ class SignalPath:
     unit_noise: tuple[UnitNoise | None, ...]
     order: Order
     pass_time: float
-    injection: Literal["digital", "analog"]
+    injection: InjectionSite
     dtype: torch.dtype
     last: dict[tuple[Purpose, int], dict[object, Tensor]] = field(default_factory=dict)
 

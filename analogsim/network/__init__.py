@@ -6,7 +6,7 @@ Known to everybody: the chip runs it, the learner knows its shape and the deriva
 from analogsim.network.activations import Activation, Binary, HardThreshold, Identity, LeakyReLU, Sigmoid, Tanh
 from analogsim.network.convolution import Conv2d
 from analogsim.network.layer import Dense, Layer, unclipped
-from analogsim.network.network import Network
+from analogsim.network.network import Initialisation, Network
 from analogsim.network.operations import AvgPool2d, Dropout, MaxPool2d, Operation, Softmax
 from analogsim.network.stack import Stack
 from analogsim.network.torch_modules import weights_of
@@ -21,6 +21,7 @@ __all__ = [
     "Dropout",
     "HardThreshold",
     "Identity",
+    "Initialisation",
     "Layer",
     "LeakyReLU",
     "MaxPool2d",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from torch import Tensor
 from analogsim.network.activations import Activation, Identity, LeakyReLU
 from analogsim.network.layer import Dense, Layer, Multiply, unclipped
 from analogsim.network.torch_modules import layers_of
+
+Initialisation = Literal["he_normal", "glorot_normal", "glorot_normal_biases"]
+"""How initial weights are drawn; see `Network.initial_weights`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Network:
         """
         if len(sizes) < 2 or min(sizes) < 1:
             raise ValueError(f"sizes must be at least two positive numbers (got {list(sizes)})")
+        if isinstance(activation, str):
+            raise ValueError(f"activation must be a function, such as LeakyReLU(), not its name (got {activation!r})")
         hidden = LeakyReLU() if activation is None else activation
         last = len(sizes) - 2
         pairs = enumerate(zip(sizes, sizes[1:], strict=False))
@@ -85,7 +91,7 @@ class Network:
         """Perturbed units N of node perturbation: all pre-activations, output included, input excluded."""
         return sum(layer.units for layer in self.layers)
 
-    def initial_weights(self, scheme: str, generators: Sequence[torch.Generator]) -> tuple[Tensor, ...]:
+    def initial_weights(self, scheme: Initialisation, generators: Sequence[torch.Generator]) -> tuple[Tensor, ...]:
         """Initial weights of C chips, biases zero unless the scheme draws them, too.
 
         Args:
@@ -96,7 +102,12 @@ class Network:
 
         Returns:
             Per layer (C, columns, rows), float32 on the CPU.
+
+        Raises:
+            ValueError: no such scheme.
         """
+        if scheme not in get_args(Initialisation):
+            raise ValueError(f"scheme must be one of {', '.join(get_args(Initialisation))} (got {scheme!r})")
         weights = []
         for layer in self.layers:
             both = layer.fan_in + layer.fan_out

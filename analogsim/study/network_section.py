@@ -13,6 +13,7 @@ from analogsim.network import (
     Binary,
     HardThreshold,
     Identity,
+    Initialisation,
     LeakyReLU,
     Network,
     Sigmoid,
@@ -190,7 +191,7 @@ class NetworkSection(Section):
     """Of the hidden layers."""
     bias: bool = Field(default=True, strict=True)
     """Whether each crossbar has a bias row."""
-    init: Literal["he_normal", "glorot_normal", "glorot_normal_biases"] = "he_normal"
+    init: Initialisation = "he_normal"
     """Law of the initial weights; biases begin at zero, or, with `glorot_normal_biases`, like weights."""
 
     @field_validator("layers")

@@ -15,7 +15,10 @@ from analogsim.tasks import DataSet
 
 
 def resume(
-    path: Path, device: torch.device | None = None, watcher: Watcher | None = None, data: DataSet | None = None
+    path: str | Path,
+    device: str | torch.device | None = None,
+    watcher: Watcher | None = None,
+    data: DataSet | None = None,
 ) -> RunFolder:
     """Go on with a run from its newest whole checkpoint, or from its beginning where there is none.
 
@@ -23,7 +26,7 @@ def resume(
 
     Args:
         path: the run folder.
-        device: to simulate on; None: the kind that the run began on, since another one draws other random numbers.
+        device: to simulate on; None, `auto`: the kind that the run began on, since another draws other random numbers.
         watcher: is told how it goes on, and in `note` where it begins and what was unusable.
         data: its data set, as `load_data` gives it; None: it is loaded.
 
@@ -33,7 +36,8 @@ def resume(
         ScenarioError: its scenario.yaml cannot be used. Nothing was changed.
     """
     watcher = watcher or Nobody()
-    folder = RunFolder.open(path)
+    asked = None if device in (None, "auto") else choose_device(device)
+    folder = RunFolder.open(Path(path))
     if _left_alone(folder, watcher):
         return folder
     scenario = folder.scenario()
@@ -42,7 +46,7 @@ def resume(
         if _left_alone(folder, watcher):  # another process has finished it meanwhile
             return folder
         begin, unusable = _newest(folder)
-        device = work.device(_device(folder, device, begin))
+        device = work.device(_device(folder, asked, begin))
         for damaged, reason in unusable.items():
             watcher.note(f"{damaged}: {reason}; trying the checkpoint before it")
             damaged.unlink()

@@ -77,12 +77,14 @@ class Nobody:
         """Something that a person wants to know."""
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto`, `cpu` or `cuda` as a device.
+def choose_device(name: str | torch.device) -> torch.device:
+    """`auto`, `cpu` or `cuda` as a device; one that is a device already as it is.
 
     Raises:
         ScenarioError: `cuda` where there is no GPU.
     """
+    if isinstance(name, torch.device):
+        return name
     if name == "cuda" or name.startswith("cuda:"):
         if not torch.cuda.is_available():
             raise ScenarioError("--device cuda: torch finds no CUDA GPU on this machine; use --device cpu")
@@ -139,13 +141,15 @@ def prepare(scenario: AnyScenario, data: DataSet | None = None) -> Work:
     return StudentTeacherWork(scenario) if isinstance(scenario, StudentTeacherScenario) else ChipWork(scenario, data)
 
 
-def run(scenario: AnyScenario, parent: Path, device: torch.device, watcher: Watcher | None = None) -> RunFolder:
+def run(
+    scenario: AnyScenario, parent: str | Path, device: str | torch.device = "auto", watcher: Watcher | None = None
+) -> RunFolder:
     """Run a resolved scenario in a new folder.
 
     Args:
         scenario: as `load_scenario` gives it.
         parent: where the run folder is made.
-        device: to simulate on.
+        device: to simulate on; `auto`: a GPU where there is one.
         watcher: is told how it goes on.
 
     Raises:
@@ -153,9 +157,9 @@ def run(scenario: AnyScenario, parent: Path, device: torch.device, watcher: Watc
             and no folder was made.
         RunError: the folder cannot be made or written.
     """
-    watcher = watcher or Nobody()
+    watcher, device = watcher or Nobody(), choose_device(device)
     work = prepare(scenario)
-    folder = RunFolder.create(parent, scenario)
+    folder = RunFolder.create(Path(parent), scenario)
     with folder.locked():
         watcher.note(f"run folder: {folder.path} (if interrupted: analogsim resume {folder.path})")
         for note in work.notes:

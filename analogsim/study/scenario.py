@@ -36,7 +36,7 @@ _NO_KIND = (
 )
 
 
-def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool = False) -> AnyScenario:
+def load_scenario(name_or_path: str | Path, settings: Sequence[str] = (), quick: bool = False) -> AnyScenario:
     """Read, override, validate and resolve a scenario.
 
     Args:
@@ -54,7 +54,7 @@ def load_scenario(name_or_path: str, settings: Sequence[str] = (), quick: bool =
 
 
 def read_scenario(
-    name_or_path: str, settings: Sequence[str] = (), quick: bool = False
+    name_or_path: str | Path, settings: Sequence[str] = (), quick: bool = False
 ) -> tuple[dict[str, Any], str, Path | None]:
     """Read and override a scenario, without a look at what it says.
 
@@ -67,6 +67,7 @@ def read_scenario(
     Raises:
         ScenarioError: there is none, it is no mapping, or a setting cannot be put in place.
     """
+    name_or_path = str(name_or_path)
     text, where = scenario_text(name_or_path)
     try:
         data = load_yaml(text, where)
@@ -81,7 +82,7 @@ def read_scenario(
         for path, value in quick_settings(data, where):
             put(data, path, value)
         put(data, ["excerpt", "quick"], True)
-    for setting in settings:
+    for setting in (settings,) if isinstance(settings, str) else settings:
         path, value = parse_setting(setting)
         if path[0] == "quick":
             raise ScenarioError(f"--set {setting}: stands over the quick settings anyway; leave out `quick.`")

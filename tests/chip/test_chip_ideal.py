@@ -278,7 +278,7 @@ def test_what_does_not_fit_is_refused(profile_of: Any) -> None:
     with pytest.raises(ValueError, match="one seed per chip"):
         Chip(network, profile_of(), population=3, seed=[1, 2])
     chip = Chip(network, profile_of(), population=2)
-    with pytest.raises(ValueError, match=r"weights must have shape \(2, 12, 8\) \(got \(1, 12, 8\)\)"):
+    with pytest.raises(ValueError, match=r"weights of layer 0 must have shape \(2, 12, 8\) \(got \(1, 12, 8\)\)"):
         chip.program(network.initial_weights("he_normal", [torch.Generator()]))
 
 

@@ -1,0 +1,45 @@
+"""What a chip may be given: whatever else is told in one sentence, before anything is read or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from torch import Tensor
+
+from analogsim.network import Layer
+
+
+def require_choices(**given: tuple[object, Any]) -> None:
+    """Each argument, by its name, with the `Literal` that lists what it may be.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    for name, (value, kind) in given.items():
+        if value not in get_args(kind):
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, get_args(kind)))} (got {value!r})")
+
+
+def require_weights(weights: Sequence[Tensor], layers: Sequence[Layer], chips: int) -> None:
+    """Weights of C chips: per layer (C, columns, rows).
+
+    Raises:
+        ValueError: another number of tensors than of layers, or one of another shape.
+    """
+    if len(weights) != len(layers):
+        raise ValueError(f"weights: one tensor for each of the {len(layers)} layers (got {len(weights)})")
+    for index, (w, layer) in enumerate(zip(weights, layers, strict=True)):
+        shape = (chips, layer.columns, layer.rows)
+        if tuple(w.shape) != shape:
+            raise ValueError(f"weights of layer {index} must have shape {shape} (got {tuple(w.shape)})")
+
+
+def require_inputs(x: Tensor, inputs: int, chips: int) -> None:
+    """A batch for C chips: (C, B, inputs).
+
+    Raises:
+        ValueError: it has another shape.
+    """
+    if x.ndim != 3 or x.shape[0] != chips or x.shape[2] != inputs:
+        raise ValueError(f"x must have shape ({chips} chips, batch, {inputs} inputs) (got {tuple(x.shape)})")

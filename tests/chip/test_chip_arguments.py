@@ -1,0 +1,107 @@
+"""What a chip is given by mistake is told in one sentence, and nothing is read or written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from analogsim import Chip, Mapping, Network
+from device_models import ProfileError, load_profile
+
+NETWORK = Network.mlp([4, 3, 2])
+X = torch.linspace(-1, 1, 40).reshape(2, 5, 4)
+
+
+def weights(chips: int = 2) -> tuple[Tensor, ...]:
+    return NETWORK.initial_weights("he_normal", [torch.Generator().manual_seed(i) for i in range(chips)])
+
+
+def chip(**settings: Any) -> Chip:
+    built = Chip(NETWORK, load_profile("noisy"), 2, **settings)
+    built.program(weights())
+    return built
+
+
+def pre_activations(x: Tensor) -> Tensor:
+    return chip().forward(x).outputs
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"sampling": "columns"}, "sampling must be one of 'column', 'device' (got 'columns')"),
+        ({"order": "batch"}, "order must be one of 'sample', 'pass' (got 'batch')"),
+        ({"injection": "adc"}, "injection must be one of 'digital', 'analog' (got 'adc')"),
+        ({"products": "Fast"}, "products must be one of 'exact', 'fast' (got 'Fast')"),
+        ({"dtype": torch.int8}, "dtype must be a floating-point type, such as torch.float32 (got torch.int8)"),
+    ],
+)
+def test_a_setting_that_is_none_of_its_choices_is_refused(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+        chip(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"range": "free"}, "range must be one of 'fixed', 'follow'"),
+        ({"per": "row"}, "per must be one of 'layer', 'col"),
+    ],
+)
+def test_a_mapping_that_there_is_not_is_refused(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Mapping(**settings)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda built: built.forward(X),
+        lambda built: built.write([]),
+        lambda built: built.settle(1.0),
+        lambda built: built.take_reference(1.0),
+        lambda built: built.backward(X, (), ()),
+        lambda built: built.calibrate(X),
+    ],
+)
+def test_chips_without_weights_say_so(act: Callable[[Chip], Any]) -> None:
+    with pytest.raises(RuntimeError, match="these chips hold no weights yet; call program"):
+        act(Chip(NETWORK, load_profile("noisy"), 2))
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (3, 5, 4), (2, 5, 3), (2, 1, 5, 4)])
+def test_a_batch_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"x must have shape \(2 chips, batch, 4 inputs\) \(got "):
+        chip().forward(torch.zeros(shape))
+
+
+def test_a_batch_may_have_numbers_of_another_type() -> None:
+    whole = (4 * X).round()
+    assert torch.equal(pre_activations(whole.double()), pre_activations(whole))
+    assert torch.equal(pre_activations(whole.int()), pre_activations(whole))
+
+
+def test_weights_of_another_network_or_population_are_refused() -> None:
+    built = chip()
+    before = [w.clone() for w in built.oracle.weights]
+    with pytest.raises(ValueError, match=r"weights: one tensor for each of the 2 layers \(got 1\)"):
+        built.program(weights()[:1])
+    with pytest.raises(ValueError, match=r"weights of layer 0 must have shape \(2, 3, 5\) \(got \(3, 3, 5\)\)"):
+        built.program(weights(3))
+    with pytest.raises(ValueError, match=r"weights of layer 1 must have shape"):
+        built.program([weights()[0], weights()[0]])
+    assert all(map(torch.equal, built.oracle.weights, before))
+
+
+def test_names_in_the_place_of_things_are_refused() -> None:
+    with pytest.raises(ProfileError, match=r"not names; device_models\.load_profile\('noisy'\) reads one"):
+        Chip(NETWORK, "noisy")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"activation must be a function, such as LeakyReLU\(\), not its name"):
+        Network.mlp([4, 2], activation="relu")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"scheme must be one of he_normal, .* \(got 'he'\)"):
+        NETWORK.initial_weights("he", [])  # pyright: ignore[reportArgumentType]
