@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analogsim._shell import typed
 from analogsim.cli.run import Json
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def status(
     if not watch:
         Console().print(shown(), crop=False)
         if not driven and progress.done + len(progress.failed) < progress.jobs:
-            typer.echo(f"no driver of this machine is at work on it; to go on: analogsim resume {study}")
+            typer.echo(f"no driver of this machine is at work on it; to go on: analogsim resume {typed(study)}")
         return
     console = Console()
     if not console.is_terminal:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analogsim._shell import typed
 from analogsim.cli.run import Arms, Settings
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def sweep(
     if plan:
         return
     study = begin(out, draft)
-    typer.echo(f"study folder: {study.path} (if interrupted: analogsim resume {study.path})", err=True)
+    typer.echo(f"study folder: {study.path} (if interrupted: analogsim resume {typed(study.path)})", err=True)
     go_on(study, engine)
 
 
@@ -185,7 +186,7 @@ def go_on(study: StudyFolder, engine: Engine, retry: bool = False) -> None:
         with _watched(progress, engine) as watcher:
             drive(study, engine, watcher, retry)
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; what is done is kept. Go on with: analogsim resume {study.path}", err=True)
+        typer.echo(f"interrupted; what is done is kept. Go on with: analogsim resume {typed(study.path)}", err=True)
         sys.exit(130)
     Console().print(progress_table(progress, engine.slots, pace=False), crop=False)
     try:
@@ -193,9 +194,10 @@ def go_on(study: StudyFolder, engine: Engine, retry: bool = False) -> None:
     except OSError as error:
         raise StorageError(f"{study.path}: results.csv cannot be written: {error.strerror}; make room") from None
     typer.echo(f"results: {study.path / 'results.csv'}")
-    typer.echo(f"report:  analogsim report {study.path}")
+    typer.echo(f"report:  analogsim report {typed(study.path)}")
     if progress.failed:
-        typer.echo(f"{len(progress.failed)} jobs have failed; to try them again: analogsim resume --retry {study.path}")
+        again = f"analogsim resume --retry {typed(study.path)}"
+        typer.echo(f"{len(progress.failed)} jobs have failed; to try them again: {again}")
         raise typer.Exit(1)
 
 

@@ -324,6 +324,8 @@ def _caption(found: list[Row], what: str, called: Words, end: str) -> str:
         lines.append("ex situ: trained in a computer first, then programmed; for comparison only.")
     if any(row.silent >= 5e-3 for row in found):
         lines.append("silent: share of batch elements that held no information, so they taught nothing.")
+    if any(row.saturated >= 5e-4 for row in found):
+        lines.append("saturated: share of weights that stand at the end of the range that devices can hold.")
     if any(row.diverged for row in found):
         lines.append(f"diverged: {called.copies} whose loss ended above 1.1 x the initial one, or was not finite.")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from analogsim._shell import typed
 from analogsim.errors import RunError
 from analogsim.study.checkpoint import Checkpoint, Checkpoints
 from analogsim.study.folder import PACKAGES, RunFolder, environment
@@ -79,7 +80,7 @@ def _newest(folder: RunFolder) -> tuple[Checkpoint | None, dict[Path, str]]:
         elif checkpoint.scenario != folder.scenario_checksum():
             raise RunError(
                 f"{folder.path}: its checkpoint is of another scenario: scenario.yaml was changed after the run began. "
-                f"Undo the change, or begin a run of its own: analogsim run {folder.path / 'scenario.yaml'}"
+                f"Undo the change, or begin a run of its own: analogsim run {typed(folder.path / 'scenario.yaml')}"
             )
         elif not folder.reaches(checkpoint.metrics):
             unusable[path] = "metrics.jsonl is not what it was when this checkpoint was made"
@@ -99,7 +100,7 @@ def _device(folder: RunFolder, asked: torch.device | None, begin: Checkpoint | N
     raise RunError(
         f"{folder.path}: this run began on {before.type}, and cannot go on on {asked.type if asked else 'cpu'}, which "
         f"draws other random numbers. Resume it where there is a {before.type} device, or begin anew: "
-        f"analogsim run {folder.path / 'scenario.yaml'}"
+        f"analogsim run {typed(folder.path / 'scenario.yaml')}"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 
+from analogsim._shell import typed
 from analogsim.errors import DataError, ScenarioError
 from analogsim.results import ArmResult, Curve, Result, Tuning
 from analogsim.study.apart import ApartArm
@@ -161,7 +162,7 @@ def run(
     work = prepare(scenario)
     folder = RunFolder.create(Path(parent), scenario)
     with folder.locked():
-        watcher.note(f"run folder: {folder.path} (if interrupted: analogsim resume {folder.path})")
+        watcher.note(f"run folder: {folder.path} (if interrupted: analogsim resume {typed(folder.path)})")
         for note in work.notes:
             watcher.note(note)
         go_on(scenario, work, folder, work.device(device), watcher)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from analogsim._files import locked, write_text
+from analogsim._shell import typed
 from analogsim.errors import RunError, StorageError
 from analogsim.outcomes import Job, StudyFolder
 from analogsim.sweep.engine import Engine
@@ -74,7 +75,7 @@ def drive(folder: StudyFolder, engine: Engine, watcher: StudyWatcher | None = No
                 elif event.ended.how == "stopped":
                     raise StorageError(
                         f"{event.ended.cause}. What is done is kept; make room, then go on with: "
-                        f"analogsim resume {folder.path}"
+                        f"analogsim resume {typed(folder.path)}"
                     )
                 else:
                     watcher.ended(event.job, event.ended)
@@ -115,7 +116,8 @@ def driving(folder: StudyFolder) -> Iterator[None]:
     Raises:
         RunError: another one is at work, or the folder cannot be written.
     """
-    refused = f"{folder.path}: another driver is at work on this study; `analogsim status {folder.path}` shows it"
+    shows = f"`analogsim status {typed(folder.path)}` shows it"
+    refused = f"{folder.path}: another driver is at work on this study; {shows}"
     with locked(folder.path / "lock", refused):
         yield
 

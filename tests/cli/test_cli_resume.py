@@ -1,6 +1,7 @@
 """`analogsim resume` as a person meets it."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,11 +33,12 @@ def test_an_interrupted_run_is_resumed_with_its_table_and_figures(
 
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "append", interrupted)
-        assert command(*RUN, str(tmp_path / "runs")) == 130
-    [folder] = (tmp_path / "runs").iterdir()
+        assert command(*RUN, str(tmp_path / "my runs")) == 130
+    [folder] = (tmp_path / "my runs").iterdir()
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"if interrupted: analogsim resume {folder}" in err
+    hint = err.split("(if interrupted: ")[1].split(")\n")[0]
+    assert shlex.split(hint) == ["analogsim", "resume", str(folder)]
 
     assert command("resume", str(folder)) == 0
     out, err = capsys.readouterr()

@@ -23,7 +23,7 @@ def _loss(epoch: float, loss: float) -> Metrics:
     return Metrics(epoch=epoch, test_accuracy=None, test_loss=loss, train_loss=None)
 
 
-def _result(oracle: tuple[str, ...] = (), silent: int = 0, diverged: bool = False) -> Result:
+def _result(oracle: tuple[str, ...] = (), silent: int = 0, diverged: bool = False, saturated: float = 0.0) -> Result:
     chips = []
     for level in ("0 %", "1 %"):
         for chip in range(3):
@@ -35,7 +35,7 @@ def _result(oracle: tuple[str, ...] = (), silent: int = 0, diverged: bool = Fals
                     status="diverged" if diverged and chip == 0 else "finished",
                     final=final,
                     best=final,
-                    counts=Counts(passes=4, device_writes=9, vectors=100, silent=silent, saturated=0.0),
+                    counts=Counts(passes=4, device_writes=9, vectors=100, silent=silent, saturated=saturated),
                 )
             )
     arm = ArmResult(rule="anp", decorrelated=False, oracle=oracle, steps=2, passes_per_step=2, chips=tuple(chips))
@@ -72,9 +72,12 @@ def test_the_table_marks_what_must_not_be_missed() -> None:
     assert "91.00 ± 2.48" in plain
     assert "oracle" not in plain
     assert "silent" not in plain
-    marked = _text(_result(oracle=("output_error",), silent=50, diverged=True))
+    assert "saturated: " not in plain
+    marked = _text(_result(oracle=("output_error",), silent=50, diverged=True, saturated=0.021))
     assert "first (oracle)" in marked
     assert "50%" in marked
+    assert "2.1%" in marked
+    assert "saturated: share of weights that stand at the end of the range" in marked
     assert "1 of 3" in marked
 
 
