@@ -193,12 +193,22 @@ def go_on(study: StudyFolder, engine: Engine, retry: bool = False) -> None:
         write_csv(study.plan, outcomes(study), study.path / "results.csv")
     except OSError as error:
         raise StorageError(f"{study.path}: results.csv cannot be written: {error.strerror}; make room") from None
+    _tell_claims(study)
     typer.echo(f"results: {study.path / 'results.csv'}")
     typer.echo(f"report:  analogsim report {typed(study.path)}")
     if progress.failed:
         again = f"analogsim resume --retry {typed(study.path)}"
         typer.echo(f"{len(progress.failed)} jobs have failed; to try them again: {again}")
         raise typer.Exit(1)
+
+
+def _tell_claims(study: StudyFolder) -> None:
+    """A line for each claim of the scenario: at how many points it holds."""
+    from analogsim.outcomes import by_claim, verdicts_of
+    from analogsim.report.claims import counted
+
+    for found in by_claim(list(verdicts_of(study))).values():
+        typer.echo(f"claim:   {found[0][1].says}: {counted(verdict.verdict for _, verdict in found)}")
 
 
 @contextmanager

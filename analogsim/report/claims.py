@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from analogsim.claims import Estimate, Link, Verdict, Verdicts
+from analogsim.report.words import listed
 
 COLOURS = {"holds": "green", "fails": "red", "not decided": "yellow", "not run": "dim"}
 
@@ -47,6 +49,20 @@ def summary(verdicts: Verdicts) -> str:
 
 
 _OTHERS = {"fails": "fail", "not decided": "not decided", "not run": "not run"}
+
+
+_SAID = {"holds": "holds", "fails": "fails", "not decided": "is not decided", "not run": "was not run"}
+
+
+def counted(words: Iterable[str]) -> str:
+    """Of a claim that is judged at several points: `holds at 2 of 4 points, fails at 1 and is not decided at 1`."""
+    count = Counter(words)
+    total = sum(count.values())
+    found = [(said, count[word]) for word, said in _SAID.items() if count[word]]
+    if len(found) == 1:
+        return found[0][0] if total == 1 else f"{found[0][0]} at all {total} points"
+    (first, number), *rest = found
+    return listed([f"{first} at {number} of {total} points", *(f"{said} at {number}" for said, number in rest)])
 
 
 def figures(link: Link, copies: str = "chips") -> str:

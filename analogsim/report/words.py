@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analogsim.results import Result
@@ -36,3 +37,8 @@ _WORDS = {
 def words(result: Result) -> Words:
     """The words of a result's kind."""
     return _WORDS[result.kind]
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    return f" {last} ".join(each for each in (", ".join(words[:-1]), words[-1]) if each) if words else ""

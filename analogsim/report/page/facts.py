@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from analogsim.outcomes import Axis
 from analogsim.report.page.estimate import Scores
-from analogsim.report.page.said import Sentence, listed, plural, say
+from analogsim.report.page.said import Sentence, plural, say
 from analogsim.report.page.view import View
+from analogsim.report.words import listed
 
 
 class Fact(NamedTuple):

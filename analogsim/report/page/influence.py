@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from analogsim.report.page.cells import Rule
 from analogsim.report.page.estimate import Scores, fixed
-from analogsim.report.page.said import Part, Sentence, listed, listed_strong, plural, say, strong
+from analogsim.report.page.said import Part, Sentence, listed_strong, plural, say, strong
 from analogsim.report.page.samples import Influence, Sampled
 from analogsim.report.page.sentences import p_said
 from analogsim.report.page.table import Builder, Cell, Table
 from analogsim.report.page.tables import p_cell
 from analogsim.report.page.view import View
+from analogsim.report.words import listed
 
 
 def matters(view: View, found: Sampled) -> list[Sentence]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from analogsim.outcomes import StudyFolder
+from analogsim.outcomes import StudyFolder, verdicts_of
+from analogsim.report.page.claimed import claims_said, claims_table
 from analogsim.report.page.facts import facts, warnings
 from analogsim.report.page.influence import dependences, influence_table, matters
 from analogsim.report.page.method import method, ranking_said
@@ -74,6 +75,10 @@ def _lines(folder: StudyFolder, seen: View, ranked: list[Ranking]) -> Iterator[s
         cost, results = cost_table(seen, ranked), results_table(seen)
         yield from ("", "## Cost", "", cost.caption, "", *_table(cost))
         yield from ("", "## Results", "", results.caption, "", *_table(results, _LEFT_OUT))
+    if claimed := list(verdicts_of(folder)):
+        claims = claims_table(seen, claimed)
+        yield from ("", "## Claims", "", *(f"- {_said(sentence)}" for sentence in claims_said(claimed)))
+        yield from ("", claims.caption, "", *_table(claims))
     failures = failure_table(folder, seen)
     if failures.rows:
         yield from ("", "## Failures", "", *_table(failures))

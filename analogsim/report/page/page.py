@@ -12,8 +12,9 @@ from pathlib import Path
 import jinja2
 
 from analogsim._files import write_text
-from analogsim.outcomes import StudyFolder
+from analogsim.outcomes import StudyFolder, verdicts_of
 from analogsim.outcomes.tidy import csv_text
+from analogsim.report.page.claimed import claims_said, claims_table
 from analogsim.report.page.curves import noise_curves
 from analogsim.report.page.facts import facts, warnings
 from analogsim.report.page.figure import KEY_BOX, Block, rule_keys
@@ -148,6 +149,9 @@ def _sections(folder: StudyFolder, seen: View) -> list[Section]:
     if ranked:
         found.append(Section("costs", "Cost", "Cost", tables=[cost_table(seen, ranked)]))
         found.append(Section("all", "Results", "Results", tables=[results_table(seen)], csv="outcomes.csv"))
+    if claimed := list(verdicts_of(folder)):
+        said = Answer("", claims_said(claimed), (), ())
+        found.append(Section("claims", "Claims", "Claims", answers=[said], tables=[claims_table(seen, claimed)]))
     failures = failure_table(folder, seen)
     if failures.rows:
         found.append(Section("failed", "Failures", "Failures", tables=[failures]))

@@ -42,11 +42,6 @@ def strong(text: str) -> Part:
     return Part(text, strong=True)
 
 
-def listed(words: Sequence[str], last: str = "and") -> str:
-    """`a, b and c`."""
-    return f" {last} ".join(each for each in (", ".join(words[:-1]), words[-1]) if each) if words else ""
-
-
 def listed_strong(words: Sequence[str], last: str = "and") -> list[str | Part]:
     """The same, with each of them strong."""
     parts: list[str | Part] = []

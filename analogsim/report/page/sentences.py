@@ -6,9 +6,10 @@ from analogsim.outcomes import Axis
 from analogsim.report.page.cells import Device, Level
 from analogsim.report.page.estimate import Scores, significant
 from analogsim.report.page.goal import REFERENCE, finite_reference, goal_said
-from analogsim.report.page.said import Part, Sentence, listed, listed_strong, plural, say, strong
+from analogsim.report.page.said import Part, Sentence, listed_strong, plural, say, strong
 from analogsim.report.page.standing import Ranking, Standing
 from analogsim.report.page.view import View
+from analogsim.report.words import listed
 from analogsim.statistics import Bounds, End, Window
 
 _NAMED = 6  # arms that a sentence names

@@ -9,11 +9,11 @@ from analogsim.outcomes import StudyFolder
 from analogsim.report.page.estimate import Scores
 from analogsim.report.page.goal import REFERENCE, goal_said
 from analogsim.report.page.results_table import costs, count, rates
-from analogsim.report.page.said import listed
 from analogsim.report.page.sentences import bounds_said, end_said, p_said
 from analogsim.report.page.standing import Ranking, Standing
 from analogsim.report.page.table import Builder, Cell, Table
 from analogsim.report.page.view import View
+from analogsim.report.words import listed
 from analogsim.statistics import End
 
 
