@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from device_models.effect import Timing
-from device_models.errors import MeasurementError
+from device_models.errors import MeasurementError, ProfileError
 from device_models.fit.drift import fit_drift
 from device_models.fit.programming import fit_programming
 from device_models.fit.pulses import bounds_of, fit_pulses
@@ -19,6 +19,9 @@ from device_models.profile import DeviceProfile, load_profile
 
 UNLIKELY = 0.01
 """A test of the model with a smaller p is a warning."""
+
+
+_TABLES = {"programmed": "writes", "drift": "drift", "reads": "reads", "pulses": "pulses"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def fit_profile(
     tables = [read_table(path) for path in paths]
     if len({Path(path).resolve() for path in paths}) < len(paths):
         raise MeasurementError("a table is named twice; its rows would count double")
+    _require_use(tables, given)
     origin = None if base is None else load_profile(base)
     found = _range(tables, origin, base, given.g_max)
     g_max = float(f"{found[1].value / 1e6:.12g}")  # 25 uS, not 24.999999999999998
@@ -84,13 +88,44 @@ def fit_profile(
         references=_references(fits, found, origin),
     )
     _leave_time_to_read(data, fits)
-    warnings = [
+    warnings = list(_far_off(tables, g_max))
+    try:
+        profile = DeviceProfile.from_data(data, "the fitted profile")
+    except ProfileError as error:
+        raise ProfileError("\n".join([str(error), *warnings])) from None
+    warnings += [
         f"{fit.part}: {check.name} p = {check.p:.2g}: {check.means}"
         for fit in fits
         for check in fit.checks
         if check.p < UNLIKELY
     ]
-    return Measured(DeviceProfile.from_data(data, "the fitted profile"), tuple(fits), found, tuple(warnings))
+    return Measured(profile, tuple(fits), found, tuple(warnings))
+
+
+def _require_use(tables: Sequence[Table], given: Settings) -> None:
+    """Refuse what nothing would be fitted by: options of tables that are not there."""
+    there = {table.kind for table in tables}
+    for option, value, kinds in (
+        ("--degree", given.degree, ("programmed",)),
+        ("--drift", given.drift, ("drift",)),
+        ("--read-noise", given.read_noise, ("reads",)),
+        ("--t0", given.t0, ("drift", "reads")),
+        ("--t-r", given.t_r, ("drift", "reads")),
+    ):
+        if value is not None and not there.intersection(kinds):
+            wanted = " or ".join(_TABLES[kind] for kind in kinds)
+            raise MeasurementError(f"{option}: no table of {wanted} is given, so it would do nothing; leave it out")
+
+
+def _far_off(tables: Sequence[Table], g_max: float) -> Iterator[str]:
+    """Warnings of tables whose conductances are far from the range, as with a wrong unit."""
+    for table in tables:
+        largest = float(table.numbers["conductance"].max())
+        if largest > 3 * g_max or largest < g_max / 100:
+            yield (
+                f"{table.file}: its largest conductance is {1e6 * largest:.3g} uS, and that of the range "
+                f"{1e6 * g_max:.3g} uS; is the unit of its column right?"
+            )
 
 
 def _leave_time_to_read(data: dict[str, Any], fits: Sequence[Fit]) -> None:

@@ -111,6 +111,22 @@ def test_options_are_given_and_told(
     assert data["read_noise"][0]["t_r"] == "20 us"
 
 
+@pytest.mark.parametrize(("unit", "code"), [("nS", 0), ("mS", 2)])
+def test_a_wrong_unit_is_suspected(
+    unit: str, code: int, tables: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reads = (tables / "reads.csv").read_text()
+    assert "conductance [uS]" in reads
+    (tables / "wrong.csv").write_text(reads.replace("conductance [uS]", f"conductance [{unit}]"))
+    arguments = ["profiles", "fit", "writes.csv", "wrong.csv", "-o", "mine.yaml", "--g-max", "25 uS"]
+    assert command(*arguments) == code
+    told = "".join(capsys.readouterr())
+    assert "wrong.csv: its largest conductance is " in told
+    assert "and that of the range 25 uS; is the unit of its column right?" in told
+    assert "writes.csv: its" not in told
+    assert (tables / "mine.yaml").exists() == (code == 0)
+
+
 @pytest.mark.parametrize("there", ["mine.yaml", "mine.svg"])
 def test_nothing_is_overwritten_without_force(
     there: str, tables: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
@@ -135,6 +151,11 @@ def test_nothing_is_overwritten_without_force(
         (["reads.csv", "--base", "nosuch"], "no profile is called 'nosuch'"),
         (["reads.csv", "--read-noise", "pink"], "--read-noise pink: not a known choice; choose additive"),
         (["writes.csv", "--degree", "8", "--g-max", "0 uS"], "--g-max: must be positive"),
+        (["reads.csv", "--degree", "2"], "--degree: no table of writes is given, so it would do nothing; leave it out"),
+        (["writes.csv", "reads.csv", "--drift", "constant"], "--drift: no table of drift is given"),
+        (["writes.csv", "--read-noise", "flicker"], "--read-noise: no table of reads is given"),
+        (["writes.csv", "--t0", "20 s"], "--t0: no table of drift or reads is given"),
+        (["writes.csv", "--t-r", "1 us"], "--t-r: no table of drift or reads is given"),
         (["few.csv", "--degree", "3"], "few.csv: a polynomial of degree 3 needs 4 distinct targets (got 2)"),
     ],
 )
