@@ -23,7 +23,7 @@ class WeightNormalisation(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     gains: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)], ...] | None = None
-    """One factor for each layer; 1 everywhere unless given. (The paper: 10 for the first layer of its networks.)"""
+    """One factor for each layer; 1 everywhere unless given. (The paper: 10 for the first layer, on SARCOS.)"""
 
     def digital_operations(self, network: Network) -> tuple[int, ...]:
         """Arithmetic operations of a step, per layer: a square that is added, and a product, of each weight."""
