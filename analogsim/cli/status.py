@@ -50,6 +50,8 @@ def status(
         return
     console = Console()
     if not console.is_terminal:
+        if not driven:
+            typer.echo("no driver of this machine is at work on it", err=True)
         _told(progress)
         return
     with Live(get_renderable=shown, refresh_per_second=1, console=console):

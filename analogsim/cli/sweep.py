@@ -204,11 +204,14 @@ def go_on(study: StudyFolder, engine: Engine, retry: bool = False) -> None:
 
 def _tell_claims(study: StudyFolder) -> None:
     """A line for each claim of the scenario: at how many points it holds."""
-    from analogsim.outcomes import by_claim, verdicts_of
-    from analogsim.report.claims import counted
+    from analogsim.outcomes import verdicts_of
+    from analogsim.report.claims import QUICK, counted
 
-    for found in by_claim(list(verdicts_of(study))).values():
-        typer.echo(f"claim:   {found[0][1].says}: {counted(verdict.verdict for _, verdict in found)}")
+    found = verdicts_of(study)
+    for claim in found.claims:
+        typer.echo(f"claim:   {claim[0].verdict.says}: {counted(each.verdict.verdict for each in claim)}")
+    if found.quick and found.claims:
+        typer.echo(f"         {QUICK}")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Imports nothing of the simulator, so a study can be read where it cannot be run.
 from analogsim.outcomes.folder import Failure, JobState, StudyFolder
 from analogsim.outcomes.plan import PLAN_VERSION, Axis, Drawn, Job, Plan, read_plan, write_plan
 from analogsim.outcomes.tidy import Outcome, columns, outcomes, write_csv
-from analogsim.outcomes.verdicts import PlaceVerdicts, by_claim, verdicts_of
+from analogsim.outcomes.verdicts import PlaceVerdict, StudyVerdicts, verdicts_of
 
 __all__ = [
     "PLAN_VERSION",
@@ -16,10 +16,10 @@ __all__ = [
     "Job",
     "JobState",
     "Outcome",
-    "PlaceVerdicts",
+    "PlaceVerdict",
     "Plan",
     "StudyFolder",
-    "by_claim",
+    "StudyVerdicts",
     "columns",
     "outcomes",
     "read_plan",

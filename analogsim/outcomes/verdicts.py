@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import yaml
 
-from analogsim.claims import Claim, Verdict, Verdicts, judge
+from analogsim.claims import Claim, Verdict, judge
+from analogsim.claims.points import axes_called
 from analogsim.claims.tree import quantities
 from analogsim.errors import RunError
 from analogsim.outcomes.folder import StudyFolder
@@ -21,25 +21,39 @@ Place = dict[str, str]
 
 
 @dataclass(frozen=True)
-class PlaceVerdicts:
-    """Verdicts at one point of a study.
+class PlaceVerdict:
+    """A verdict at one point of a study.
 
     Attributes:
-        place: on the axes of the study, the seed aside: chips of all seeds are judged together.
-        verdicts: on the claims there.
-        jobs: ids of those that the numbers come from.
+        place: on the axes that the claim's arms have, the seed aside: chips of all seeds are judged together.
+        verdict: on the claim there.
+        jobs: ids of those that its numbers come from.
     """
 
     place: Place
-    verdicts: Verdicts
-    jobs: tuple[str, ...]
+    verdict: Verdict
+    jobs: tuple[str, ...] = ()
 
 
-def verdicts_of(folder: StudyFolder) -> Iterator[PlaceVerdicts]:
+@dataclass(frozen=True)
+class StudyVerdicts:
+    """What became of all claims.
+
+    Attributes:
+        quick: whether the study is a quick look, which decides nothing about what is claimed.
+        claims: of each claim the verdicts at its points; in the scenario's order.
+    """
+
+    quick: bool
+    claims: tuple[tuple[PlaceVerdict, ...], ...]
+
+
+def verdicts_of(folder: StudyFolder) -> StudyVerdicts:
     """The verdicts at each point of the axes, whether they are folded into populations or not.
 
-    An axis of a single other arm stands at its first place. Claims that name a point themselves, `np[lr=0.01]`, are
-    judged on whole populations.
+    A claim has the points of the axes that its arms have. While one arm leaves the first place of an axis of its own
+    the others stand at theirs. Of an axis that a claim names itself, `np[lr=0.01]`, it has the whole population. Where
+    a seed lacks its result a claim was not run.
 
     Args:
         folder: of the study, in whatever state it is.
@@ -47,35 +61,16 @@ def verdicts_of(folder: StudyFolder) -> Iterator[PlaceVerdicts]:
     Raises:
         RunError: a result is damaged.
     """
-    plan = folder.plan
-    jobs = [job for job in plan.jobs if not job.reference]
+    jobs = [job for job in folder.plan.jobs if not job.reference]
     claims, quick = _claims(folder, jobs[0]) if jobs else ((), False)
-    if not claims:
-        return
-    named = [claim for claim in claims if any(each.point for each in quantities(claim.tree))]
-    others = [claim for claim in claims if claim not in named]
-    folded = [axis for axis in plan.axes if axis.coordinate is not None and axis.kind != "seed"]
-    seeds = frozenset(axis.name for axis in plan.axes if axis.kind == "seed")
-    for place, chosen in _points(jobs, seeds):
-        result, curves = _whole(folder, plan, chosen)
-        ids = tuple(job.id for found in chosen.values() for job in found if job.arm in result.arms)
-        whole, split = (claims, ()) if not folded else (named, others)
-        if whole:
-            yield PlaceVerdicts(place, judge(whole, result, curves, quick), ids)
-        if split:
-            for at in itertools.product(*(range(len(axis.places)) for axis in folded)):
-                here = {axis.name: axis.places[index] for axis, index in zip(folded, at, strict=True)}
-                part = _part(result, curves, list(zip(folded, at, strict=True)))
-                yield PlaceVerdicts(place | here, judge(split, *part, quick), ids)
-
-
-def by_claim(found: Sequence[PlaceVerdicts]) -> dict[str, list[tuple[PlaceVerdicts, Verdict]]]:
-    """The verdicts on each claim, by its statement; points in their order."""
-    claims: dict[str, list[tuple[PlaceVerdicts, Verdict]]] = {}
-    for place in found:
-        for verdict in place.verdicts.claims:
-            claims.setdefault(verdict.claim, []).append((place, verdict))
-    return claims
+    found: list[list[PlaceVerdict]] = [[] for _ in claims]
+    if claims:
+        planned = _Planned(folder.plan, jobs)
+        for shared in planned.shared:
+            point = _Point(folder, planned, shared)
+            for claim, told in zip(claims, found, strict=True):
+                told += point.judged(claim)
+    return StudyVerdicts(quick, tuple(map(tuple, found)))
 
 
 def _claims(folder: StudyFolder, job: Job) -> tuple[tuple[Claim, ...], bool]:
@@ -93,53 +88,158 @@ def _claims(folder: StudyFolder, job: Job) -> tuple[tuple[Claim, ...], bool]:
         raise RunError(f"{path}: damaged, or of another release") from None
 
 
-def _points(jobs: Sequence[Job], seeds: frozenset[str]) -> Iterator[tuple[Place, dict[str, list[Job]]]]:
-    """The points of the axes that are not folded, each with the jobs of every arm there: one for each seed."""
+@dataclass
+class _Planned:
+    """Jobs by where they stand.
 
-    def of(job: Job) -> Place:
-        return {axis: place for axis, place in job.place.items() if axis not in seeds}
+    Attributes:
+        folded: axes that are folded into populations, the seed aside.
+        shared: places on the axes that are neither folded nor of a single arm.
+        own: of an arm the places on those of its own.
+        jobs: by arm and place on all axes that are not folded, one for each seed.
+    """
 
-    points: dict[str, Place] = {}
-    by_arm: dict[str, list[tuple[Place, Job]]] = {}
-    for job in jobs:
-        points.setdefault(job.scenario, {}).update(of(job))
-        by_arm.setdefault(job.arm, []).append((of(job), job))
-    told: list[Place] = []
-    for point in points.values():
-        chosen: dict[str, list[Job]] = {}
-        place = dict(point)
-        for arm, found in by_arm.items():
-            first = next((at for at, _ in found if _agree(at, place)), None)
-            if first is not None:
-                chosen[arm] = [job for at, job in found if at == first]
-                place |= first
-        if place not in told:
-            told.append(place)
-            yield place, chosen
+    folded: list[Axis]
+    shared: list[Place]
+    own: dict[str, list[Place]]
+    jobs: dict[tuple[str, frozenset[tuple[str, str]]], list[Job]]
+
+    def __init__(self, plan: Plan, jobs: Iterable[Job]) -> None:
+        owners = {axis.name: axis.arm for axis in plan.axes if axis.kind != "seed"}
+        self.folded = [axis for axis in plan.axes if axis.coordinate is not None and axis.kind != "seed"]
+        shared: dict[frozenset[tuple[str, str]], Place] = {}
+        own: dict[str, dict[frozenset[tuple[str, str]], Place]] = {}
+        self.jobs = {}
+        for job in jobs:
+            place = {axis: at for axis, at in job.place.items() if axis in owners}
+            common = {axis: at for axis, at in place.items() if owners[axis] is None}
+            apart = {axis: at for axis, at in place.items() if owners[axis] is not None}
+            shared.setdefault(frozenset(common.items()), common)
+            own.setdefault(job.arm, {}).setdefault(frozenset(apart.items()), apart)
+            self.jobs.setdefault((job.arm, frozenset(place.items())), []).append(job)
+        self.shared = list(shared.values())
+        self.own = {arm: list(places.values()) for arm, places in own.items()}
 
 
-def _agree(one: Place, other: Place) -> bool:
-    return all(other.get(axis, each) == each for axis, each in one.items())
+@dataclass
+class _Point:
+    """A place on the axes that are neither folded nor of a single arm; reads each result once."""
+
+    folder: StudyFolder
+    planned: _Planned
+    shared: Place
+    _read: dict[tuple[str, ...], tuple[Result, list[Curve]]] = field(default_factory=dict)
+
+    def judged(self, claim: Claim) -> Iterator[PlaceVerdict]:
+        """The verdicts on a claim, at each place on the axes left that its arms have."""
+        arms = list(dict.fromkeys(quantity.arm for quantity in quantities(claim.tree)))
+        split = [axis for axis in self.planned.folded if self._varies(axis, claim, arms)]
+        common = list(_places([axis for axis in split if axis.arm is None]))
+        own: dict[str, list[tuple[Place, Place]]] = {}  # places on axes that are not folded, and that are
+        for arm in arms:
+            inside = list(_places([axis for axis in split if axis.arm == arm]))
+            own[arm] = list(itertools.product(self.planned.own.get(arm, [{}]), inside))
+        for at in common:
+            for moved in _one_at_a_time(own):
+                yield self._judge(claim, at, moved)
+
+    def _varies(self, axis: Axis, claim: Claim, arms: Sequence[str]) -> bool:
+        """Whether a folded axis parts the points of a claim: its arms have it, and none names its place."""
+        if axis.arm is not None and axis.arm not in arms:
+            return False
+        for quantity in quantities(claim.tree):
+            if axis.arm in (None, quantity.arm) and any(
+                axes_called(word, [str(axis.coordinate)]) for word, _ in quantity.point
+            ):
+                return False
+        first = {arm: self._jobs(arm, self.planned.own.get(arm, [{}])[0]) for arm in arms}
+        done = [self._result(arm, jobs)[0] for arm, jobs in first.items() if jobs and not self._undone(jobs)]
+        chips = [chip for result in done for arm in result.arms.values() for chip in arm.chips]
+        return not chips or any(axis.coordinate in chip.coordinates for chip in chips)
+
+    def _judge(self, claim: Claim, at: Place, moved: Mapping[str, tuple[Place, Place]]) -> PlaceVerdict:
+        place = self.shared | at
+        for outside, inside in moved.values():
+            place |= outside | inside
+        arms: dict[str, ArmResult] = {}
+        curves: list[Curve] = []
+        ids: list[str] = []
+        kind = "chips"
+        for arm, (outside, inside) in moved.items():
+            jobs = self._jobs(arm, outside)
+            if undone := self._undone(jobs):
+                why = f"{len(undone)} of {len(jobs)} jobs of {arm} have no result" if len(jobs) > 1 else ""
+                return PlaceVerdict(place, _not_run(claim, why or f"{arm} has no result"))
+            if jobs:
+                result, history = self._result(arm, jobs)
+                kind = result.kind
+                arms[arm], own = _part(result.arms[arm], history, self._coordinates(at | inside))
+                curves += own
+                ids += [job.id for job in jobs]
+        whole = Result(kind=kind, name=self.folder.plan.name, seed=0, arms=arms)
+        return PlaceVerdict(place, judge([claim], whole, curves).claims[0], tuple(ids))
+
+    def _jobs(self, arm: str, own: Place) -> list[Job]:
+        return self.planned.jobs.get((arm, frozenset((self.shared | own).items())), [])
+
+    def _undone(self, jobs: Sequence[Job]) -> list[Job]:
+        return [job for job in jobs if self.folder.state(job) != "done"]
+
+    def _result(self, arm: str, jobs: Sequence[Job]) -> tuple[Result, list[Curve]]:
+        """An arm with the chips of all seeds, and its curves."""
+        ids = tuple(job.id for job in jobs)
+        if ids not in self._read:
+            found = [self.folder.result(job) for job in jobs]
+            chips = [
+                chip.model_copy(update={"coordinates": {"seed": result.seed, **chip.coordinates}})
+                for result in found
+                for chip in result.arms[arm].chips
+            ]
+            whole = found[0].arms[arm].model_copy(update={"chips": tuple(chips)})
+            curves = list(_joined([self.folder.curves(job) for job in jobs]))
+            self._read[ids] = found[0].model_copy(update={"arms": {arm: whole}}), curves
+        return self._read[ids]
+
+    def _coordinates(self, place: Place) -> dict[str, str]:
+        """A place on folded axes, as chips' coordinates write it."""
+        return {
+            str(axis.coordinate): axis.coordinates[axis.places.index(place[axis.name])]
+            for axis in self.planned.folded
+            if axis.name in place
+        }
 
 
-def _whole(folder: StudyFolder, plan: Plan, chosen: Mapping[str, Sequence[Job]]) -> tuple[Result, list[Curve]]:
-    """One result of all arms, and its curves; jobs that are not done are left out."""
-    arms: dict[str, ArmResult] = {}
-    curves: list[Curve] = []
-    kind: Any = "chips"
-    for name, jobs in chosen.items():
-        done = [(folder.result(job), folder.curves(job)) for job in jobs if folder.state(job) == "done"]
-        if not done:
-            continue
-        kind = done[0][0].kind
-        chips = [
-            chip.model_copy(update={"coordinates": {"seed": result.seed, **chip.coordinates}})
-            for result, _ in done
-            for chip in result.arms[name].chips
-        ]
-        arms[name] = done[0][0].arms[name].model_copy(update={"chips": tuple(chips)})
-        curves += _joined([own for _, own in done])
-    return Result(kind=kind, name=plan.name, seed=0, arms=arms), curves
+def _places(axes: Sequence[Axis]) -> Iterator[Place]:
+    """All places on folded axes; one of none where there are none."""
+    for places in itertools.product(*(axis.places for axis in axes)):
+        yield {axis.name: place for axis, place in zip(axes, places, strict=True)}
+
+
+def _one_at_a_time(
+    own: Mapping[str, Sequence[tuple[Place, Place]]],
+) -> Iterator[dict[str, tuple[Place, Place]]]:
+    """All arms at their first places, and then each of them alone at its others."""
+    first = {arm: places[0] for arm, places in own.items()}
+    yield first
+    for arm, (_, *others) in own.items():
+        yield from ({**first, arm: other} for other in others)
+
+
+def _part(arm: ArmResult, curves: Sequence[Curve], at: Mapping[str, str]) -> tuple[ArmResult, list[Curve]]:
+    """The chips of an arm at a place on those folded axes that it has, which their coordinates no longer tell."""
+    kept = [
+        number
+        for number, chip in enumerate(arm.chips)
+        if all(str(chip.coordinates.get(axis, place)) == place for axis, place in at.items())
+    ]
+    chips = []
+    for number in kept:
+        left = {axis: each for axis, each in arm.chips[number].coordinates.items() if axis not in at}
+        chips.append(arm.chips[number].model_copy(update={"coordinates": left}))
+    return arm.model_copy(update={"chips": tuple(chips)}), [
+        curve.model_copy(update={"chips": tuple(curve.chips[number] for number in kept), "spent": ()})
+        for curve in curves
+    ]
 
 
 def _joined(found: Sequence[Sequence[Curve]]) -> Iterator[Curve]:
@@ -151,23 +251,5 @@ def _joined(found: Sequence[Sequence[Curve]]) -> Iterator[Curve]:
         yield first.model_copy(update={"chips": tuple(chip for curve in curves for chip in curve.chips), "spent": ()})
 
 
-def _part(result: Result, curves: Sequence[Curve], at: Sequence[tuple[Axis, int]]) -> tuple[Result, list[Curve]]:
-    """The chips at a place of folded axes; all chips of an arm that lacks one of these."""
-    kept: dict[str, list[int]] = {}
-    for name, arm in result.arms.items():
-        here = [(str(axis.coordinate), axis.coordinates[index]) for axis, index in at]
-        kept[name] = [
-            number
-            for number, chip in enumerate(arm.chips)
-            if all(str(chip.coordinates.get(coordinate, place)) == place for coordinate, place in here)
-        ]
-    arms = {
-        name: arm.model_copy(update={"chips": tuple(arm.chips[number] for number in kept[name])})
-        for name, arm in result.arms.items()
-        if kept[name]
-    }
-    return result.model_copy(update={"arms": arms}), [
-        curve.model_copy(update={"chips": tuple(curve.chips[number] for number in kept[curve.arm]), "spent": ()})
-        for curve in curves
-        if curve.arm in arms
-    ]
+def _not_run(claim: Claim, why: str) -> Verdict:
+    return Verdict(**claim.model_dump(), verdict="not run", why=why)

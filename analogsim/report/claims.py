@@ -13,6 +13,8 @@ from rich.text import Text
 from analogsim.claims import Estimate, Link, Verdict, Verdicts
 from analogsim.report.words import listed
 
+QUICK = "A quick look: its verdicts say nothing about what is claimed."
+
 COLOURS = {"holds": "green", "fails": "red", "not decided": "yellow", "not run": "dim"}
 
 
@@ -35,7 +37,7 @@ def claims_table(verdicts: Verdicts, copies: str = "chips") -> Table:
     table.caption = (
         summary(verdicts)
         + f"\n± half the 95 % interval (Student's t), of differences paired by {copies[:-1]}."
-        + ("\nA quick look: its verdicts say nothing about what is claimed." if verdicts.quick else "")
+        + (f"\n{QUICK}" if verdicts.quick else "")
     )
     return table
 

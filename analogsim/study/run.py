@@ -21,7 +21,7 @@ from analogsim.study.profiles import axes_of
 from analogsim.study.schema import Scenario
 from analogsim.study.student_runs import StudentTeacherWork
 from analogsim.study.student_teacher import StudentTeacherScenario
-from analogsim.study.timeless import timeless
+from analogsim.study.timeless import stands_still, timeless
 from analogsim.study.timeline_section import lives_apart
 from analogsim.study.tuning import Search
 from analogsim.study.work import RunningArm, RunningSearch, Work
@@ -111,7 +111,8 @@ class ChipWork:
     def __init__(self, scenario: Scenario, data: DataSet | None = None) -> None:
         self._scenario, self._data = scenario, load_data(scenario) if data is None else data
         check(scenario, self._data)
-        self.notes = (*self._data.notes, *timeless(scenario, axes_of(scenario.chip)))
+        varied = [path for path, values in axes_of(scenario.chip).items() if len(values) > 1]
+        self.notes = (*self._data.notes, *(timeless(varied) if stands_still(scenario) else ()))
 
     def device(self, asked: torch.device) -> torch.device:
         """The one that is asked for."""

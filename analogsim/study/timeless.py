@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator
 from analogsim.study.schema import Scenario
 
 
-def timeless(scenario: Scenario, paths: Iterable[str]) -> Iterator[str]:
+def stands_still(scenario: Scenario) -> bool:
+    """Whether no time passes for any of a scenario's chips, neither while they learn nor afterwards."""
+    events = bool(scenario.timeline) or any(arm.timeline for arm in scenario.arms.values())
+    return scenario.train.step_time == 0 and not events
+
+
+def timeless(paths: Iterable[str]) -> Iterator[str]:
     """Sentences about settings of drift that differ from chip to chip, or from place to place, where no time passes.
 
     Args:
-        scenario: resolved.
         paths: of the settings that differ.
     """
-    if scenario.train.step_time > 0 or scenario.timeline or any(arm.timeline for arm in scenario.arms.values()):
-        return
     for path in paths:
         if "drift" in path.split("."):
             yield (

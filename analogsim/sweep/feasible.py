@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analogsim.errors import ScenarioError
+from analogsim.errors import DataError, ScenarioError
 from analogsim.study.check import check
 from analogsim.study.run import load_data
 from analogsim.study.scenario import only_arms
@@ -33,12 +33,16 @@ def require_feasible(draft: Draft) -> None:
         if isinstance(scenario, Scenario):
             points.setdefault(name_of_data(scenario), []).append((name, scenario))
     told: list[str] = []
+    missing: DataError | None = None
     for alike in points.values():
         first, scenario = alike[0]
         try:
             data = load_data(scenario, draft.where[first])
         except ScenarioError as error:
             told.append(str(error))
+            continue
+        except DataError as error:  # told if all that can be judged is in order
+            missing = missing or error
             continue
         for name, scenario in alike:
             own = scenario if len(arms[name]) == len(scenario.arms) else only_arms(scenario, arms[name])
@@ -50,4 +54,6 @@ def require_feasible(draft: Draft) -> None:
         del data
     if told:
         more = len(told) - _SHOWN
-        raise ScenarioError("\n".join([*told[:_SHOWN], *([f"and {more} more points"] if more > 0 else [])]))
+        raise ScenarioError("\n".join([*told[:_SHOWN], *([f"and {more} more such messages"] if more > 0 else [])]))
+    if missing is not None:
+        raise missing

@@ -16,7 +16,7 @@ from analogsim.study.arm_axes import axes_of_arm
 from analogsim.study.kinds import AnyScenario
 from analogsim.study.scenario import resolve
 from analogsim.study.schema import Scenario
-from analogsim.study.timeless import timeless
+from analogsim.study.timeless import stands_still, timeless
 from analogsim.study.train_section import Tune
 from analogsim.sweep.as_planned import as_planned
 from analogsim.sweep.axes import axes_of_section, drawn_from, is_shared, label, numbers_of, sampled, title
@@ -286,10 +286,12 @@ class _Planning:
 
     def _varied(self) -> Iterator[str]:
         """Paths of the settings that differ within jobs, or between them."""
-        yield from self._own
+        for path, of_arms in self._own.items():
+            if any(len(values) > 1 for values in of_arms.values()):
+                yield path
         for axis in self._asked.axes:
-            if axis.path and axis.name not in self._folded.coordinates:
-                yield axis.path
+            if len(axis.places) > 1 and axis.name not in self._folded.coordinates:
+                yield from sorted(axis.paths)
         yield from self._asked.samples[0] if self._asked.samples else ()
 
     def _told(self) -> Iterator[str]:
@@ -304,8 +306,9 @@ class _Planning:
                 yield f"{places} for all jobs"
             else:
                 yield f"{places}, jobs of their own"
-        if isinstance(self._first, Scenario):
-            yield from timeless(self._first, self._varied())
+        scenarios = [point.scenario for point in self._folded.points]
+        if all(isinstance(scenario, Scenario) and stands_still(scenario) for scenario in scenarios):
+            yield from timeless(self._varied())
         if self._asked.samples:
             yield f"{len(self._asked.samples)} sampled points, jobs of their own"
         excerpt = self._first.excerpt

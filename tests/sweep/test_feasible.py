@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analogsim.errors import ScenarioError
+from analogsim.errors import DataError, ScenarioError
 from analogsim.study.scenario import read_scenario
 from analogsim.sweep import feasible
 from analogsim.sweep.feasible import require_feasible
@@ -47,7 +47,25 @@ def test_all_points_that_cannot_run_are_told_and_of_many_the_first(studies: Any)
     told = str(caught.value).splitlines()
     at = [line for line in told if line.startswith("scenario quickstart at data.batch=")]
     assert [line.split()[3] for line in at] == [f"data.batch={batch}," for batch in batches[1:6]]
-    assert told[-1] == "and 3 more points"  # the two batches left, and the pool of 3, whose points share one message
+    assert (
+        told[-1] == "and 3 more such messages"
+    )  # the two batches left, and the pool of 3, whose points share one message
+
+
+def test_a_missing_data_set_does_not_hide_what_cannot_run(studies: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = feasible.load_data
+
+    def some(scenario: Any, where: str) -> Any:
+        if scenario.data.samples == 300:
+            raise DataError("gone")
+        return load(scenario, where)
+
+    monkeypatch.setattr(feasible, "load_data", some)
+    with pytest.raises(DataError, match="gone"):
+        require_feasible(studies.plan({"axes": {"data.samples": [300, 400]}}))
+    for samples in ([300, 400], [400, 300]):
+        with pytest.raises(ScenarioError, match=r"data\.samples=400, data\.batch=401 cannot be run"):
+            require_feasible(studies.plan({"axes": {"data.samples": samples, "data.batch": [100, 401]}}))
 
 
 def test_a_reference_that_cannot_run_refuses_the_study(studies: Any) -> None:

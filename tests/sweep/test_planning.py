@@ -61,6 +61,9 @@ def test_an_axis_of_drift_without_time_is_told_beforehand(studies: Any, fold: st
     told = [note for note in studies.plan(section, "chip.profile=pcm").plan.notes if "no time passes" in note]
     assert len(told) == 1
     assert "drift.scale: drift does nothing here" in told[0]
+    with_time = {"axes": {"train.step_time": ["0 s", "1 s"], **section["axes"]}, "fold": fold}
+    for more in (with_time, {"axes": {"chip.overrides.drift.scale": [2], "chip.tile": [16, 32]}, "fold": fold}):
+        assert "no time passes" not in str(studies.plan(more, "chip.profile=pcm").plan.notes)
     for passes in ("train.step_time=1 s", "timeline=[{do: idle, time: 1 day}, {do: evaluate}]"):
         assert "no time passes" not in str(studies.plan(section, "chip.profile=pcm", passes).plan.notes)
 

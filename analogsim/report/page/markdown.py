@@ -75,7 +75,7 @@ def _lines(folder: StudyFolder, seen: View, ranked: list[Ranking]) -> Iterator[s
         cost, results = cost_table(seen, ranked), results_table(seen)
         yield from ("", "## Cost", "", cost.caption, "", *_table(cost))
         yield from ("", "## Results", "", results.caption, "", *_table(results, _LEFT_OUT))
-    if claimed := list(verdicts_of(folder)):
+    if (claimed := verdicts_of(folder)).claims:
         claims = claims_table(seen, claimed)
         yield from ("", "## Claims", "", *(f"- {_said(sentence)}" for sentence in claims_said(claimed)))
         yield from ("", claims.caption, "", *_table(claims))

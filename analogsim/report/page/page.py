@@ -149,7 +149,7 @@ def _sections(folder: StudyFolder, seen: View) -> list[Section]:
     if ranked:
         found.append(Section("costs", "Cost", "Cost", tables=[cost_table(seen, ranked)]))
         found.append(Section("all", "Results", "Results", tables=[results_table(seen)], csv="outcomes.csv"))
-    if claimed := list(verdicts_of(folder)):
+    if (claimed := verdicts_of(folder)).claims:
         said = Answer("", claims_said(claimed), (), ())
         found.append(Section("claims", "Claims", "Claims", answers=[said], tables=[claims_table(seen, claimed)]))
     failures = failure_table(folder, seen)
