@@ -32,6 +32,10 @@ Path = tuple[str | int, ...]
 _NAMELESS = re.compile(r"(\w+\[.*\]|constrained-\w+|function-[\w-]+\(.*\))")
 
 
+_PLAIN = ("bool", "int", "float", "str")
+_NO_AXIS = "cannot differ from chip to chip (got {}); give one value, or make it an axis of a study"
+
+
 def faults(
     error: ValidationError,
     as_written: Callable[[Path], Path],
@@ -51,17 +55,20 @@ def faults(
         path = _path(item, as_written)
         if item["type"] == "union_tag_invalid" and (key := _key_of(item)):
             path = (*path, key)
-        if path and _is_nameless(path[-1], item["type"]):
+        path = tuple(part for part in path if not (isinstance(part, str) and _NAMELESS.fullmatch(part)))
+        if path and path[-1] in _PLAIN and item["type"].startswith(str(path[-1])):
+            path = path[:-1]
+        if _is_axis(item["input"]) and item["type"] == "missing":  # told of the axis itself
+            continue
+        if item["type"] == "extra_forbidden" and path[-1] == "each":
             path = path[:-1]
         text = _fault(item, aliases or {}, keys_at(item["loc"][:-1], model) if model else set())
         told.setdefault(path, []).append(text)
     return [_line(".".join(map(str, path)), texts) for path, texts in told.items()]
 
 
-def _is_nameless(part: str | int, kind: str) -> bool:
-    """Whether the last part of a path is what pydantic calls a member of a union."""
-    plain = part in ("bool", "int", "float", "str") and kind.startswith(part)
-    return plain or (isinstance(part, str) and _NAMELESS.fullmatch(part) is not None)
+def _is_axis(value: object) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"each"}
 
 
 def _line(path: str, texts: Sequence[str]) -> str:
@@ -91,6 +98,10 @@ def bulleted(title: str, lines: Sequence[str]) -> str:
 def _fault(item: Any, aliases: Mapping[str, Iterable[str]], keys: set[str]) -> str:
     kind, context, got = item["type"], item.get("ctx", {}), item["input"]
     match kind:
+        case "extra_forbidden" if item["loc"][-1] == "each":
+            return _NO_AXIS.format(_short({"each": got}))
+        case _ if _is_axis(got):
+            return _NO_AXIS.format(_short(got))
         case "extra_forbidden":
             near = meant(item["loc"][-1], keys)
             return f"unknown key; is {near} meant?" if near else "unknown key; remove it or correct its spelling"
@@ -114,8 +125,6 @@ def _fault(item: Any, aliases: Mapping[str, Iterable[str]], keys: set[str]) -> s
             return f"must be a list (got {_short(got)}); write its items in brackets or each behind a dash"
         case "too_short" if context["min_length"] == 1:
             return f"must not be empty (got {_short(got)}); give one item at least"
-        case _ if isinstance(got, Mapping) and set(got) == {"each"}:
-            return f"cannot differ from chip to chip (got {_short(got)}); give one value, or make it an axis of a study"
         case "string_pattern_mismatch":
             return f"must be a name without spaces, of the form {context['pattern']} (got {_short(got)})"
         case "string_type":

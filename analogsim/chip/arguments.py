@@ -27,9 +27,9 @@ def require_weights(weights: Sequence[Tensor], layers: Sequence[Layer], chips: i
     Raises:
         ValueError: another number of tensors than of layers, or one of another shape.
     """
-    if len(weights) != len(layers):
-        raise ValueError(f"weights: one tensor for each of the {len(layers)} layers (got {len(weights)})")
+    require_count("weights", weights, len(layers))
     for index, (w, layer) in enumerate(zip(weights, layers, strict=True)):
+        _require_tensor(f"weights of layer {index}", w)
         shape = (chips, layer.columns, layer.rows)
         if tuple(w.shape) != shape:
             raise ValueError(f"weights of layer {index} must have shape {shape} (got {tuple(w.shape)})")
@@ -39,7 +39,24 @@ def require_inputs(x: Tensor, inputs: int, chips: int) -> None:
     """A batch for C chips: (C, B, inputs).
 
     Raises:
-        ValueError: it has another shape.
+        ValueError: it has another shape, or is no tensor of real numbers.
     """
+    _require_tensor("x", x)
     if x.ndim != 3 or x.shape[0] != chips or x.shape[2] != inputs:
         raise ValueError(f"x must have shape ({chips} chips, batch, {inputs} inputs) (got {tuple(x.shape)})")
+
+
+def require_count(name: str, given: Sequence[object], layers: int) -> None:
+    """One thing for each layer.
+
+    Raises:
+        ValueError: there are more or fewer.
+    """
+    if len(given) != layers:
+        raise ValueError(f"{name}: one for each of the {layers} layers (got {len(given)})")
+
+
+def _require_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor) or value.is_complex():
+        what = f"dtype {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"{name} must be a torch tensor of real numbers (got {what})")

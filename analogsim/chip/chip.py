@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from analogsim.chip.arguments import require_choices, require_inputs, require_weights
+from analogsim.chip.arguments import require_choices, require_count, require_inputs, require_weights
 from analogsim.chip.compensation import VECTORS
 from analogsim.chip.counters import Counters
 from analogsim.chip.crossbar import Crossbar, Products, Sampling
@@ -89,10 +90,12 @@ class Chip(Counters, Events):
             injection=(injection, InjectionSite),
             products=(products, Products),
         )
-        if not dtype.is_floating_point:
-            raise ValueError(f"dtype must be a floating-point type, such as torch.float32 (got {dtype})")
-        ids = list(range(population)) if isinstance(population, int) else list(population)
-        seeds = [seed] * len(ids) if isinstance(seed, int) else list(seed)
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise ValueError(f"dtype must be a floating-point type, such as torch.float32 (got {dtype!r})")
+        if mapping is not None and not isinstance(mapping, Mapping):
+            raise ValueError(f"mapping must be a Mapping, such as Mapping(range='follow') (got {mapping!r})")
+        ids = list(range(population)) if isinstance(population, int | np.integer) else list(population)
+        seeds = [int(seed)] * len(ids) if isinstance(seed, int | np.integer) else list(seed)
         if not ids or len(seeds) != len(ids):
             raise ValueError(f"a population needs at least one chip and one seed per chip (got {population}, {seed})")
         if not 0 <= drift_tolerance < 1:
@@ -144,9 +147,10 @@ class Chip(Counters, Events):
             ValueError: weights of other layers, or of another population.
         """
         require_weights(weights, self.network.layers, self.chips)
-        self._last = "write", finite(now)
+        finite(now)
         for crossbar, w in zip(self._layers, weights, strict=True):
             crossbar.program(w.to(self.device, self.dtype), now)
+        self._last = "write", now
 
     def write(self, writes: Sequence[LayerWrite | LayerPulses], *, now: float = 0.0) -> None:
         """Write every layer: towards its target, or by pulses.
@@ -156,8 +160,9 @@ class Chip(Counters, Events):
             now: seconds; not before the last write or event.
 
         Raises:
-            ValueError: pulses for devices whose profile has no update model.
+            ValueError: pulses for devices whose profile has no update model; another number than of layers.
         """
+        require_count("writes", writes, self.network.depth)
         self._note("write", now)
         for crossbar, write in zip(self._layers, writes, strict=True):
             if isinstance(write, LayerPulses):
@@ -171,7 +176,11 @@ class Chip(Counters, Events):
         Args:
             weights: per layer (C, outputs, rows).
             now: seconds; not before the last write or event.
+
+        Raises:
+            ValueError: weights of other layers, or of another population.
         """
+        require_weights(weights, self.network.layers, self.chips)
         self._note("write", now)
         for index, crossbar in self.numbered_crossbars:
             of_r = crossbar is not self._layers[index]
@@ -246,7 +255,8 @@ class Chip(Counters, Events):
         self._check_time(now)
         if not self.calibrates:
             return
-        self._path.calibrate(x, periphery, now)
+        require_inputs(x, self.network.inputs, self.chips)
+        self._path.calibrate(x.to(self.device, self.dtype), periphery, now)
 
     @property
     def calibrates(self) -> bool:
@@ -348,5 +358,7 @@ class Chip(Counters, Events):
     ) -> tuple[Tensor, ...]:
         """Send a vector backwards at the time `now`, seconds; see `analogsim.port.Hardware.backward`."""
         self._check_time(now)
+        require_count("inputs", inputs, self.network.depth)
+        require_count("pre_activations", pre_activations, self.network.depth)
         seen = (inputs, pre_activations, (None,) * self.network.depth if masks is None else masks)
         return self._path.backward(output_vector, seen, self.limits, periphery, now)

@@ -22,6 +22,9 @@ def per_layer(profile: DeviceProfile | Sequence[DeviceProfile], depth: int) -> t
     if isinstance(profile, str):
         raise ProfileError(f"a chip takes profiles, not names; device_models.load_profile({profile!r}) reads one")
     profiles = (profile,) * depth if isinstance(profile, DeviceProfile) else tuple(profile)
+    for each in profiles:
+        if not isinstance(each, DeviceProfile):
+            raise ProfileError(f"a chip takes profiles (got {each!r}); device_models.load_profile reads one")
     if len(profiles) != depth:
         raise ProfileError(f"a chip takes one profile, or one for each of its {depth} layers (got {len(profiles)})")
     for index, each in enumerate(profiles):

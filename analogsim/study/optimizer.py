@@ -84,9 +84,12 @@ class Optimizer(Section):
         if unknown:
             takes = ", ".join(sorted(known)) or "nothing but lr"
             raise ValueError(f"{given[0]} does not take {', '.join(unknown)}; it takes {takes}")
+        for key, value in self.options.items():
+            if isinstance(value, dict):
+                raise ValueError(f"{given[0]}.{key}: must be a number or a list of numbers (got {value})")
         try:
             self.factory([torch.zeros(1)], lr=1.0, **self.options)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, LookupError) as error:
             raise ValueError(f"{given[0]}: {error}") from None
         return self
 

@@ -86,6 +86,7 @@ def choose_device(name: str | torch.device) -> torch.device:
     """
     if isinstance(name, torch.device):
         return name
+    name = str(name)
     if name == "cuda" or name.startswith("cuda:"):
         if not torch.cuda.is_available():
             raise ScenarioError("--device cuda: torch finds no CUDA GPU on this machine; use --device cpu")

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from analogsim import Chip, Mapping, Network
-from device_models import ProfileError, load_profile
+from analogsim.port import LayerWrite
+from device_models import DeviceProfile, ProfileError, load_profile
 
 NETWORK = Network.mlp([4, 3, 2])
 X = torch.linspace(-1, 1, 40).reshape(2, 5, 4)
@@ -62,10 +64,11 @@ def test_a_mapping_that_there_is_not_is_refused(settings: dict[str, Any], told: 
     "act",
     [
         lambda built: built.forward(X),
-        lambda built: built.write([]),
+        lambda built: built.write([LayerWrite(w) for w in weights()]),
+        lambda built: built.reprogram(weights()),
         lambda built: built.settle(1.0),
         lambda built: built.take_reference(1.0),
-        lambda built: built.backward(X, (), ()),
+        lambda built: built.backward(X, (X, X), (X, X)),
         lambda built: built.calibrate(X),
     ],
 )
@@ -86,21 +89,57 @@ def test_a_batch_may_have_numbers_of_another_type() -> None:
     assert torch.equal(pre_activations(whole.int()), pre_activations(whole))
 
 
+def test_numbers_of_chips_and_seeds_may_be_numpys() -> None:
+    built = Chip(NETWORK, load_profile("noisy"), np.int64(2), np.int64(3))  # pyright: ignore[reportArgumentType]
+    built.program(weights())
+    same = Chip(NETWORK, load_profile("noisy"), 2, 3)
+    same.program(weights())
+    assert torch.equal(built.forward(X).outputs, same.forward(X).outputs)
+
+
 def test_weights_of_another_network_or_population_are_refused() -> None:
     built = chip()
     before = [w.clone() for w in built.oracle.weights]
-    with pytest.raises(ValueError, match=r"weights: one tensor for each of the 2 layers \(got 1\)"):
+    with pytest.raises(ValueError, match=r"weights: one for each of the 2 layers \(got 1\)"):
         built.program(weights()[:1])
     with pytest.raises(ValueError, match=r"weights of layer 0 must have shape \(2, 3, 5\) \(got \(3, 3, 5\)\)"):
         built.program(weights(3))
     with pytest.raises(ValueError, match=r"weights of layer 1 must have shape"):
         built.program([weights()[0], weights()[0]])
+    with pytest.raises(ValueError, match=r"weights: one for each of the 2 layers \(got 1\)"):
+        built.reprogram(weights()[:1])
+    with pytest.raises(ValueError, match=r"weights of layer 0 must have shape \(2, 3, 5\)"):
+        built.reprogram(weights(1))
+    with pytest.raises(ValueError, match=r"weights of layer 0 must be a torch tensor of real numbers \(got ndarray\)"):
+        built.program([w.numpy() for w in weights()])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"writes: one for each of the 2 layers \(got 0\)"):
+        built.write([], now=7.0)
     assert all(map(torch.equal, built.oracle.weights, before))
+    built.forward(X, now=1.0)  # nothing of all this has happened
+
+
+def test_what_goes_backwards_or_calibrates_has_its_shape() -> None:
+    with pytest.raises(ValueError, match=r"inputs: one for each of the 2 layers \(got 0\)"):
+        chip().backward(X, (), ())
+    adc = {"bits": 8, "range": "calibrated"}
+    built = Chip(NETWORK, DeviceProfile.from_data({"name": "own", "extends": "noisy", "adc": adc}), 2)
+    built.program(weights())
+    with pytest.raises(ValueError, match=r"x must have shape \(2 chips, batch, 4 inputs\) \(got \(2, 5, 2\)\)"):
+        built.calibrate(X[:, :, :2])
+    built.calibrate(X.double())
 
 
 def test_names_in_the_place_of_things_are_refused() -> None:
     with pytest.raises(ProfileError, match=r"not names; device_models\.load_profile\('noisy'\) reads one"):
         Chip(NETWORK, "noisy")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ProfileError, match=r"a chip takes profiles \(got 'noisy'\)"):
+        Chip(NETWORK, ["noisy", "noisy"])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"mapping must be a Mapping, .* \(got 'follow'\)"):
+        chip(mapping="follow")
+    with pytest.raises(ValueError, match=r"dtype must be a floating-point type, .* \(got 'float32'\)"):
+        chip(dtype="float32")
+    with pytest.raises(ValueError, match=r"x must be a torch tensor of real numbers \(got dtype torch.complex64\)"):
+        chip().forward(X.to(torch.complex64))
     with pytest.raises(ValueError, match=r"activation must be a function, such as LeakyReLU\(\), not its name"):
         Network.mlp([4, 2], activation="relu")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"scheme must be one of he_normal, .* \(got 'he'\)"):

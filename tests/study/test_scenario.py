@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from analogsim.errors import ScenarioError
+from analogsim.learning import RULES
 from analogsim.study.packaged import scenario_names
 from analogsim.study.population import lay_out
 from analogsim.study.scenario import load_scenario, resolve, to_data
+from analogsim.study.schema import ArmBase, StagedArm
 from analogsim.study.stages import stages_of
 from analogsim.study.student_teacher import StudentTeacherScenario
 from device_models._yaml import dump_yaml, load_yaml
@@ -91,6 +93,23 @@ def test_packaged_scenarios_resolve_and_survive_a_round_trip(name: str, quick: b
         ("train.optimizer", {"lbfgs": {"lr": 1}}, "train.optimizer.lbfgs: unknown key"),
         ("train.optimizer", {"sgd": {"lr": 1, "momentun": 1}}, "train.optimizer: sgd does not take momentun"),
         ("train.optimizer", {"adam": {"lr": 1, "betas": [2, 1]}}, "train.optimizer: adam: Invalid beta"),
+        (
+            "train.optimizer",
+            {"adam": {"lr": 1, "betas": {"each": [1]}}},
+            "train.optimizer: adam.betas: must be a number or",
+        ),
+        ("train.optimizer", {"adam": {"lr": 1, "betas": []}}, "train.optimizer: adam: "),
+        (
+            "chip.order",
+            {"each": ["sample", "pass"]},
+            "chip.order: cannot differ from chip to chip (got {'each': ['sample'",
+        ),
+        (
+            "chip.overrides.adc",
+            {"each": [4, 8]},
+            "chip.profile.adc: cannot differ from chip to chip (got {'each': [4, 8]})",
+        ),
+        ("train.step_time", {"each": ["1 s"]}, "train.step_time: cannot differ from chip to chip"),
         ("arms", {}, "arms: "),
         ("arms.anp.rule", "magic", "arms.anp.rule: not a known choice (got 'magic'); choose one of bp, "),
         ("arms.anp.sigma", -1, "arms.anp.sigma: must be greater than or equal to 0 (got -1)"),
@@ -110,6 +129,29 @@ def test_a_fault_is_named_with_its_path(path: str, value: Any, message: str) -> 
         resolve(_with(path, value), "tiny.yaml")
     assert message in str(caught.value)
     assert str(caught.value).startswith("tiny.yaml cannot be used:")
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_a_key_of_another_rule_is_not_said_to_be_meant(rule: str) -> None:
+    taken = {*RULES[rule].model_fields, *StagedArm.model_fields, *ArmBase.model_fields}
+    foreign = {key for other in RULES.values() for key in other.model_fields} - taken
+    with pytest.raises(ScenarioError) as caught:
+        resolve(_with("arms.a", {"rule": rule, **dict.fromkeys(foreign, 1)}), "tiny.yaml")
+    for key in foreign:
+        assert f"arms.a.{key}: unknown key" in str(caught.value)
+    for line in str(caught.value).splitlines():
+        if " meant?" in line:
+            words = line.split("is ", 1)[1].removesuffix(" meant?").replace(" or ", ", ").split(", ")
+            assert set(words) <= {*RULES[rule].model_fields, *ArmBase.model_fields}
+
+
+@pytest.mark.parametrize("key", ["epochs", "sgima", "rule", "optimizer"])
+def test_a_key_of_stages_is_not_said_to_be_meant_of_their_arm(key: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        resolve(_with("arms.a", {"stages": [{"rule": "np"}], key: 1}), "tiny.yaml")
+    assert f"arms.a.{key}: unknown key; remove it or correct its spelling" in str(caught.value)
+    with pytest.raises(ScenarioError, match=r"arms\.a\.stages\.0\.sgima: unknown key; is sigma meant\?"):
+        resolve(_with("arms.a", {"stages": [{"rule": "np", "sgima": 1}]}), "tiny.yaml")
 
 
 def test_all_faults_stand_in_one_message() -> None:

@@ -255,6 +255,7 @@ def test_what_axes_are_called(studies: Any) -> None:
         ({"axes": {}, "seeds": 1}, "sweep: has no axis"),
         ({"axes": {"chip.tile": [8]}, "fol": "all"}, r"sweep\.fol: unknown key; is fold meant\?"),
         ({"axes": {"chip.tile": [8]}, "fold": "auto"}, r"sweep\.fold: not a known choice \(got 'auto'\); choose 'all'"),
+        ({"axes": {"chip.tile": [8]}, "fold": [3]}, r"sweep\.fold\.0: must be text \(got 3\)"),
         ({"axes": {"chip.tile": [8, 4]}, "noise": "chip.tile"}, "must be ascending numbers"),
         ({"axes": {"chip.profile": ["noisy", "reram"]}, "noise": "chip.profile"}, "must be ascending numbers"),
         ({"axes": {"chip.tile": [8]}, "noise": "chip.tiles"}, r"there is no axis chip\.tiles; there are chip\.tile"),
