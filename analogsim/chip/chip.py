@@ -266,6 +266,7 @@ class Chip(Counters, Events):
     @property
     def limits(self) -> Limits:
         """The lines of the data sheet that say where weights and signals are clipped."""
+        self._last_event()
         return Limits(
             weights=tuple(crossbar.array.w_max.clone() if self._fixed_range else None for crossbar in self._layers),
             inputs=tuple(crossbar.input_limit for crossbar in self._layers),
@@ -281,11 +282,12 @@ class Chip(Counters, Events):
 
     def state_dict(self) -> dict[str, Any]:
         """Devices and random streams, for a checkpoint; the tensors are live."""
+        last = self._last_event()
         return {
             "streams": self.streams.state_dict(),
             "layers": [crossbar.state_dict() for crossbar in self._layers],
             "decorrelation": self._decorrelators.state_dict(),
-            "last": self._last,
+            "last": last,
             "temperature": self.temperature,
             "reference_reads": self.reference_reads,
         }

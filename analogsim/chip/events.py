@@ -103,10 +103,14 @@ class Events:
         self._check_time(now)
         self._last = what, now
 
-    def _check_time(self, now: float) -> None:
+    def _last_event(self) -> tuple[str, float]:
+        """What happened last, and when, seconds; RuntimeError if nothing is programmed yet."""
         if self._last is None:
             raise RuntimeError("these chips hold no weights yet; call program(weights) first")
-        what, last = self._last
+        return self._last
+
+    def _check_time(self, now: float) -> None:
+        what, last = self._last_event()
         if not last <= finite(now):
             raise ValueError(f"now must not lie before the last {what} at {last:g} s (got {now:g} s)")
 

@@ -70,6 +70,8 @@ def test_a_mapping_that_there_is_not_is_refused(settings: dict[str, Any], told: 
         lambda built: built.take_reference(1.0),
         lambda built: built.backward(X, (X, X), (X, X)),
         lambda built: built.calibrate(X),
+        lambda built: built.limits,
+        lambda built: built.state_dict(),
     ],
 )
 def test_chips_without_weights_say_so(act: Callable[[Chip], Any]) -> None:
