@@ -27,11 +27,8 @@ class MeasurementError(ProfileError):
 
 Path = tuple[str | int, ...]
 
-
 # what pydantic calls members of unions that have no name: literal['all','none'], tuple[str, ...], constrained-list
 _NAMELESS = re.compile(r"(\w+\[.*\]|constrained-\w+|function-[\w-]+\(.*\))")
-
-
 _PLAIN = ("bool", "int", "float", "str")
 _NO_AXIS = "cannot differ from chip to chip (got {}); give one value, or make it an axis of a study"
 
@@ -98,6 +95,8 @@ def bulleted(title: str, lines: Sequence[str]) -> str:
 def _fault(item: Any, aliases: Mapping[str, Iterable[str]], keys: set[str]) -> str:
     kind, context, got = item["type"], item.get("ctx", {}), item["input"]
     match kind:
+        case "value_error" | "assertion_error":
+            return str(context.get("error", item["msg"]))
         case "extra_forbidden" if item["loc"][-1] == "each":
             return _NO_AXIS.format(_short({"each": got}))
         case _ if _is_axis(got):
@@ -107,8 +106,6 @@ def _fault(item: Any, aliases: Mapping[str, Iterable[str]], keys: set[str]) -> s
             return f"unknown key; is {near} meant?" if near else "unknown key; remove it or correct its spelling"
         case "missing":
             return "is missing; add it"
-        case "value_error" | "assertion_error":
-            return str(context.get("error", item["msg"]))
         case "literal_error" | "enum":
             return f"not a known choice (got {_short(got)}); choose {context['expected']}"
         case "union_tag_invalid":

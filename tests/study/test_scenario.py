@@ -109,7 +109,7 @@ def test_packaged_scenarios_resolve_and_survive_a_round_trip(name: str, quick: b
             {"each": [4, 8]},
             "chip.profile.adc: cannot differ from chip to chip (got {'each': [4, 8]})",
         ),
-        ("train.step_time", {"each": ["1 s"]}, "train.step_time: cannot differ from chip to chip"),
+        ("seed", {"each": [1, 1]}, "seed: must all be different (got 1 twice)"),
         ("arms", {}, "arms: "),
         ("arms.anp.rule", "magic", "arms.anp.rule: not a known choice (got 'magic'); choose one of bp, "),
         ("arms.anp.sigma", -1, "arms.anp.sigma: must be greater than or equal to 0 (got -1)"),
