@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from analogsim.cli.run import Check, Json, require_claims, show
 from analogsim.cli.sweep import Board, Gpus, Ray, Workers, chosen_engine, go_on
+
+if TYPE_CHECKING:
+    from analogsim.outcomes import StudyFolder
 
 
 def resume(
@@ -30,10 +33,12 @@ def resume(
     from analogsim.outcomes import StudyFolder
 
     if StudyFolder.is_study(run_dir):
-        _refuse("a study", check=check, json=as_json)
+        _refuse("a study", json=as_json)
         study = StudyFolder(run_dir)
+        if check:
+            _require_claims(study)
         kind = study.kind if device == "auto" and study.kind else device
-        go_on(study, chosen_engine(workers, ray, kind, gpus, tensorboard), retry)
+        go_on(study, chosen_engine(workers, ray, kind, gpus, tensorboard), retry, check)
         return
     _refuse("a run", workers=workers is not None, ray=ray is not None, retry=retry, tensorboard=tensorboard)
     _resume_run(run_dir, device, check, as_json)
@@ -50,6 +55,18 @@ def _refuse(what: str, **given: bool) -> None:
     for name, has in given.items():
         if has:
             raise ScenarioError(f"--{name}: this is the folder of {what}, which has no such option; leave it out")
+
+
+def _require_claims(study: StudyFolder) -> None:
+    """Refuse `--check` where it would let everything pass; see `require_claims`."""
+    from analogsim.errors import ScenarioError
+    from analogsim.outcomes import verdicts_of
+
+    found = verdicts_of(study)
+    if not found.claims:
+        raise ScenarioError(f"--check: the study {study.plan.name} makes no claims")
+    if found.quick:
+        raise ScenarioError("--check: a quick look decides nothing about claims; leave out --check")
 
 
 def _resume_run(run_dir: Path, device: str, check: bool, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analogsim._shell import typed
-from analogsim.cli.run import Arms, Settings
+from analogsim.cli.run import Arms, Check, Settings, require_claims
 
 if TYPE_CHECKING:
     from analogsim.outcomes import Job, StudyFolder
@@ -65,6 +65,7 @@ def sweep(
     out: Annotated[Path, typer.Option("--out", help="Where the study's folder is made.")] = Path("runs"),
     plan: Annotated[bool, typer.Option("--plan", help="Only show the plan; nothing is written or run.")] = False,
     tensorboard: Board = False,
+    check: Check = False,
 ) -> None:
     """Make a study of a scenario: every arm at every point of the axes, over worker processes or a cluster."""
     from analogsim.errors import DataError, ScenarioError
@@ -91,6 +92,7 @@ def sweep(
     more |= {key: value for key, value in (("seeds", seeds), ("noise", noise)) if value is not None}
     engine = chosen_engine(workers, ray, device, gpus, tensorboard)
     draft = make_plan(data, where, folder, more)
+    require_claims(next(iter(draft.points.values())), check)
     unknown = None
     try:
         require_feasible(draft)
@@ -106,7 +108,7 @@ def sweep(
         return
     study = begin(out, draft)
     typer.echo(f"study folder: {study.path} (if interrupted: analogsim resume {typed(study.path)})", err=True)
-    go_on(study, engine)
+    go_on(study, engine, check=check)
 
 
 def _replaced(data: Mapping[str, Any], given: Mapping[str, Sequence[Any]]) -> Iterator[str]:
@@ -171,8 +173,11 @@ def _room(kind: str) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def go_on(study: StudyFolder, engine: Engine, retry: bool = False) -> None:
-    """Work off what is left of a study, show how it goes on, and what came of it; exits with 1 if jobs have failed."""
+def go_on(study: StudyFolder, engine: Engine, retry: bool = False, check: bool = False) -> None:
+    """Work off what is left of a study, show how it goes on, and what came of it.
+
+    Exits with 1 if jobs have failed, or, with `check`, if a claim fails at any of its points.
+    """
     from rich.console import Console
 
     from analogsim.errors import StorageError
@@ -193,17 +198,18 @@ def go_on(study: StudyFolder, engine: Engine, retry: bool = False) -> None:
         write_csv(study.plan, outcomes(study), study.path / "results.csv")
     except OSError as error:
         raise StorageError(f"{study.path}: results.csv cannot be written: {error.strerror}; make room") from None
-    _tell_claims(study)
+    claims_fail = _tell_claims(study)
     typer.echo(f"results: {study.path / 'results.csv'}")
     typer.echo(f"report:  analogsim report {typed(study.path)}")
     if progress.failed:
         again = f"analogsim resume --retry {typed(study.path)}"
         typer.echo(f"{len(progress.failed)} jobs have failed; to try them again: {again}")
+    if progress.failed or (check and claims_fail):
         raise typer.Exit(1)
 
 
-def _tell_claims(study: StudyFolder) -> None:
-    """A line for each claim of the scenario: at how many points it holds."""
+def _tell_claims(study: StudyFolder) -> bool:
+    """A line for each claim of the scenario: at how many points it holds; whether any fails at one."""
     from analogsim.outcomes import verdicts_of
     from analogsim.report.claims import QUICK, counted
 
@@ -212,6 +218,7 @@ def _tell_claims(study: StudyFolder) -> None:
         typer.echo(f"claim:   {claim[0].verdict.says}: {counted(each.verdict.verdict for each in claim)}")
     if found.quick and found.claims:
         typer.echo(f"         {QUICK}")
+    return any(each.verdict.verdict == "fails" for claim in found.claims for each in claim)
 
 
 @contextmanager

@@ -172,3 +172,33 @@ def test_what_ends_a_study_counts_its_claims(
     assert len(set(ids)) == len(ids)
     for word in ("a loss is below 9", "paper: 9 %", "A quick look: its verdicts say nothing about what is claimed."):
         assert word in page
+
+
+def test_a_claim_that_fails_somewhere_can_be_an_exit_code(
+    studies: Any, command: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails = "claims=[{claim: 'final(danp.test_loss) < 0', says: wrong}]"
+    settings = [word for setting in (*studies.settings, fails) for word in ("--set", setting)]
+    sweep = ["sweep", "quickstart", *settings, "--axis", f"{BITS}=4,8", "--workers", "0", "--device", "cpu"]
+    assert command(*sweep, "--check", "--out", str(tmp_path / "one")) == 1
+    assert "claim:   wrong: fails at all 2 points" in capsys.readouterr()[0]
+    [path] = (tmp_path / "one").iterdir()
+    assert command("resume", str(path), "--workers", "0", "--check") == 1
+    assert command("resume", str(path), "--workers", "0") == 0
+    capsys.readouterr()
+    none = [*sweep, "--set", "claims=[]", "--out", str(tmp_path / "two")]
+    assert command(*none, "--check") == 2
+    assert "--check: scenario quickstart makes no claims; add a section `claims`" in capsys.readouterr()[1]
+    assert not (tmp_path / "two").exists()
+    assert command(*sweep, "--check", "--out", str(tmp_path / "two"), "--arm", "bp") == 2
+    assert "--check: every claim of quickstart speaks of an arm that is left out" in capsys.readouterr()[1]
+    quick = [*sweep, "--set", "excerpt={quick: true}", "--out", str(tmp_path / "two")]
+    assert command(*quick, "--check") == 2
+    assert command(*quick) == 0
+    [path] = (tmp_path / "two").iterdir()
+    capsys.readouterr()
+    assert command("resume", str(path), "--workers", "0", "--check") == 2
+    assert "--check: a quick look decides nothing about claims" in capsys.readouterr()[1]
+    (path / "points" / "0000.yaml").unlink()
+    assert command("resume", str(path), "--workers", "0", "--check") == 2
+    assert "--check: the study quickstart makes no claims" in capsys.readouterr()[1]
