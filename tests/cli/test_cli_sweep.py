@@ -109,7 +109,7 @@ def test_a_studys_scenario_is_the_one_that_was_planned(
     (tmp_path / "mine.yaml").write_text("extends: noisy\nname: mine\nadc: {bits: 5}\n")
     monkeypatch.chdir(tmp_path)
     axes = ["--axis", "chip.profile=mine.yaml,reram", "--axis", f"{NOISE}=0 %,3 %", "--noise", NOISE, "--seeds", "2"]
-    monkeypatch.setattr("analogsim.cli.sweep.go_on", lambda study, engine: None)  # planning alone
+    monkeypatch.setattr("analogsim.cli.sweep.go_on", lambda study, engine, check: None)  # planning alone
     assert command(*SWEEP, *axes, "--arm", "danp", "--out", "runs") == 0
     (path,) = (tmp_path / "runs").iterdir()
     capsys.readouterr()
