@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analogsim.report.curves import learning_curves
@@ -44,6 +45,14 @@ def _stands_still(curves: Sequence[Curve]) -> bool:
     return all(len(seen) == 1 for seen in losses.values())
 
 
+def _number_axis(panel: Axes, numbers: set[float]) -> None:
+    """Numbers of samples on a logarithmic axis; where one is 0 they count something else, and stand evenly."""
+    if 0 in numbers:
+        panel.set_xticks(sorted(numbers), [f"{number:g}" for number in sorted(numbers)])
+    else:
+        panel.set_xscale("log")
+
+
 def _against_samples(result: Result, curves: Sequence[Curve], metric: str) -> Figure:
     """A metric of each layer, against the number that ends an arm's name: `np_1`, `np_10`, `np_100`."""
     families: dict[str, list[tuple[float, Curve]]] = {}
@@ -66,7 +75,7 @@ def _against_samples(result: Result, curves: Sequence[Curve], metric: str) -> Fi
                 panel.plot(x, [sum(row) / len(row) for row in rows], "o-", color=colour, label=name, markersize=3)
                 panel.fill_between(x, [*map(min, rows)], [*map(max, rows)], color=colour, alpha=0.2, linewidth=0)
             panel.set_title(f"layer {layer + 1}", fontsize=9, loc="left")
-            panel.set_xscale("log")
+            _number_axis(panel, {number for found in families.values() for number, _ in found})
             panel.set_xlabel("the number in the arm's name")
         panels[0].set_ylabel(textwrap.fill(LABELS.get(metric, metric), 26))
         figure.suptitle(f"{result.name}: mean, band: least to most", fontsize=10)
