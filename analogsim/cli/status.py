@@ -43,14 +43,15 @@ def status(
     def shown() -> Any:
         return progress_table(progress, len(progress.running), pace=bool(progress.running))
 
+    abandoned = not driven and progress.done + len(progress.failed) < progress.jobs
     if not watch:
         Console().print(shown(), crop=False)
-        if not driven and progress.done + len(progress.failed) < progress.jobs:
+        if abandoned:
             typer.echo(f"no driver of this machine is at work on it; to go on: analogsim resume {typed(study)}")
         return
     console = Console()
     if not console.is_terminal:
-        if not driven:
+        if abandoned:
             typer.echo("no driver of this machine is at work on it", err=True)
         _told(progress)
         return
