@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, get_args
 
+import numpy as np
 from torch import Tensor
 
 from analogsim.network import Layer
+
+
+def population_of(population: int | Sequence[int], seed: int | Sequence[int]) -> tuple[list[int], list[int]]:
+    """Numbers and seeds of the chips that are meant by how many, or by their numbers, and by one seed, or one for each.
+
+    Raises:
+        ValueError: there is no chip, or another number of seeds than of chips.
+    """
+    ids = list(range(population)) if isinstance(population, int | np.integer) else list(population)
+    seeds = [int(seed)] * len(ids) if isinstance(seed, int | np.integer) else list(seed)
+    if not ids or len(seeds) != len(ids):
+        raise ValueError(f"a population needs at least one chip and one seed per chip (got {population}, {seed})")
+    return ids, seeds
 
 
 def require_choices(**given: tuple[object, Any]) -> None:

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from analogsim.chip.arguments import require_choices, require_count, require_inputs, require_weights
-from analogsim.chip.compensation import VECTORS
+from analogsim.chip.arguments import population_of, require_choices, require_count, require_inputs, require_weights
 from analogsim.chip.counters import Counters
 from analogsim.chip.crossbar import Crossbar, Products, Sampling
 from analogsim.chip.decorrelation import Decorrelators
-from analogsim.chip.draws import Draws
-from analogsim.chip.events import Events, finite
+from analogsim.chip.events import finite
 from analogsim.chip.geometry import Geometry
 from analogsim.chip.injection import InjectionSite, check_layers, perturbs_weights
 from analogsim.chip.layers import build, per_layer
 from analogsim.chip.mapping import Mapping
 from analogsim.chip.numbers import LayerNumbers
 from analogsim.chip.oracle import Oracle
+from analogsim.chip.references import References
 from analogsim.chip.signal_path import SignalPath
 from analogsim.chip.trace import Trace
 from analogsim.chip.units import Order
@@ -32,7 +30,7 @@ from analogsim.randomness import Purpose, Streams
 from device_models import DeviceProfile
 
 
-class Chip(Counters, Events):
+class Chip(Counters, References):
     """C simulated chips that run one network; every tensor has a leading chips dimension.
 
     Args:
@@ -94,10 +92,7 @@ class Chip(Counters, Events):
             raise ValueError(f"dtype must be a floating-point type, such as torch.float32 (got {dtype!r})")
         if mapping is not None and not isinstance(mapping, Mapping):
             raise ValueError(f"mapping must be a Mapping, such as Mapping(range='follow') (got {mapping!r})")
-        ids = list(range(population)) if isinstance(population, int | np.integer) else list(population)
-        seeds = [int(seed)] * len(ids) if isinstance(seed, int | np.integer) else list(seed)
-        if not ids or len(seeds) != len(ids):
-            raise ValueError(f"a population needs at least one chip and one seed per chip (got {population}, {seed})")
+        ids, seeds = population_of(population, seed)
         if not 0 <= drift_tolerance < 1:
             raise ValueError(f"drift_tolerance must be a share from 0 to below 1 (got {drift_tolerance})")
         self.network = network
@@ -128,8 +123,6 @@ class Chip(Counters, Events):
             dtype,
         )
         self._fixed_range = (mapping or Mapping()).range == "fixed"
-        self.reference_reads = 0
-        """Reads of each layer that compensation has cost so far."""
 
     @property
     def profile(self) -> DeviceProfile:
@@ -206,35 +199,6 @@ class Chip(Counters, Events):
         self._check_time(now)
         for crossbar in self.crossbars:
             crossbar.array.settle(now)
-
-    def take_reference(self, now: float) -> None:
-        """Read known vectors at the time `now`, seconds: what layers give now is what `compensate` restores."""
-        for crossbar, level in self._reference_levels(now):
-            crossbar.compensation.take_reference(level)
-
-    def compensate(self, now: float) -> Tensor:
-        """Compensate drift: one digital factor per layer and chip from a read of known vectors at `now`, seconds.
-
-        Returns:
-            The factors, (C, crossbars): layers first. They hold for all reads until the next call.
-
-        Raises:
-            RuntimeError: there is no reference yet.
-        """
-        factors = []
-        for crossbar, level in self._reference_levels(now):
-            crossbar.compensation.compensate(level)
-            factors.append(crossbar.compensation.factor)
-        return torch.stack(factors, dim=1)
-
-    def _reference_levels(self, now: float) -> list[tuple[Crossbar, Tensor]]:
-        self._check_time(now)
-        self.reference_reads += VECTORS
-        levels = []
-        for index, crossbar in (*enumerate(self._layers), *self._decorrelators.items()):
-            draws = Draws(self.streams, Purpose.REFERENCE, index, 1, (True,))
-            levels.append((crossbar, crossbar.reference_level(draws, now)))
-        return levels
 
     def _numbers(self, index: int) -> LayerNumbers:
         layer = self.network.layers[index]
