@@ -49,18 +49,11 @@ def faults(
     """
     told: dict[Path, list[str]] = {}
     for item in error.errors():
-        path = _path(item, as_written)
-        if item["type"] == "union_tag_invalid" and (key := _key_of(item)):
-            path = (*path, key)
-        path = tuple(part for part in path if not (isinstance(part, str) and _NAMELESS.fullmatch(part)))
-        if path and path[-1] in _PLAIN and item["type"].startswith(str(path[-1])):
-            path = path[:-1]
-        if _is_axis(item["input"]) and item["type"] == "missing":  # told of the axis itself
+        if item["type"] == "missing" and _is_axis(item["input"]):  # told of the axis itself
             continue
-        if item["type"] == "extra_forbidden" and path[-1] == "each":
-            path = path[:-1]
-        text = _fault(item, aliases or {}, keys_at(item["loc"][:-1], model) if model else set())
-        told.setdefault(path, []).append(text)
+        unknown = item["type"] == "extra_forbidden"
+        keys = keys_at(item["loc"][:-1], model) if unknown and model else set()
+        told.setdefault(_path(item, as_written), []).append(_fault(item, aliases or {}, keys))
     return [_line(".".join(map(str, path)), texts) for path, texts in told.items()]
 
 
@@ -81,10 +74,16 @@ def _key_of(item: Any) -> str | None:
 
 
 def _path(item: Any, as_written: Callable[[Path], Path]) -> Path:
-    loc = item["loc"]
-    if item["type"] == "extra_forbidden":  # the last part is the reader's own word, whatever it is
-        return (*as_written(loc[:-1]), loc[-1])
-    return as_written(loc)
+    """The reader's path to a fault: to an axis as a whole, to the key that chooses between kinds, without unions."""
+    loc, kind = item["loc"], item["type"]
+    known = loc[:-1] if kind == "extra_forbidden" else loc  # the last part is the reader's own word, whatever it is
+    path = tuple(part for part in as_written(known) if not (isinstance(part, str) and _NAMELESS.fullmatch(part)))
+    if kind == "extra_forbidden":
+        return path if loc[-1] == "each" else (*path, loc[-1])
+    if path and path[-1] in _PLAIN and kind.startswith(str(path[-1])):
+        path = path[:-1]
+    key = _key_of(item) if kind == "union_tag_invalid" else None
+    return path if key is None else (*path, key)
 
 
 def bulleted(title: str, lines: Sequence[str]) -> str:
