@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from analogsim.cli.run import Check, Json, require_claims, show
 from analogsim.cli.sweep import Board, Gpus, Ray, Workers, chosen_engine, go_on
-
-if TYPE_CHECKING:
-    from analogsim.outcomes import StudyFolder
 
 
 def resume(
@@ -36,7 +33,10 @@ def resume(
         _refuse("a study", json=as_json)
         study = StudyFolder(run_dir)
         if check:
-            _require_claims(study)
+            from analogsim.study.scenario import load_scenario
+
+            point = next(job for job in study.plan.jobs if not job.reference)
+            require_claims(load_scenario(study.point(point)), check)
         kind = study.kind if device == "auto" and study.kind else device
         go_on(study, chosen_engine(workers, ray, kind, gpus, tensorboard), retry, check)
         return
@@ -55,18 +55,6 @@ def _refuse(what: str, **given: bool) -> None:
     for name, has in given.items():
         if has:
             raise ScenarioError(f"--{name}: this is the folder of {what}, which has no such option; leave it out")
-
-
-def _require_claims(study: StudyFolder) -> None:
-    """Refuse `--check` where it would let everything pass; see `require_claims`."""
-    from analogsim.errors import ScenarioError
-    from analogsim.outcomes import verdicts_of
-
-    found = verdicts_of(study)
-    if not found.claims:
-        raise ScenarioError(f"--check: the study {study.plan.name} makes no claims")
-    if found.quick:
-        raise ScenarioError("--check: a quick look decides nothing about claims; leave out --check")
 
 
 def _resume_run(run_dir: Path, device: str, check: bool, as_json: bool) -> None:

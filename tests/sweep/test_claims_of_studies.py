@@ -199,6 +199,8 @@ def test_a_claim_that_fails_somewhere_can_be_an_exit_code(
     capsys.readouterr()
     assert command("resume", str(path), "--workers", "0", "--check") == 2
     assert "--check: a quick look decides nothing about claims" in capsys.readouterr()[1]
-    (path / "points" / "0000.yaml").unlink()
+    assert command(*none) == 0
+    [path] = [each for each in (tmp_path / "two").iterdir() if each != path]
+    capsys.readouterr()
     assert command("resume", str(path), "--workers", "0", "--check") == 2
-    assert "--check: the study quickstart makes no claims" in capsys.readouterr()[1]
+    assert "--check: scenario quickstart makes no claims; add a section `claims`" in capsys.readouterr()[1]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from analogsim.outcomes import Axis, StudyVerdicts
+from analogsim.outcomes import StudyVerdicts
 from analogsim.report.claims import QUICK, counted, figures, published
+from analogsim.report.page.results_table import distinct
 from analogsim.report.page.said import Sentence, say, strong
 from analogsim.report.page.table import Builder, Cell, Table
 from analogsim.report.page.view import View
@@ -32,7 +31,7 @@ def claims_table(view: View, found: StudyVerdicts) -> Table:
         * found.quick,
         "At each point",
     )
-    heads = _heads(view)
+    heads = distinct([axis for axis in view.plan.axes if axis.kind != "seed"], ["claim", "verdict", "found"])
     table.columns(number=False, heads=["claim"])
     for axis, head in heads.items():
         table.columns(number=axis.numbers is not None, heads=[head])
@@ -52,10 +51,3 @@ def claims_table(view: View, found: StudyVerdicts) -> Table:
                 begins=at == 0,
             )
     return table.table()
-
-
-def _heads(view: View) -> dict[Axis, str]:
-    """The columns of the axes, of single arms, too: their titles, or their names where two would be called the same."""
-    axes = [axis for axis in view.plan.axes if axis.kind != "seed"]
-    taken = Counter([axis.title for axis in axes] + ["claim", "verdict", "found"])
-    return {axis: axis.title if taken[axis.title] == 1 else axis.name for axis in axes}

@@ -64,7 +64,12 @@ def results_table(view: View) -> Table:
 def headings(view: View) -> dict[Axis, str]:
     """The columns of the axes, the seed aside: their titles, or their names where two would be called the same."""
     axes = [axis for axis in view.plan.axes if axis.kind != "seed" and axis.arm is None]
-    taken = Counter([axis.title for axis in axes]) + Counter(["arm", "rule", view.words.copies, *_NUMBERS])
+    return distinct(axes, ["arm", "rule", view.words.copies, *_NUMBERS])
+
+
+def distinct(axes: Sequence[Axis], others: Sequence[str]) -> dict[Axis, str]:
+    """What columns of axes are called beside others: titles, or names where two would be called the same."""
+    taken = Counter([*(axis.title for axis in axes), *others])
     return {axis: axis.title if taken[axis.title] == 1 else axis.name for axis in axes}
 
 
