@@ -16,13 +16,13 @@ under `arms` and `claims`.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from reproduction.jobs import ROOT, Job, jobs
 
+from analogsim._process import prepare
 from analogsim.errors import AnalogsimError
 
 
@@ -38,7 +38,7 @@ def state(job: Job) -> str:
 
 def run(chosen: Sequence[Job], device: str, threads: int, replace: bool) -> int:
     """Run what is not done; the number of arms that could not be run."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare()
     import torch
     from reproduction.joined import further
     from reproduction.work import work

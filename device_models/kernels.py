@@ -30,72 +30,84 @@ def quantise(begin, end, x, steps, top, out):
 
 
 @njit(nogil=True, cache=True)
-def finish(begin, end, y, high, low, units, full, bits, row, column, z, sizes, strides, noisy, steps, top, out):
+def finish(
+    begin, end, first, last, y, parts, units, full, counts, vectors, deviations, row, column, z, sizes, strides, noisy,
+    steps, top, out,
+):  # fmt: skip
     """Currents without noise -> with it, and through an ADC: y + sqrt(full + row column) z, in whole steps.
 
     Args:
         begin, end: rows of `out` to do.
-        y: currents; or high, low: in two parts, units (256 high + low), int32. What is not given is empty.
+        first, last: columns of it.
+        y: currents; or parts: of these columns alone, int32 (high, low) of each, for units (256 high + low). What is
+            not given is empty.
         units: (chips,).
-        full: variances; or bits: their upper 16 bits. What is not given is empty.
-        row, column: factors of more variance.
+        full: variances; or counts, of these columns alone, int32, what they are told by: of a vector with (power, unit,
+            offset) and a column with (mean, deviation, centre) it is power mean + unit deviation (count - offset
+            centre). What is not given is empty.
+        vectors: three numbers of each vector, and what else there is.
+        deviations: those of the columns, (chips, 3, columns).
+        row, column: factors of more variance, or empty.
         z: standard normal.
-        sizes: chips, samples, passes, vectors, columns.
-        strides: (5, 5) int64, of y or high and low, full or bits, row, column and z, which are flat: along these sizes;
-            0 along what is shared, and 1 or 0 along columns. z has no clean passes.
+        sizes: chips, samples, passes, vectors.
+        strides: (6, 5) int64, of y or parts, full or counts, row, column, z and vectors, which are flat: along the
+            sizes, 0 along what is shared; and 1 or 0 along columns. z has no clean passes.
         noisy: per pass its place among the noisy ones in z, or -1.
         steps: of the ADC, (chips,).
         top: its largest code; 0: there is none.
         out: (chips x samples x passes x vectors, columns), may be y, or z where every pass is noisy.
     """
-    columns = sizes[4]
+    columns, number = last - first, out.dtype.type
     variance, some = np.empty(columns, out.dtype), np.empty(columns, out.dtype)
-    word = np.empty(columns, np.uint32)
-    single = word.view(np.float32)
     for index in range(begin, end):
         rest, vector = index // sizes[3], index % sizes[3]
         rest, pass_ = rest // sizes[2], rest % sizes[2]
         chip, sample = rest // sizes[1], rest % sizes[1]
         at = chip * strides[0, 0] + sample * strides[0, 1] + pass_ * strides[0, 2] + vector * strides[0, 3]
-        if len(high) > 0:
-            unit = units[chip]
-            large, first, second = unit * 256, high[at : at + columns], low[at : at + columns]
+        if len(parts) > 0:
+            two, unit = parts[at : at + 2 * columns], units[chip]
+            large = unit * number(256)
             for i in range(columns):
-                some[i] = first[i] * large + second[i] * unit
+                some[i] = number(two[2 * i]) * large + number(two[2 * i + 1]) * unit
         else:
-            mean = y[at : at + columns]
+            mean = y[at + first : at + last]
             for i in range(columns):
                 some[i] = mean[i]
         if noisy[pass_] >= 0:
             at = chip * strides[1, 0] + sample * strides[1, 1] + pass_ * strides[1, 2] + vector * strides[1, 3]
-            if len(bits) > 0:
-                rounded = bits[at : at + columns]
+            if len(counts) > 0:
+                count = counts[at : at + columns]
+                at = chip * strides[5, 0] + sample * strides[5, 1] + pass_ * strides[5, 2] + vector * strides[5, 3]
+                power, unit, offset = vectors[at], vectors[at + 1], vectors[at + 2]
+                of_column, deviation = deviations[chip, 0, first:last], deviations[chip, 1, first:last]
+                centre = deviations[chip, 2, first:last]
                 for i in range(columns):
-                    word[i] = np.uint32(rounded[i]) << np.uint32(16)
-                for i in range(columns):
-                    variance[i] = single[i]
+                    above = number(count[i]) - offset * centre[i]
+                    told = power * of_column[i] + unit * deviation[i] * above
+                    variance[i] = number(0) if told < number(0) else told
             elif strides[1, 4] == 0:
                 variance[:] = full[at]
             else:
-                given = full[at : at + columns]
+                given = full[at + first : at + last]
                 for i in range(columns):
                     variance[i] = given[i]
-            at = chip * strides[2, 0] + sample * strides[2, 1] + pass_ * strides[2, 2] + vector * strides[2, 3]
-            share = row[at]
-            at = chip * strides[3, 0] + sample * strides[3, 1] + pass_ * strides[3, 2] + vector * strides[3, 3]
-            if strides[3, 4] == 0:
-                both = share * column[at]
-                for i in range(columns):
-                    variance[i] += both
-            else:
-                given = column[at : at + columns]
-                for i in range(columns):
-                    variance[i] += share * given[i]
+            if len(row) > 0:
+                at = chip * strides[2, 0] + sample * strides[2, 1] + pass_ * strides[2, 2] + vector * strides[2, 3]
+                share = row[at]
+                at = chip * strides[3, 0] + sample * strides[3, 1] + pass_ * strides[3, 2] + vector * strides[3, 3]
+                if strides[3, 4] == 0:
+                    both = share * column[at]
+                    for i in range(columns):
+                        variance[i] += both
+                else:
+                    given = column[at + first : at + last]
+                    for i in range(columns):
+                        variance[i] += share * given[i]
             at = chip * strides[4, 0] + sample * strides[4, 1] + noisy[pass_] * strides[4, 2] + vector * strides[4, 3]
-            numbers = z[at : at + columns]
+            numbers = z[at + first : at + last]
             for i in range(columns):
                 some[i] += np.sqrt(variance[i]) * numbers[i]
-        target = out[index]
+        target = out[index, first:last]
         if top > 0:
             step = steps[chip]
             for i in range(columns):
@@ -104,7 +116,8 @@ def finish(begin, end, y, high, low, units, full, bits, row, column, z, sizes, s
                 q = -top if q < -top else q
                 target[i] = q * step
         else:
-            target[:] = some
+            for i in range(columns):
+                target[i] = some[i]
 
 
 @njit(nogil=True, cache=True)
@@ -143,32 +156,128 @@ def count_changes(begin, end, old, new, counts):
             counts[line, i] += old[line, i] != new[line, i]
 
 
-@njit(nogil=True, cache=True)
-def to_codes(begin, end, levels, step, codes, squares):
-    """Levels, multiples of `step`, as whole numbers of one byte, and the upper 16 bits of their squares; all flat."""
-    for start in range(begin, end, 1024):
-        size = min(1024, end - start)
-        some, code, square = levels[start : start + size], codes[start : start + size], squares[start : start + size]
-        single = np.empty(size, np.float32)
-        word = single.view(np.uint32)
-        for i in range(size):
-            whole = np.rint(some[i] / step)
-            code[i] = np.int8(whole)
-            single[i] = whole * whole
-        for i in range(size):
-            square[i] = np.uint16(
-                (word[i] + np.uint32(0x7FFF) + ((word[i] >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-            )
+@njit(nogil=True)
+def _quantise_row(source, step, top, target):
+    """See `quantise`."""
+    for i in range(len(source)):
+        q = np.rint(source[i] / step)
+        q = top if q > top else q
+        q = -top if q < -top else q
+        target[i] = q * step
+
+
+@njit(nogil=True)
+def _codes_of_row(levels, step, codes):
+    """Whole numbers; returns how many levels are no numbers."""
+    none = np.int32(0)
+    for i in range(len(levels)):
+        none += np.int32(levels[i] != levels[i])
+        codes[i] = np.int8(np.int32(np.rint(levels[i] / step)))
+    return none
+
+
+@njit(nogil=True)
+def _squares_of_row(codes, squares):
+    """Squares, int32; returns their sum, the largest, the number above 0, the sum of their squares."""
+    total, most, lit, powers = np.int64(0), np.int32(0), np.int32(0), np.int64(0)
+    for i in range(len(codes)):
+        s = np.int32(codes[i]) * np.int32(codes[i])
+        squares[i] = s
+        total += s
+        most = max(most, s)
+        lit += np.int32(s != 0)
+        powers += np.int64(s) * np.int64(s)
+    return total, most, lit, powers
+
+
+@njit(nogil=True)
+def _bytes_of_row(numbers, middle, by, told):
+    """(numbers - middle) by, rounded; returns their sum."""
+    total = np.int32(0)
+    for i in range(len(numbers)):
+        whole = np.int32(np.rint((np.float32(numbers[i]) - middle) * by))
+        told[i] = np.int8(whole)
+        total += whole
+    return total
 
 
 @njit(nogil=True, cache=True)
-def to_two_bytes(begin, end, weights, units, high, low):
-    """Weights, (chips, n), in whole `units`, (chips,), as 256 high + low of one byte each; `begin` to `end` of them."""
-    n = weights.shape[1]
-    for chip in range(begin // n, (end + n - 1) // n):
-        unit, first, last = units[chip], max(begin - chip * n, 0), min(end - chip * n, n)
-        for i in range(first, last):
-            code = np.int32(np.rint(weights[chip, i] / unit))
+def to_codes(begin, end, x, step, top, ends, levels, codes, squares, vectors, sound):
+    """Numbers in whole steps of one byte, clipped to +-top of them, and the squares of these as such.
+
+    Args:
+        begin, end: rows of `x` to do.
+        x: (rows, lines).
+        step, top: of the same type; see `quantise`.
+        ends: of each block of lines; the first begins at 0.
+        levels: result, what `quantise` makes of x, shaped alike; or empty.
+        codes: result, (rows, lines) int8.
+        squares: result, of the codes: what they are above half the largest of the row and block, in units of 1 / 254
+            of it, (rows, lines) int8; or empty, and vectors are left alone.
+        vectors: result, (blocks, rows, 5): of a row's squares the sum, the unit, the sum of those in `squares`; the
+            sum of the squared errors of these, and the sum of their own squares, each over 12 times the square of
+            their sum.
+        sound: result, (rows,) int8: whether all levels of a row are numbers.
+    """
+    square = np.empty(x.shape[1], np.int32)
+    for row in range(begin, end):
+        if len(levels) > 0:
+            _quantise_row(x[row], step, top, levels[row])
+        sound[row] = _codes_of_row((levels if len(levels) > 0 else x)[row], step, codes[row]) == 0
+        start = 0
+        for block in range(len(ends) if len(squares) > 0 else 0):
+            some = square[: ends[block] - start]
+            total, most, lit, powers = _squares_of_row(codes[row, start : ends[block]], some)
+            largest, told, offset = np.float32(most), squares[row, start : ends[block]], np.int32(0)
+            unit = largest / np.float32(254)
+            if most > 0:
+                offset = _bytes_of_row(some, largest * np.float32(0.5), 1 / unit, told)
+            else:
+                told[:] = 0
+            numbers, scale = vectors[block, row], max(1.0, 12.0 * total * total)
+            numbers[0], numbers[1], numbers[2] = total, unit, offset
+            numbers[3], numbers[4] = lit * unit * unit / scale, powers / scale
+            start = ends[block]
+
+
+@njit(nogil=True, cache=True)
+def to_deviations(begin, end, variances, middles, bys, deviations, sums):
+    """Variances in bytes.
+
+    Args:
+        begin, end: rows to do: columns of a block of lines.
+        variances: (rows, lines).
+        middles: of each row's smallest and largest variance, (rows,).
+        bys: units of a byte to their half, per variance, (rows,).
+        deviations: result, (rows, lines) int8.
+        sums: result, of the deviations and of their squares, (2, rows) int64.
+    """
+    for row in range(begin, end):
+        some, told, middle, by = variances[row], deviations[row], middles[row], bys[row]
+        total, squares = np.int32(0), np.int64(0)
+        for i in range(len(some)):
+            whole = np.int32(np.rint((some[i] - middle) * by))
+            told[i] = np.int8(whole)
+            total += whole
+            squares += whole * whole
+        sums[0, row], sums[1, row] = total, squares
+
+
+@njit(nogil=True, cache=True)
+def to_two_bytes(begin, end, weights, units, two):
+    """Weights in whole units as 256 high + low of one byte each.
+
+    Args:
+        begin, end: rows to do: columns of the chips.
+        weights: (rows, lines).
+        units: (chips,).
+        two: result, high and low, (rows, 2, lines) int8.
+    """
+    columns = len(weights) // len(units)
+    for row in range(begin, end):
+        some, high, low, unit = weights[row], two[row, 0], two[row, 1], units[row // columns]
+        for i in range(len(some)):
+            code = np.int32(np.rint(some[i] / unit))
             upper = (code + np.int32(128)) >> np.int32(8)
-            high[chip, i] = np.int8(upper)
-            low[chip, i] = np.int8(code - (upper << np.int32(8)))
+            high[i] = np.int8(upper)
+            low[i] = np.int8(code - (upper << np.int32(8)))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from analogsim.chip.array import Array
 from analogsim.chip.bank import Bank, Banks, by_place
-from analogsim.chip.coded import Coded, matrix_units
+from analogsim.chip.coded import Coded, Codes, matrix_units
 from analogsim.chip.compensation import Compensation, reference_vectors
 from analogsim.chip.current import Current
 from analogsim.chip.draws import Draws
@@ -192,13 +192,13 @@ class Crossbar:
         calibrate = calibrate and reader.bank is not None and reader.bank.adc.calibration is not None
         kept, results, waiting, start = [], [], [], 0
         for x in blocks:
-            levels, gain = (x, None) if reader.dac is None else reader.dac.encode(x)
+            levels, gain, codes = self._encode(x, operands)
             self.array.expose(levels, gain, draws)
             lines = slice(start, start + x.shape[3])
             own = None if numbers is None else numbers.of(lines)
             added = None if injection is None else injection[:, :, :, lines]
             driven, sd = self._driven(levels, gain), self._column_sd(gain, self.array.w_max.transpose(1, 2))
-            currents = reader.currents(driven, gain, operands, draws, sd, added, own)
+            currents = reader.currents(driven, gain, operands, draws, sd, added, own, codes)
             if calibrate:
                 waiting.append(([each.settled() for each in currents], gain))
             else:
@@ -281,7 +281,9 @@ class Crossbar:
 
     def _in_bytes(self, operand: Operand) -> Coded:
         assert self._device.dac is not None
-        return Coded.of(operand.weights, [source.variance for source in operand.sources], self._device.dac.step)
+        variances = [source.variance for source in operand.sources]
+        tiles = self._reader(False, operand.weights.shape[2]).tiles
+        return Coded.of(operand.weights, variances, self._device.dac.step, tiles)
 
     @contextmanager
     def perturbed(self, change: Tensor, now: float) -> Iterator[None]:
@@ -316,6 +318,15 @@ class Crossbar:
         """Set the ranges of the ADCs by the currents of some vectors, each with their gain."""
         assert reader.bank is not None
         reader.bank.calibrate(by_place(reads, slices, len(reader.blocks)))
+
+    def _encode(self, x: Tensor, operands: Sequence[Operand]) -> tuple[Tensor, Tensor | None, Codes | None]:
+        """Levels and gain, see `DAC.encode`; and the levels in bytes, where products of these are quicker."""
+        dac, coded = self._device.dac, operands[0].coded
+        if dac is None:
+            return x, None, None
+        if coded is not None and (some := coded.quantise(x, dac.top)) is not None:
+            return some[0], None, some[1]
+        return (*dac.encode(x), None)
 
     def _driven(self, levels: Tensor, gain: Tensor | None) -> Tensor:
         """The levels that ohmic devices would need for the same currents."""

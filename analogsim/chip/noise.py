@@ -108,7 +108,7 @@ class ByColumn:
                 summed = some[:, :, :, 0] * source.passing[0].weight ** 0.5
                 for k, part in enumerate(source.passing[1:], start=1):
                     summed = summed.add_(some[:, :, :, k], alpha=part.weight**0.5)
-                value = draws.pick(still.whole.to(summed.dtype).sqrt()) * summed
+                value = draws.pick(still.whole.sqrt()) * summed
                 total = value if total is None else total + value
                 position += len(source.passing)
         if total is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -55,6 +54,7 @@ class Reader:
         column_sd: Tensor | None,
         injection: Tensor | None = None,
         numbers: ColumnNumbers | None = None,
+        codes: Codes | None = None,
     ) -> Iterator[Current]:
         """What the columns give: one current for each read of the array, slice and row-block.
 
@@ -67,26 +67,28 @@ class Reader:
             injection: (C, S, P, B, columns), added to the currents before the ADC: of the first row-block, in all bits
                 and slices (their weights add up to 1), and in the first of two phases.
             numbers: random numbers of these vectors; see `numbers`.
+            codes: of the levels, where they are known.
         """
-        blocks, full = self.blocks, 1.0 if gain is None else gain
+        blocks, full = self.tiles, 1.0 if gain is None else gain
         if self._together:
             exposure, amplifiers = (
                 (Exposure(levels, full=full), 1.0) if self.dac is None else self.dac.together(levels, gain)
             )
             exposures, operands = [exposure], [Operand.together(operands)]
-            amplifiers *= operands[0].amplifiers * len(blocks)
+            amplifiers *= operands[0].amplifiers * len(self.blocks)
             column_sd = None if column_sd is None else column_sd * amplifiers**0.5
-            blocks = [slice(None)]
         else:
             exposures = [Exposure(levels, full=full)] if self.dac is None else self.dac.expose(levels, gain)
         places = list(product(exposures, enumerate(operands), enumerate(blocks)))
         noise = None if numbers is None else ByColumn(numbers, draws, column_sd)
-        codes: dict[tuple[int, int], Codes | None] = {}
+        known: dict[int, Codes | None] = {}
         for index, (exposure, (slice_, operand), (number, block)) in enumerate(places):
-            coded, key = operand.coded, (id(exposure), slice_)
-            if coded is not None and key not in codes:
-                codes[key] = coded.encode(exposure.levels, self._tile)
-            some = codes.get(key)
+            coded, some = operand.coded, None
+            if coded is not None:
+                if id(exposure) not in known:
+                    given = codes if exposure.levels is levels else None
+                    known[id(exposure)] = coded.encode(exposure.levels) if given is None else given
+                some = known[id(exposure)]
             if coded is None or some is None:
                 y = batched(exposure.levels[..., block], operand.weights[:, :, block])
             else:
@@ -121,10 +123,9 @@ class Reader:
         return ColumnNumbers.draw(operands[0], draws, reads * len(operands) * len(self.blocks), vectors)
 
     @property
-    def _tile(self) -> int:
-        """Lines of the first product: all, where no ADC comes between tiles and their sum."""
-        first = self.blocks[0]
-        return sys.maxsize if self._together or first.stop is None else first.stop - (first.start or 0)
+    def tiles(self) -> list[slice]:
+        """Blocks of lines that are multiplied at a time: all, where no ADC comes between tiles and their sum."""
+        return [slice(None)] if self._together else self.blocks
 
     @property
     def _together(self) -> bool:

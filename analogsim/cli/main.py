@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from analogsim._process import prepare
 from analogsim.cli import lists
 from analogsim.cli.bench import bench
 from analogsim.cli.cost import cost
@@ -63,8 +64,7 @@ def _options(
 
 def main() -> None:
     """Run a command; an expected error is one message on stderr and exit code 2."""
-    # Idle threads that spin make small steps several times slower beside other load.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare()
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:

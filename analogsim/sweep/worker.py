@@ -18,6 +18,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any, TextIO
 
+from analogsim._process import prepare
 from analogsim.outcomes import Job
 
 
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--perform", required=True)
     arguments = parser.parse_args()
+    prepare()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     jobs: Queue[Job] = Queue()
