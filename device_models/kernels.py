@@ -240,27 +240,76 @@ def to_codes(begin, end, x, step, top, ends, levels, codes, squares, vectors, so
             start = ends[block]
 
 
+@njit(nogil=True, fastmath={"reassoc"})
+def _sum_of_row(x):
+    """In any order: what is added up in parts of a vector of the CPU is many times faster."""
+    total = np.float32(0)
+    for i in range(len(x)):
+        total += x[i]
+    return total
+
+
+@njit(nogil=True)
+def _ends_of_row(x):
+    """Smallest and largest of numbers that are not below 0, or none where one is none: by their bits."""
+    bits = x.view(np.int32)
+    low, high = bits[0], bits[0]
+    for i in range(len(bits)):
+        low, high = min(low, bits[i]), max(high, bits[i])
+    both = np.array([low, high]).view(np.float32)
+    return both[0], both[1]
+
+
 @njit(nogil=True, cache=True)
-def to_deviations(begin, end, variances, middles, bys, deviations, sums):
+def to_deviations(begin, end, variances, first, last, told, columns):
     """Variances in bytes.
 
     Args:
-        begin, end: rows to do: columns of a block of lines.
-        variances: (rows, lines).
-        middles: of each row's smallest and largest variance, (rows,).
-        bys: units of a byte to their half, per variance, (rows,).
-        deviations: result, (rows, lines) int8.
-        sums: result, of the deviations and of their squares, (2, rows) int64.
+        begin, end: rows to do: columns of the chips.
+        variances: (rows, lines) float32.
+        first, last: of the lines, a block of them.
+        told: result: what they are above the middle of the row, in units of 1 / 254 of what they range over, (rows,
+            lines) int8.
+        columns: result: mean, unit, mean of `told`; and squares of the standard deviation and of the unit, relative to
+            the mean, (rows, 5).
     """
+    lines = last - first
     for row in range(begin, end):
-        some, told, middle, by = variances[row], deviations[row], middles[row], bys[row]
-        total, squares = np.int32(0), np.int64(0)
-        for i in range(len(some)):
-            whole = np.int32(np.rint((some[i] - middle) * by))
-            told[i] = np.int8(whole)
-            total += whole
-            squares += whole * whole
-        sums[0, row], sums[1, row] = total, squares
+        some, numbers = variances[row, first:last], columns[row]
+        low, high = _ends_of_row(some)
+        mean, unit = _sum_of_row(some) / np.float32(lines), (high - low) / np.float32(254)
+        numbers[:] = 0
+        if unit > 0:
+            by = np.float32(1) / unit
+            total, squares = _bytes_of_variances(some, (low + high) * np.float32(0.5), by, told[row, first:last])
+            centre, relative = total / lines, unit / mean
+            numbers[2], numbers[4] = centre, relative * relative
+            numbers[3] = numbers[4] * (squares / lines - centre * centre)
+        else:
+            told[row, first:last] = 0
+        numbers[0], numbers[1] = mean, unit
+
+
+@njit(nogil=True)
+def _bytes_of_variances(numbers, middle, by, told):
+    """(numbers - middle) by, rounded; returns their sum and that of their squares."""
+    total, squares = np.int64(0), np.int64(0)
+    for i in range(len(numbers)):
+        whole = np.int32(np.rint((numbers[i] - middle) * by))
+        told[i] = np.int8(whole)
+        total += whole
+        squares += whole * whole
+    return total, squares
+
+
+@njit(nogil=True, cache=True)
+def largest(begin, end, x, out):
+    """The largest |x| of each row, or none where one is none: by their bits; x (rows, n), float32, out (rows,)."""
+    for row in range(begin, end):
+        bits, most = x[row].view(np.int32), np.int32(0)
+        for i in range(len(bits)):
+            most = max(most, bits[i] & np.int32(0x7FFFFFFF))
+        out.view(np.int32)[row] = most
 
 
 @njit(nogil=True, cache=True)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,6 @@ from device_models import threads
 
 _TOP = 32639  # 127 x 256 + 127
 _FINE = 0.004  # of a variance, what bytes may cost it: root mean square, in any column
-_WORTH = 1 << 24  # multiplications from which on products of bytes pay: measured, see docs/performance.md
 
 
 def matrix_units() -> bool:
@@ -49,9 +49,9 @@ def _has(what: str) -> bool:
     return known is not None and bool(known())
 
 
-# Lines of a tile, and vectors of a pass, from which on they do, by tiles of the CPU or by its dot products. Samples may
-# be split, and chips may come alone, without a change.
-_LINES, _VECTORS = (448, 64) if _has("amx_tile") else (224, 16)
+# Multiplications, lines of a tile, and vectors of a pass, from which on products of bytes pay, by tiles of the CPU or its
+# dot products: measured, see docs/performance.md. Samples may be split, and chips may come alone, without a change.
+_WORTH, _LINES, _VECTORS = (1 << 24, 448, 64) if _has("amx_tile") else (1 << 25, 224, 16)
 
 
 class Codes(NamedTuple):
@@ -79,72 +79,61 @@ class Deviations(NamedTuple):
         columns: what they stand for: mean variance, unit and mean byte, (blocks, C, 3, columns).
         errors: by how much a variance errs, relative to the mean: the factors of the last two numbers of
             `Codes.vectors`, (blocks, C, 2); of the column where they are largest.
-        variances: in squares of the DAC's step, (C, columns, lines).
     """
 
     bytes_: Tensor
     columns: Tensor
     errors: Tensor
-    variances: Tensor
 
     @classmethod
-    def of(cls, variances: Tensor, blocks: Sequence[slice]) -> Deviations:
-        """Rounded variances (C, columns, lines), float32."""
+    def of(cls, variances: Tensor, step: float, blocks: Sequence[slice]) -> Deviations:
+        """Rounded variances (C, columns, lines), float32, in squares of the step of a DAC."""
         from device_models import kernels
 
-        variances = variances.contiguous()
-        told = torch.empty(variances.shape, dtype=torch.int8)
-        columns, errors = [], []
-        for block in blocks:
-            some = variances[..., block]
-            low, high = some.aminmax(dim=2)
-            mean, unit = some.mean(dim=2), (high - low) / 254
-            by = torch.where(unit > 0, 1 / unit, 0.0)
-            sums = torch.empty(2, *mean.shape, dtype=torch.int64)
-            given = some.flatten(0, 1), ((low + high) / 2).flatten(), by.flatten(), told[..., block].flatten(0, 1)
-            arguments = (*(each.numpy() for each in given), sums.flatten(1).numpy())
-            threads.in_parts(kernels.to_deviations, mean.numel(), some.numel(), *arguments)
-            centre, squares = (sums.double() / some.shape[2]).unbind(0)
-            step = torch.where(mean > 0, unit / mean, 0.0).double()
-            spread = step * (squares - centre.square()).clamp(min=0).sqrt()
-            columns.append(torch.stack([mean, unit, centre.float()], dim=1))
-            errors.append(torch.stack([spread, step], dim=1).amax(dim=2).square())
-        return cls(told, torch.stack(columns), torch.stack(errors).float(), variances)
+        (chips, count, lines), given = variances.shape, variances.contiguous().flatten(0, 1).numpy()
+        told, found = torch.empty(variances.shape, dtype=torch.int8), torch.empty(len(blocks), chips, count, 5)
+        for block, numbers in zip(blocks, found, strict=True):
+            arguments = given, *block.indices(lines)[:2], told.flatten(0, 1).numpy(), numbers.flatten(0, 1).numpy()
+            threads.in_parts(kernels.to_deviations, len(given), variances.numel() // len(blocks), *arguments)
+        columns = found[..., :3] * torch.tensor([step**2, step**2, 1.0])
+        return cls(told, columns.transpose(2, 3).contiguous(), found[..., 3:].amax(dim=2))
 
 
 @dataclass(frozen=True)
 class Coded:
-    """The weights of one slice of C crossbars in two bytes.
+    """One slice of C crossbars in bytes, which are made when a read first pays for them.
 
     Attributes:
-        high_low: (C, columns x 2, lines), int8.
-        units: weight of the lowest bit, (C,).
-        deviations: of each source of read noise that is not uniform. None of the others.
+        weights: (C, columns, lines), float32, on a CPU.
+        variances: of each source of read noise, (C, columns, lines), or with one line where it is uniform.
         step: of the DAC.
         blocks: of lines, which are multiplied at a time.
     """
 
-    high_low: Tensor
-    units: Tensor
-    deviations: tuple[Deviations | None, ...]
+    weights: Tensor
+    variances: tuple[Tensor, ...]
     step: float
     blocks: tuple[slice, ...]
     _halves: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, weights: Tensor, variances: Sequence[Tensor], step: float, blocks: Sequence[slice]) -> Coded:
-        """Rounded weights and variances (C, columns, lines or 1), float32, on a CPU."""
+    @cached_property
+    def high_low(self) -> tuple[Tensor, Tensor]:
+        """The weights in two bytes, (C, columns x 2, lines), int8; and the weight of the lowest bit, (C,)."""
         from device_models import kernels
 
-        weights = weights.contiguous()
-        low, high = weights.flatten(1).aminmax(dim=1)
-        units = torch.maximum(high, -low).clamp_(min=torch.finfo(weights.dtype).tiny * 2**24) / _TOP
-        chips, columns, lines = weights.shape
-        two = torch.empty((chips * columns, 2, lines), dtype=torch.int8)
-        given = weights.view(-1, lines).numpy(), units.numpy(), two.numpy()
-        threads.in_parts(kernels.to_two_bytes, len(two), weights.numel(), *given)
-        told = (None if each.shape[2] == 1 else Deviations.of(each * step**2, blocks) for each in variances)
-        return cls(two.view(chips, 2 * columns, lines), units * step, tuple(told), step, tuple(blocks))
+        (chips, columns, lines), rows = self.weights.shape, self.weights.contiguous().flatten(0, 1).numpy()
+        most, two = torch.empty(chips * columns), torch.empty((chips, 2 * columns, lines), dtype=torch.int8)
+        threads.in_parts(kernels.largest, len(rows), rows.size, rows, most.numpy())
+        units = most.view(chips, columns).amax(dim=1).clamp_(min=torch.finfo(torch.float32).tiny * 2**24) / _TOP
+        given = rows, units.numpy(), two.view(-1, 2, lines).numpy()
+        threads.in_parts(kernels.to_two_bytes, len(rows), rows.size, *given)
+        return two, units
+
+    @cached_property
+    def deviations(self) -> tuple[Deviations | None, ...]:
+        """Of each source of read noise that is not uniform. None of the others."""
+        each = self.variances
+        return tuple(None if v.shape[2] == 1 else Deviations.of(v, self.step, self.blocks) for v in each)
 
     def quantise(self, x: Tensor, top: int) -> tuple[Tensor, Codes] | None:
         """What a DAC makes of numbers, and what drives the lines: one pass over the memory instead of two.
@@ -175,20 +164,20 @@ class Coded:
 
     def _pays(self, x: Tensor) -> bool:
         """Whether products of bytes are quicker."""
-        vectors, lines, columns = *x.shape[3:], self.high_low.shape[1] // 2
+        vectors, lines, columns = *x.shape[3:], self.weights.shape[1]
         large = vectors >= _VECTORS and _LINES <= self._ends[0] <= LONGEST and vectors * lines * columns >= _WORTH
         return large and threads.compiled(x)
 
     @property
     def _ends(self) -> list[int]:
         """Of the blocks of lines."""
-        return [len(range(self.high_low.shape[2])[: each.stop]) for each in self.blocks]
+        return [each.indices(self.weights.shape[2])[1] for each in self.blocks]
 
     def _codes(self, x: Tensor, top: int, levels: Tensor) -> Codes:
         from device_models import kernels
 
         x, shape, ends = x.contiguous(), x.shape[:4], self._ends
-        codes, wanted = torch.empty(x.shape, dtype=torch.int8), any(each is not None for each in self.deviations)
+        codes, wanted = torch.empty(x.shape, dtype=torch.int8), any(each.shape[2] > 1 for each in self.variances)
         squares = torch.empty(x.shape if wanted else 0, dtype=torch.int8)
         vectors, sound = torch.empty(len(ends), *shape, 5), torch.empty(shape, dtype=torch.int8)
         rows, whole, powers, results = (each.view(-1, x.shape[4]).numpy() for each in (x, codes, squares, levels))
@@ -200,8 +189,8 @@ class Coded:
 
     def product(self, codes: Codes, block: slice) -> TwoParts:
         """Column currents of a block of lines."""
-        parts = ByteProduct(codes.codes[..., block], self.high_low[..., block])
-        return TwoParts(parts, self.units * codes.sound)
+        two, units = self.high_low
+        return TwoParts(ByteProduct(codes.codes[..., block], two[..., block]), units * codes.sound * self.step)
 
     def variance(self, codes: Codes, source: int, block: slice) -> Counted | Tensor:
         """Variances of the currents of a block of lines by one source, (C, S or 1, P or 1, B, columns)."""
@@ -225,8 +214,6 @@ class Coded:
     def _in_halves(self, source: int, number: int) -> Tensor:
         """Variances of a block of lines, bfloat16, (C, lines, columns): lines of a tile lie together."""
         if (source, number) not in self._halves:
-            told = self.deviations[source]
-            assert told is not None
-            some = told.variances[..., self.blocks[number]].transpose(1, 2)
+            some = (self.variances[source][..., self.blocks[number]] * self.step**2).transpose(1, 2)
             self._halves[source, number] = some.to(torch.bfloat16, memory_format=torch.contiguous_format)
         return self._halves[source, number]

@@ -281,9 +281,9 @@ class Crossbar:
 
     def _in_bytes(self, operand: Operand) -> Coded:
         assert self._device.dac is not None
-        variances = [source.variance for source in operand.sources]
+        variances = tuple(source.variance for source in operand.sources)
         tiles = self._reader(False, operand.weights.shape[2]).tiles
-        return Coded.of(operand.weights, variances, self._device.dac.step, tiles)
+        return Coded(operand.weights, variances, self._device.dac.step, tuple(tiles))
 
     @contextmanager
     def perturbed(self, change: Tensor, now: float) -> Iterator[None]:

@@ -182,7 +182,7 @@ def test_products_of_bytes_keep_their_bound(monkeypatch: pytest.MonkeyPatch, sca
     weights[0, 0, 0] = -weights.abs().max() * 1.5  # the largest weight of a chip, of either sign
     levels = (_codes(2, 1, 2, 9, lines) * step).float()
     blocks = slice(0, 64), slice(64, lines)
-    some = Coded.of(weights, [weights[..., :1].square()], step, blocks)
+    some = Coded(weights, (weights[..., :1].square(),), step, blocks)
     codes = some.encode(levels)
     assert codes is not None
     assert some.deviations == (None,), "uniform noise needs no product"
@@ -230,7 +230,7 @@ def test_variances_by_bytes_keep_their_bound(monkeypatch: pytest.MonkeyPatch, la
         case "binary":
             x = (x > 0.5) * 3.0
     variances = _randn(1, columns, 2 * lines, seed=4).square().float()
-    some = Coded.of(variances, [variances], step, (slice(0, lines), slice(lines, 2 * lines)))
+    some = Coded(variances, (variances,), step, (slice(0, lines), slice(lines, 2 * lines)))
     levels = ((x / step).round().clamp(-127, 127) * step).float()
     errors, by_bytes = _errors(some, variances, levels)
     assert by_bytes, "no vector is left to numbers of 8 significant bits"
@@ -259,7 +259,7 @@ def test_what_bytes_cannot_tell_is_told_by_halves(monkeypatch: pytest.MonkeyPatc
     if what == "one chip":
         variances[1] = variances[1] ** 12
     levels = ((x / step).round() * step).float()
-    some = Coded.of(variances, [variances], step, (slice(None),))
+    some = Coded(variances, (variances,), step, (slice(None),))
     errors, by_bytes = _errors(some, variances, levels)
     assert by_bytes == bytes_
     assert errors.square().mean().sqrt() < 2e-3
@@ -268,7 +268,7 @@ def test_what_bytes_cannot_tell_is_told_by_halves(monkeypatch: pytest.MonkeyPatc
     if what in ("one vector", "one chip"):  # the others are as precise as ever: few of the errors are of 8 bits
         codes = some.encode(levels)
         assert codes is not None
-        alone = Coded.of(variances[:1], [variances[:1]], step, (slice(None),))
+        alone = Coded(variances[:1], (variances[:1],), step, (slice(None),))
         single, whole = alone.encode(levels[:1]), some.variance(codes, 0, slice(None))
         assert single is not None
         told = alone.variance(single, 0, slice(None))
@@ -287,7 +287,7 @@ def test_vectors_of_nothing_and_of_what_is_no_number(monkeypatch: pytest.MonkeyP
         levels[0, 0, 0, 1] = 0.0
     if values == "nan":
         levels[1, 0, 0, 2, 7] = float("nan")
-    some = Coded.of(variances, [variances], 1.0, (slice(None),))
+    some = Coded(variances, (variances,), 1.0, (slice(None),))
     codes = some.encode(levels)
     assert codes is not None
     told = some.variance(codes, 0, slice(None))
@@ -311,7 +311,7 @@ def test_levels_and_codes_of_one_pass_are_those_of_two(
     x[0, 0, 0, 0, :4] = torch.tensor([0.5, -1.5, 1e9, -float("inf")]) * step
     x[1, 0, 0, 3, 5] = float("nan")
     variances = torch.rand(2, 4, 90, generator=torch.Generator().manual_seed(6))
-    some = Coded.of(torch.ones(2, 4, 90), [variances] * noisy, step, (slice(0, 50), slice(50, 90)))
+    some = Coded(torch.ones(2, 4, 90), (variances,) * noisy, step, (slice(0, 50), slice(50, 90)))
     found = some.quantise(x, 127)
     assert found is not None
     levels, codes = found
@@ -339,7 +339,7 @@ def test_the_largest_bytes_do_not_overflow() -> None:
 @pytest.mark.parametrize("scale", [0.0, 1e-38])
 def test_weights_of_nothing_are_no_trouble(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     _always(monkeypatch)
-    some = Coded.of(torch.full((1, 3, 4), scale), [], 1.0, (slice(None),))
+    some = Coded(torch.full((1, 3, 4), scale), (), 1.0, (slice(None),))
     codes = some.encode(torch.ones(1, 1, 1, 2, 4))
     assert codes is not None
     assert some.product(codes, slice(None)).whole.abs().max() < 1e-30
@@ -451,10 +451,10 @@ def test_without_units_for_matrices_products_stay_exact(monkeypatch: pytest.Monk
 def test_small_products_stay_exact(
     monkeypatch: pytest.MonkeyPatch, vectors: int, lines: int, columns: int, tile: int, worth: bool
 ) -> None:
-    monkeypatch.setattr(coded, "_LINES", 448)
-    monkeypatch.setattr(coded, "_VECTORS", 64)
+    for name, value in (("_WORTH", 1 << 24), ("_LINES", 448), ("_VECTORS", 64)):
+        monkeypatch.setattr(coded, name, value)
     blocks = [slice(start, start + tile) for start in range(0, lines, tile)]
-    some = Coded.of(torch.ones(1, columns, lines), [], 1.0, blocks)
+    some = Coded(torch.ones(1, columns, lines), (), 1.0, tuple(blocks))
     assert (some.encode(torch.ones(1, 1, 1, vectors, lines)) is not None) == worth
 
 
