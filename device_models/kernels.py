@@ -157,13 +157,17 @@ def count_changes(begin, end, old, new, counts):
 
 
 @njit(nogil=True)
-def _quantise_row(source, step, top, target):
-    """See `quantise`."""
+def _quantise_row(source, step, top, codes, target):
+    """See `quantise`; whole numbers, too. Returns how many are no numbers."""
+    none = np.int32(0)
     for i in range(len(source)):
         q = np.rint(source[i] / step)
         q = top if q > top else q
         q = -top if q < -top else q
+        none += np.int32(q != q)
+        codes[i] = np.int8(np.int32(q))
         target[i] = q * step
+    return none
 
 
 @njit(nogil=True)
@@ -217,13 +221,16 @@ def to_codes(begin, end, x, step, top, ends, levels, codes, squares, vectors, so
         vectors: result, (blocks, rows, 5): of a row's squares the sum, the unit, the sum of those in `squares`; the
             sum of the squared errors of these, and the sum of their own squares, each over 12 times the square of
             their sum.
-        sound: result, (rows,) int8: whether all levels of a row are numbers.
+        sound: result, (chips,): nan where a level of the chip is no number; else it is left alone.
     """
     square = np.empty(x.shape[1], np.int32)
     for row in range(begin, end):
         if len(levels) > 0:
-            _quantise_row(x[row], step, top, levels[row])
-        sound[row] = _codes_of_row((levels if len(levels) > 0 else x)[row], step, codes[row]) == 0
+            none = _quantise_row(x[row], step, top, codes[row], levels[row])
+        else:
+            none = _codes_of_row(x[row], step, codes[row])
+        if none > 0:
+            sound[row // (len(x) // len(sound))] = np.nan
         start = 0
         for block in range(len(ends) if len(squares) > 0 else 0):
             some = square[: ends[block] - start]

@@ -16,7 +16,6 @@ significant bits (bfloat16). A standard deviation then errs by at most 0.2 % roo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,8 +48,8 @@ def _has(what: str) -> bool:
     return known is not None and bool(known())
 
 
-# Multiplications, lines of a tile, and vectors of a pass, from which on products of bytes pay, by tiles of the CPU or its
-# dot products: measured, see docs/performance.md. Samples may be split, and chips may come alone, without a change.
+# Multiplications, lines of a tile and vectors of a pass from which on products of bytes pay, by tiles of the CPU or by
+# its dot products: measured, docs/performance.md. Samples may be split, and chips may come alone, without a change.
 _WORTH, _LINES, _VECTORS = (1 << 24, 448, 64) if _has("amx_tile") else (1 << 25, 224, 16)
 
 
@@ -176,16 +175,14 @@ class Coded:
     def _codes(self, x: Tensor, top: int, levels: Tensor) -> Codes:
         from device_models import kernels
 
-        x, shape, ends = x.contiguous(), x.shape[:4], self._ends
-        codes, wanted = torch.empty(x.shape, dtype=torch.int8), any(each.shape[2] > 1 for each in self.variances)
-        squares = torch.empty(x.shape if wanted else 0, dtype=torch.int8)
-        vectors, sound = torch.empty(len(ends), *shape, 5), torch.empty(shape, dtype=torch.int8)
+        x, ends, wanted = x.contiguous(), self._ends, any(each.shape[2] > 1 for each in self.variances)
+        codes, squares = (torch.empty(x.shape if each else 0, dtype=torch.int8) for each in (True, wanted))
+        vectors, sound = torch.empty(len(ends), *x.shape[:4], 5), torch.ones(len(x))
         rows, whole, powers, results = (each.view(-1, x.shape[4]).numpy() for each in (x, codes, squares, levels))
         numbers = rows.dtype.type(self.step), rows.dtype.type(top), np.array(ends)
-        given = rows, *numbers, results, whole, powers, vectors.view(len(ends), -1, 5).numpy(), sound.view(-1).numpy()
+        given = rows, *numbers, results, whole, powers, vectors.view(len(ends), -1, 5).numpy(), sound.numpy()
         threads.in_parts(kernels.to_codes, len(rows), x.numel(), *given)
-        whole = sound.numpy().reshape(len(x), -1).all(axis=1)
-        return Codes(codes, squares, vectors, torch.from_numpy(np.where(whole, 1, math.nan).astype(np.float32)))
+        return Codes(codes, squares, vectors, sound)
 
     def product(self, codes: Codes, block: slice) -> TwoParts:
         """Column currents of a block of lines."""

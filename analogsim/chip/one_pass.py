@@ -51,7 +51,7 @@ def finish(mean: Tensor | TwoParts, noise: Noise | None, step: float | Tensor, t
     # Fresh memory costs as much as the arithmetic: results take the place of the mean, or of the random numbers.
     out = next((each for each in (mean, z) if isinstance(each, Tensor) and _alone(each, shape)), None)
     out = like.new_empty(shape) if out is None else out
-    none, strides, place = like.new_empty(0).numpy(), np.zeros((6, 5), dtype=np.int64), iter(range(len(noisy)))
+    none, strides, place = np.empty(0, out.numpy().dtype), np.zeros((6, 5), dtype=np.int64), iter(range(len(noisy)))
 
     def flat(number: int, x: Tensor | None, columns: int = shape[4]) -> np.ndarray:
         if x is None:
@@ -82,18 +82,16 @@ def finish(mean: Tensor | TwoParts, noise: Noise | None, step: float | Tensor, t
 
     each = sum(times * math.prod(product.vectors.shape[:4]) for _, times, product in sums)
     width = shape[4] if each == 0 else min(shape[4], max(_LEAST, _AT_ONCE // each // _LEAST * _LEAST))
-    memory = scratch.lend(each * width) if sums else torch.empty(0, dtype=torch.int32)
+    memory, uncounted = scratch.lend(each * width), np.empty(0, np.int32)
     for first in range(0, shape[4], width):
-        last, free = min(first + width, shape[4]), memory
-        counted = [memory[:0].numpy()] * 2
+        last, free, counted = min(first + width, shape[4]), memory, [uncounted, uncounted]
         for number, times, product in sums:
             some = product.of(slice(first * times, last * times), free)
             free = free[some.numel() :]
             counted[number], strides[number] = _flat(some, (*shape[:4], some.shape[4]))
         given = first, last, y, counted[0], units, variance, counted[1], *rest, *converter
         threads.in_parts(kernels.finish, len(rows), len(rows) * (last - first), *given)
-    if sums:
-        scratch.give_back(memory)
+    scratch.give_back(memory)
     return out
 
 
