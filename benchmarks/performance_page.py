@@ -61,7 +61,7 @@ def tables(files: Mapping[str, Data]) -> dict[str, str]:
 
 
 def _devices(files: Mapping[str, Data], case: str, table: Callable[[list[Data]], str]) -> Iterable[str]:
-    for device in ("CPU",) if case == "start" else ("CPU", "another CPU", "GPU"):
+    for device in ("CPU", "another CPU") if case == "start" else ("CPU", "another CPU", "GPU"):
         rows = [row for row in files[device]["rows"] if row["case"] == case] if device in files else []
         if rows or device != "another CPU":
             yield f"**{device}**\n\n{table(rows)}" if rows else f"**{device}**: not measured"
