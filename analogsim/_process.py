@@ -21,7 +21,7 @@ def prepare() -> None:
         return
     import ctypes
 
-    with contextlib.suppress(OSError, AttributeError):  # another C library
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         option = ctypes.CDLL(None).mallopt
         option(_MMAP_THRESHOLD, _LARGEST)
         option(_TRIM_THRESHOLD, _KEPT)

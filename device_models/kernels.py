@@ -182,31 +182,44 @@ def _codes_of_row(levels, step, codes):
 
 @njit(nogil=True)
 def _squares_of_row(codes, squares):
-    """Squares, int32; returns their sum, the largest, the number above 0, the sum of their squares."""
-    total, most, lit, powers = np.int64(0), np.int32(0), np.int32(0), np.int64(0)
+    """Squares, int32; returns their sum, the largest, the sum of their squares."""
+    total, most, powers = np.int64(0), np.int32(0), np.int64(0)
     for i in range(len(codes)):
         s = np.int32(codes[i]) * np.int32(codes[i])
         squares[i] = s
         total += s
         most = max(most, s)
-        lit += np.int32(s != 0)
         powers += np.int64(s) * np.int64(s)
-    return total, most, lit, powers
+    return total, most, powers
 
 
-@njit(nogil=True)
-def _bytes_of_row(numbers, middle, by, told):
-    """(numbers - middle) by, rounded; returns their sum."""
-    total = np.int32(0)
+@njit(nogil=True, fastmath={"reassoc"})
+def _bytes_of_row(numbers, middle, by, dither, told):
+    """(numbers - middle) by, up or down by the dither; returns their sum and that of their squared errors.
+
+    Sums of errors are in any order: what is added up in parts of a vector of the CPU is many times faster.
+    """
+    total, errors = np.int64(0), np.float32(0)
     for i in range(len(numbers)):
-        whole = np.int32(np.rint((np.float32(numbers[i]) - middle) * by))
+        exact = (np.float32(numbers[i]) - middle) * by
+        rounded = np.floor(exact + dither[i])
+        whole = np.int32(rounded)
         told[i] = np.int8(whole)
         total += whole
+        errors += (exact - rounded) * (exact - rounded)
+    return total, errors
+
+
+@njit(nogil=True, fastmath={"reassoc"})
+def _product_of_row(squares, weights):
+    total = np.float32(0)
+    for i in range(len(squares)):
+        total += np.float32(squares[i]) * weights[i]
     return total
 
 
 @njit(nogil=True, cache=True)
-def to_codes(begin, end, x, step, top, ends, levels, codes, squares, vectors, sound):
+def to_codes(begin, end, x, step, top, ends, dither, shares, levels, codes, squares, vectors, sound):
     """Numbers in whole steps of one byte, clipped to +-top of them, and the squares of these as such.
 
     Args:
@@ -214,13 +227,16 @@ def to_codes(begin, end, x, step, top, ends, levels, codes, squares, vectors, so
         x: (rows, lines).
         step, top: of the same type; see `quantise`.
         ends: of each block of lines; the first begins at 0.
+        dither: within 0 and 1, what is added to a square before what is not whole is cut off; more numbers than there
+            are lines, of which each row takes some, by its sums.
+        shares: of each line in the variances of a block, mean 1, by source of noise, (chips, sources, lines).
         levels: result, what `quantise` makes of x, shaped alike; or empty.
         codes: result, (rows, lines) int8.
         squares: result, of the codes: what they are above half the largest of the row and block, in units of 1 / 254
             of it, (rows, lines) int8; or empty, and vectors are left alone.
-        vectors: result, (blocks, rows, 5): of a row's squares the sum, the unit, the sum of those in `squares`; the
-            sum of the squared errors of these, and the sum of their own squares, each over 12 times the square of
-            their sum.
+        vectors: result, (blocks, rows, 5 + sources): of a row's squares the sum, the unit, the sum of those in
+            `squares`; the sum of the squared errors of these, and the sum of their own squares, each over the square of
+            their sum; and their mean, weighed by the shares of each source, relative to their mean.
         sound: result, (chips,): nan where a level of the chip is no number; else it is left alone.
     """
     square = np.empty(x.shape[1], np.int32)
@@ -229,22 +245,31 @@ def to_codes(begin, end, x, step, top, ends, levels, codes, squares, vectors, so
             none = _quantise_row(x[row], step, top, codes[row], levels[row])
         else:
             none = _codes_of_row(x[row], step, codes[row])
+        chip, start = row // (len(x) // len(sound)), 0
         if none > 0:
-            sound[row // (len(x) // len(sound))] = np.nan
-        start = 0
+            sound[chip] = np.nan
         for block in range(len(ends) if len(squares) > 0 else 0):
-            some = square[: ends[block] - start]
-            total, most, lit, powers = _squares_of_row(codes[row, start : ends[block]], some)
-            largest, told, offset = np.float32(most), squares[row, start : ends[block]], np.int32(0)
-            unit = largest / np.float32(254)
+            end_, numbers = ends[block], vectors[block, row]
+            some = square[: end_ - start]
+            total, most, powers = _squares_of_row(codes[row, start:end_], some)
+            numbers[:] = 0
             if most > 0:
-                offset = _bytes_of_row(some, largest * np.float32(0.5), 1 / unit, told)
+                unit, at = (
+                    np.float32(most) / np.float32(254),
+                    start + (total + powers) % (len(dither) - len(square) + 1),
+                )
+                up = dither[at : at + len(some)]
+                offset, errors = _bytes_of_row(
+                    some, np.float32(most) * np.float32(0.5), 1 / unit, up, squares[row, start:end_]
+                )
+                scale = np.float64(total) * np.float64(total)
+                numbers[0], numbers[1], numbers[2] = total, unit, offset
+                numbers[3], numbers[4] = errors * unit * unit / scale, powers / scale
+                for source in range(shares.shape[1]):
+                    numbers[5 + source] = _product_of_row(some, shares[chip, source, start:end_]) / total
             else:
-                told[:] = 0
-            numbers, scale = vectors[block, row], max(1.0, 12.0 * total * total)
-            numbers[0], numbers[1], numbers[2] = total, unit, offset
-            numbers[3], numbers[4] = lit * unit * unit / scale, powers / scale
-            start = ends[block]
+                squares[row, start:end_] = 0
+            start = end_
 
 
 @njit(nogil=True, fastmath={"reassoc"})
@@ -268,45 +293,47 @@ def _ends_of_row(x):
 
 
 @njit(nogil=True, cache=True)
-def to_deviations(begin, end, variances, first, last, told, columns):
+def to_deviations(begin, end, variances, first, last, count, dither, told, columns):
     """Variances in bytes.
 
     Args:
         begin, end: rows to do: columns of the chips.
         variances: (rows, lines) float32.
         first, last: of the lines, a block of them.
+        count: columns of a chip.
+        dither: see `to_codes`; more numbers than there are lines, of which each column of a chip takes some.
         told: result: what they are above the middle of the row, in units of 1 / 254 of what they range over, (rows,
             lines) int8.
-        columns: result: mean, unit, mean of `told`; and squares of the standard deviation and of the unit, relative to
-            the mean, (rows, 5).
+        columns: result: mean, unit, mean of `told`; and, relative to the square of the mean, the variance of `told` in
+            units, and the mean squared error of it, (rows, 5).
     """
     lines = last - first
     for row in range(begin, end):
         some, numbers = variances[row, first:last], columns[row]
         low, high = _ends_of_row(some)
         mean, unit = _sum_of_row(some) / np.float32(lines), (high - low) / np.float32(254)
+        at = row % count * 389 % (len(dither) - lines + 1)
         numbers[:] = 0
-        if unit > 0:
-            by = np.float32(1) / unit
-            total, squares = _bytes_of_variances(some, (low + high) * np.float32(0.5), by, told[row, first:last])
+        if unit > 0 and np.isfinite(unit):
+            total, errors = _bytes_of_row(
+                some, (low + high) * np.float32(0.5), 1 / unit, dither[at : at + lines], told[row, first:last]
+            )
             centre, relative = total / lines, unit / mean
-            numbers[2], numbers[4] = centre, relative * relative
-            numbers[3] = numbers[4] * (squares / lines - centre * centre)
+            numbers[2] = centre
+            numbers[3] = relative * relative * (_squares(told[row, first:last]) / lines - centre * centre)
+            numbers[4] = relative * relative * errors / lines
         else:
             told[row, first:last] = 0
         numbers[0], numbers[1] = mean, unit
 
 
 @njit(nogil=True)
-def _bytes_of_variances(numbers, middle, by, told):
-    """(numbers - middle) by, rounded; returns their sum and that of their squares."""
-    total, squares = np.int64(0), np.int64(0)
-    for i in range(len(numbers)):
-        whole = np.int32(np.rint((numbers[i] - middle) * by))
-        told[i] = np.int8(whole)
-        total += whole
-        squares += whole * whole
-    return total, squares
+def _squares(x):
+    """Sum of squares of bytes."""
+    total = np.int64(0)
+    for i in range(len(x)):
+        total += np.int32(x[i]) * np.int32(x[i])
+    return total
 
 
 @njit(nogil=True, cache=True)

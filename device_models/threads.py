@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import NamedTuple
 
 import torch
@@ -31,12 +31,13 @@ class _Part(NamedTuple):
 # hands over three times.
 _parts: SimpleQueue[_Part] = SimpleQueue()
 _helpers: list[Thread] = []
+_starting = Lock()
 
 
 def _forget() -> None:
     """A forked process has the parent's queue, but not its threads."""
-    global _parts
-    _parts = SimpleQueue()
+    global _parts, _starting
+    _parts, _starting = SimpleQueue(), Lock()
     _helpers.clear()
 
 
@@ -79,7 +80,7 @@ def in_parts(loop: Callable[..., object], count: int, elements: int, *arguments:
     """Call `loop(begin, end, *arguments)` for ranges that make up 0 to `count`, side by side.
 
     Args:
-        loop: releases Python's lock; its entries are independent.
+        loop: releases Python's lock; its entries are independent, and none comes here again.
         count: of entries.
         elements: of all entries together: little work is done by one thread.
         arguments: of the loop.
@@ -88,16 +89,18 @@ def in_parts(loop: Callable[..., object], count: int, elements: int, *arguments:
     if parts == 1:
         loop(0, count, *arguments)
         return
-    while len(_helpers) < parts - 1:
-        _helpers.append(Thread(target=_help, args=(_parts,), name="analogsim", daemon=True))
-        _helpers[-1].start()
+    with _starting:
+        while len(_helpers) < parts - 1:
+            helper = Thread(target=_help, args=(_parts,), name="analogsim", daemon=True)
+            helper.start()
+            _helpers.append(helper)  # only now: one that could not start helps nobody
     ends = [count * part // parts for part in range(parts + 1)]
     ended: SimpleQueue[BaseException | None] = SimpleQueue()
     for begin, end in zip(ends[1:], ends[2:], strict=False):
         _parts.put(_Part(loop, (begin, end, *arguments), ended))
     try:
         loop(0, ends[1], *arguments)
-    finally:  # nobody may touch the arrays once this has returned
+    finally:  # the others' parts are of the same arrays
         errors = [ended.get() for _ in ends[2:]]
     for error in errors:
         if error is not None:

@@ -89,7 +89,7 @@ class Counted(NamedTuple):
 
     def times(self, factor: float) -> Self:
         """Scaled."""
-        scale = torch.tensor([factor, factor, 1.0])[:, None]
+        scale = torch.tensor([factor, factor, 1.0], dtype=self.columns.dtype)[:, None]
         return self if factor == 1 else self._replace(columns=self.columns * scale)
 
     @property

@@ -7,18 +7,20 @@ are, a column's mean errs by at most ||x||_1 max |w| / 65278.
 
 A variance of noise is a sum of p_i s_ij over the lines, of the squares of the codes and the variances s of a column.
 With mean s_j that is exactly mean s_j sum p_i + sum p_i (s_ij - mean s_j), and only the last sum is told by bytes: p in
-255 steps of what a vector has, s in 255 steps of what a column has. Both are then rounded by at most half a step, and
-as the deviations of a column add up to 0, what is left of the errors adds up like noise. Its expected size relative to
-the mean variance follows from sums that are there anyway; where it could reach 0.4 % in a column, which few lines or a
-device far above the others of its column bring about, that vector's variances are a product of numbers of 8
-significant bits (bfloat16). A standard deviation then errs by at most 0.2 % root mean square.
+255 steps of what a vector has, s in 255 steps of what a column has. Which way a number is rounded depends on its line
+by a fixed dither, whatever it is, so errors of many lines add up like noise, also where lines are alike. Their expected
+size relative to the mean variance follows from sums that are there anyway. Where it exceeds 0.6 % in a column, or 0.6 %
+of the share of the mean variance that a vector has because of which lines it drives, that vector's variances are a
+product of numbers of 8 significant bits (bfloat16): few lines bring that about, a device far above the others of its
+column, or large inputs where variances are small. So a standard deviation is expected to err by 0.3 % of its usual size
+at most, root mean square; 0.1 % is common.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +32,7 @@ from analogsim.chip.current import Counted, TwoParts
 from device_models import threads
 
 _TOP = 32639  # 127 x 256 + 127
-_FINE = 0.004  # of a variance, what bytes may cost it: root mean square, in any column
+_FINE = 0.006  # of a variance, what bytes may cost it: expected, root mean square, in the column where it is largest
 
 
 def matrix_units() -> bool:
@@ -48,6 +50,8 @@ def _has(what: str) -> bool:
     return known is not None and bool(known())
 
 
+_MORE = 512  # numbers of a dither beyond those that a row takes
+
 # Multiplications, lines of a tile and vectors of a pass from which on products of bytes pay, by tiles of the CPU or by
 # its dot products: measured, docs/performance.md. Samples may be split, and chips may come alone, without a change.
 _WORTH, _LINES, _VECTORS = (1 << 24, 448, 64) if _has("amx_tile") else (1 << 25, 224, 16)
@@ -60,7 +64,7 @@ class Codes(NamedTuple):
         codes: (C, S or 1, P or 1, B, lines), int8.
         squares: theirs as bytes, by vector and block of lines, shaped alike; see `device_models.kernels.to_codes`.
             Empty where no noise needs them.
-        vectors: what these stand for, (blocks, C, S or 1, P or 1, B, 5).
+        vectors: what these stand for, (blocks, C, S or 1, P or 1, B, 5 + sources of noise).
         sound: (C,), nan for a chip that has a level which is no number, else 1.
     """
 
@@ -76,26 +80,41 @@ class Deviations(NamedTuple):
     Attributes:
         bytes_: above the middle of a column of a block of lines, (C, columns, lines), int8.
         columns: what they stand for: mean variance, unit and mean byte, (blocks, C, 3, columns).
-        errors: by how much a variance errs, relative to the mean: the factors of the last two numbers of
+        errors: by how much a variance errs, relative to the mean: the factors of the fourth and fifth number of
             `Codes.vectors`, (blocks, C, 2); of the column where they are largest.
+        shares: of the lines in the variances of all columns, mean 1 in a block, (C, lines).
     """
 
     bytes_: Tensor
     columns: Tensor
     errors: Tensor
+    shares: Tensor
 
     @classmethod
     def of(cls, variances: Tensor, step: float, blocks: Sequence[slice]) -> Deviations:
-        """Rounded variances (C, columns, lines), float32, in squares of the step of a DAC."""
+        """Rounded variances (C, columns, lines), float32; what they stand for is in squares of the step of a DAC."""
         from device_models import kernels
 
-        (chips, count, lines), given = variances.shape, variances.contiguous().flatten(0, 1).numpy()
-        told, found = torch.empty(variances.shape, dtype=torch.int8), torch.empty(len(blocks), chips, count, 5)
+        variances, (chips, count, lines) = variances.contiguous(), variances.shape
+        given, told = variances.flatten(0, 1).numpy(), torch.empty(variances.shape, dtype=torch.int8)
+        found = torch.empty(len(blocks), chips, count, 5, dtype=torch.float32)
+        dither, shares = _dither(lines + _MORE, 2**0.5), []
         for block, numbers in zip(blocks, found, strict=True):
-            arguments = given, *block.indices(lines)[:2], told.flatten(0, 1).numpy(), numbers.flatten(0, 1).numpy()
+            ends = *block.indices(lines)[:2], count
+            arguments = given, *ends, dither, told.flatten(0, 1).numpy(), numbers.flatten(0, 1).numpy()
             threads.in_parts(kernels.to_deviations, len(given), variances.numel() // len(blocks), *arguments)
-        columns = found[..., :3] * torch.tensor([step**2, step**2, 1.0])
-        return cls(told, columns.transpose(2, 3).contiguous(), found[..., 3:].amax(dim=2))
+            mean = numbers[:, None, :, 0]
+            weights = torch.where((mean > 0) & mean.isfinite(), 1 / mean, 0.0)
+            shares.append((weights @ variances[..., block])[:, 0] / (weights > 0).sum(2).clamp(min=1))
+        scale = torch.tensor([step**2, step**2, 1.0], dtype=torch.float32)
+        columns = (found[..., :3] * scale).transpose(2, 3).contiguous()
+        return cls(told, columns, found[..., 3:].amax(dim=2), torch.cat(shares, dim=1))
+
+
+@cache
+def _dither(count: int, ratio: float) -> np.ndarray:
+    """Numbers within 0 and 1 of which any few that follow each other are spread evenly; with what is whole stays so."""
+    return (0.002 + 0.996 * np.modf((np.arange(count) + 0.5) * ratio)[0]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -104,13 +123,14 @@ class Coded:
 
     Attributes:
         weights: (C, columns, lines), float32, on a CPU.
-        variances: of each source of read noise, (C, columns, lines), or with one line where it is uniform.
+        variances: of each source of read noise, (C, columns, lines), float32; None where no product with squares tells
+            its noise.
         step: of the DAC.
         blocks: of lines, which are multiplied at a time.
     """
 
     weights: Tensor
-    variances: tuple[Tensor, ...]
+    variances: tuple[Tensor | None, ...]
     step: float
     blocks: tuple[slice, ...]
     _halves: dict[tuple[int, int], Tensor] = field(default_factory=dict)
@@ -121,7 +141,8 @@ class Coded:
         from device_models import kernels
 
         (chips, columns, lines), rows = self.weights.shape, self.weights.contiguous().flatten(0, 1).numpy()
-        most, two = torch.empty(chips * columns), torch.empty((chips, 2 * columns, lines), dtype=torch.int8)
+        most = torch.empty(chips * columns, dtype=torch.float32)
+        two = torch.empty((chips, 2 * columns, lines), dtype=torch.int8)
         threads.in_parts(kernels.largest, len(rows), rows.size, rows, most.numpy())
         units = most.view(chips, columns).amax(dim=1).clamp_(min=torch.finfo(torch.float32).tiny * 2**24) / _TOP
         given = rows, units.numpy(), two.view(-1, 2, lines).numpy()
@@ -130,9 +151,8 @@ class Coded:
 
     @cached_property
     def deviations(self) -> tuple[Deviations | None, ...]:
-        """Of each source of read noise that is not uniform. None of the others."""
-        each = self.variances
-        return tuple(None if v.shape[2] == 1 else Deviations.of(v, self.step, self.blocks) for v in each)
+        """Of each source of read noise, as `variances`."""
+        return tuple(None if v is None else Deviations.of(v, self.step, self.blocks) for v in self.variances)
 
     def quantise(self, x: Tensor, top: int) -> tuple[Tensor, Codes] | None:
         """What a DAC makes of numbers, and what drives the lines: one pass over the memory instead of two.
@@ -175,14 +195,23 @@ class Coded:
     def _codes(self, x: Tensor, top: int, levels: Tensor) -> Codes:
         from device_models import kernels
 
-        x, ends, wanted = x.contiguous(), self._ends, any(each.shape[2] > 1 for each in self.variances)
+        x, ends, lines = x.contiguous(), self._ends, x.shape[4]
+        wanted = any(each is not None for each in self.variances)
         codes, squares = (torch.empty(x.shape if each else 0, dtype=torch.int8) for each in (True, wanted))
-        vectors, sound = torch.empty(len(ends), *x.shape[:4], 5), torch.ones(len(x))
-        rows, whole, powers, results = (each.view(-1, x.shape[4]).numpy() for each in (x, codes, squares, levels))
-        numbers = rows.dtype.type(self.step), rows.dtype.type(top), np.array(ends)
-        given = rows, *numbers, results, whole, powers, vectors.view(len(ends), -1, 5).numpy(), sound.numpy()
+        vectors = torch.empty(len(ends), *x.shape[:4], 5 + len(self.variances), dtype=torch.float32)
+        sound = torch.ones(len(x), dtype=torch.float32)
+        rows, whole, powers, results = (each.view(-1, lines).numpy() for each in (x, codes, squares, levels))
+        numbers = rows.dtype.type(self.step), rows.dtype.type(top), np.array(ends), _dither(lines + _MORE, 5**0.5 / 2)
+        given = rows, *numbers, self._shares, results, whole, powers, vectors.flatten(1, 4).numpy(), sound.numpy()
         threads.in_parts(kernels.to_codes, len(rows), x.numel(), *given)
         return Codes(codes, squares, vectors, sound)
+
+    @cached_property
+    def _shares(self) -> np.ndarray:
+        """Those of `deviations`, (C, sources, lines); 0 where there are none."""
+        none = torch.zeros(len(self.weights), self.weights.shape[2], dtype=torch.float32)
+        each = [none if told is None else told.shares for told in self.deviations]
+        return torch.stack(each, dim=1).numpy() if each else none[:, :0, None].expand(-1, -1, 1).numpy()
 
     def product(self, codes: Codes, block: slice) -> TwoParts:
         """Column currents of a block of lines."""
@@ -195,9 +224,10 @@ class Coded:
         assert told is not None
         vectors, counts = codes.vectors[number], ByteProduct(codes.squares[..., block], told.bytes_[..., block])
         counted = Counted(counts, vectors, told.columns[number])
-        first, second = vectors.numpy()[..., 3:].transpose(4, 1, 2, 3, 0)  # chips last: their errors are a number each
-        one, other = told.errors.numpy()[number].T
-        rough = (first * one + second * other > _FINE**2).transpose(3, 0, 1, 2)
+        numbers = vectors.numpy()[..., [3, 4, 5 + source]].transpose(4, 1, 2, 3, 0)  # chips last, as their errors are
+        (first, second, share), (one, other) = numbers, told.errors.numpy()[number].T
+        fine = first * one + second * other <= (_FINE * np.minimum(share, 1)) ** 2
+        rough = ~fine.transpose(3, 0, 1, 2)
         if not rough.any():
             return counted
         shape = (*rough.shape, told.bytes_.shape[1])
@@ -211,6 +241,8 @@ class Coded:
     def _in_halves(self, source: int, number: int) -> Tensor:
         """Variances of a block of lines, bfloat16, (C, lines, columns): lines of a tile lie together."""
         if (source, number) not in self._halves:
-            some = (self.variances[source][..., self.blocks[number]] * self.step**2).transpose(1, 2)
+            variances = self.variances[source]
+            assert variances is not None
+            some = (variances[..., self.blocks[number]] * self.step**2).transpose(1, 2)
             self._halves[source, number] = some.to(torch.bfloat16, memory_format=torch.contiguous_format)
         return self._halves[source, number]

@@ -281,7 +281,8 @@ class Crossbar:
 
     def _in_bytes(self, operand: Operand) -> Coded:
         assert self._device.dac is not None
-        variances = tuple(source.variance for source in operand.sources)
+        told = [source.power == 2 and not source.uniform for source in operand.sources]
+        variances = tuple(each.variance if by else None for each, by in zip(operand.sources, told, strict=True))
         tiles = self._reader(False, operand.weights.shape[2]).tiles
         return Coded(operand.weights, variances, self._device.dac.step, tuple(tiles))
 
