@@ -45,7 +45,7 @@ def finish(
         full: variances; or counts, of these columns alone, int32, what they are told by: of a vector with (power, unit,
             offset) and a column with (mean, deviation, centre) it is power mean + unit deviation (count - offset
             centre). What is not given is empty.
-        vectors: three numbers of each vector, and what else there is.
+        vectors: three numbers of each vector.
         deviations: those of the columns, (chips, 3, columns).
         row, column: factors of more variance, or empty.
         z: standard normal.
@@ -180,32 +180,33 @@ def _codes_of_row(levels, step, codes):
     return none
 
 
-@njit(nogil=True)
+@njit(nogil=True, fastmath={"reassoc"})
 def _squares_of_row(codes, squares):
-    """Squares, int32; returns their sum, the largest, the sum of their squares."""
-    total, most, powers = np.int64(0), np.int32(0), np.int64(0)
+    """Squares, int32; returns their sum, the largest, the sum of their squares.
+
+    Sums of floating-point numbers are in any order here and below: what is added up in parts of a vector of the CPU is
+    many times faster.
+    """
+    total, most, powers = np.int32(0), np.int32(0), np.float32(0)
     for i in range(len(codes)):
-        s = np.int32(codes[i]) * np.int32(codes[i])
+        s = np.int32(np.int32(codes[i]) * np.int32(codes[i]))
         squares[i] = s
-        total += s
+        total = np.int32(total + s)
         most = max(most, s)
-        powers += np.int64(s) * np.int64(s)
+        powers += np.float32(s) * np.float32(s)
     return total, most, powers
 
 
 @njit(nogil=True, fastmath={"reassoc"})
 def _bytes_of_row(numbers, middle, by, dither, told):
-    """(numbers - middle) by, up or down by the dither; returns their sum and that of their squared errors.
-
-    Sums of errors are in any order: what is added up in parts of a vector of the CPU is many times faster.
-    """
-    total, errors = np.int64(0), np.float32(0)
+    """(numbers - middle) by, up or down by the dither; returns their sum and that of their squared errors."""
+    total, errors = np.int32(0), np.float32(0)
     for i in range(len(numbers)):
         exact = (np.float32(numbers[i]) - middle) * by
         rounded = np.floor(exact + dither[i])
         whole = np.int32(rounded)
         told[i] = np.int8(whole)
-        total += whole
+        total = np.int32(total + whole)
         errors += (exact - rounded) * (exact - rounded)
     return total, errors
 
@@ -219,7 +220,9 @@ def _product_of_row(squares, weights):
 
 
 @njit(nogil=True, cache=True)
-def to_codes(begin, end, x, step, top, ends, dither, shares, levels, codes, squares, vectors, sound):
+def to_codes(
+    begin, end, x, step, top, ends, dither, shares, errors, allowed, levels, codes, squares, vectors, rough, sound
+):
     """Numbers in whole steps of one byte, clipped to +-top of them, and the squares of these as such.
 
     Args:
@@ -230,13 +233,14 @@ def to_codes(begin, end, x, step, top, ends, dither, shares, levels, codes, squa
         dither: within 0 and 1, what is added to a square before what is not whole is cut off; more numbers than there
             are lines, of which each row takes some, by its sums.
         shares: of each line in the variances of a block, mean 1, by source of noise, (chips, sources, lines).
+        errors: of columns, see `to_deviations`, the largest of a block, (blocks, chips, sources, 2).
+        allowed: error of a variance, relative to what the driven lines give it.
         levels: result, what `quantise` makes of x, shaped alike; or empty.
         codes: result, (rows, lines) int8.
         squares: result, of the codes: what they are above half the largest of the row and block, in units of 1 / 254
             of it, (rows, lines) int8; or empty, and vectors are left alone.
-        vectors: result, (blocks, rows, 5 + sources): of a row's squares the sum, the unit, the sum of those in
-            `squares`; the sum of the squared errors of these, and the sum of their own squares, each over the square of
-            their sum; and their mean, weighed by the shares of each source, relative to their mean.
+        vectors: result, of a row's squares the sum, the unit, the sum of those in `squares`, (blocks, rows, 3).
+        rough: result, whether a variance is expected to err by more, (blocks, sources, rows) bool.
         sound: result, (chips,): nan where a level of the chip is no number; else it is left alone.
     """
     square = np.empty(x.shape[1], np.int32)
@@ -259,22 +263,23 @@ def to_codes(begin, end, x, step, top, ends, dither, shares, levels, codes, squa
                     start + (total + powers) % (len(dither) - len(square) + 1),
                 )
                 up = dither[at : at + len(some)]
-                offset, errors = _bytes_of_row(
-                    some, np.float32(most) * np.float32(0.5), 1 / unit, up, squares[row, start:end_]
+                offset, lost = _bytes_of_row(
+                    some, np.float32(most) * np.float32(0.5), np.float32(1) / unit, up, squares[row, start:end_]
                 )
-                scale = np.float64(total) * np.float64(total)
                 numbers[0], numbers[1], numbers[2] = total, unit, offset
-                numbers[3], numbers[4] = errors * unit * unit / scale, powers / scale
+                first, second = lost * unit * unit, powers
                 for source in range(shares.shape[1]):
-                    numbers[5 + source] = _product_of_row(some, shares[chip, source, start:end_]) / total
+                    limit = allowed * min(_product_of_row(some, shares[chip, source, start:end_]), np.float32(total))
+                    one, other = errors[block, chip, source]
+                    rough[block, source, row] = not first * one + second * other <= limit * limit
             else:
                 squares[row, start:end_] = 0
+                rough[block, :, row] = False
             start = end_
 
 
 @njit(nogil=True, fastmath={"reassoc"})
 def _sum_of_row(x):
-    """In any order: what is added up in parts of a vector of the CPU is many times faster."""
     total = np.float32(0)
     for i in range(len(x)):
         total += x[i]
@@ -316,7 +321,11 @@ def to_deviations(begin, end, variances, first, last, count, dither, told, colum
         numbers[:] = 0
         if unit > 0 and np.isfinite(unit):
             total, errors = _bytes_of_row(
-                some, (low + high) * np.float32(0.5), 1 / unit, dither[at : at + lines], told[row, first:last]
+                some,
+                (low + high) * np.float32(0.5),
+                np.float32(1) / unit,
+                dither[at : at + lines],
+                told[row, first:last],
             )
             centre, relative = total / lines, unit / mean
             numbers[2] = centre
@@ -330,9 +339,9 @@ def to_deviations(begin, end, variances, first, last, count, dither, told, colum
 @njit(nogil=True)
 def _squares(x):
     """Sum of squares of bytes."""
-    total = np.int64(0)
+    total = np.int32(0)
     for i in range(len(x)):
-        total += np.int32(x[i]) * np.int32(x[i])
+        total = np.int32(total + np.int32(x[i]) * np.int32(x[i]))
     return total
 
 

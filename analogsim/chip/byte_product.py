@@ -79,7 +79,7 @@ class Counted(NamedTuple):
 
     Attributes:
         counts: of each column.
-        vectors: power, unit and offset of each vector, and what else there is, (C, S or 1, P or 1, B, 3 or more).
+        vectors: power, unit and offset of each vector, (C, S or 1, P or 1, B, 3).
         columns: mean, deviation and centre of each column, (C, 3, columns).
     """
 
@@ -95,7 +95,7 @@ class Counted(NamedTuple):
     @property
     def whole(self) -> Tensor:
         """As one tensor, (C, S or 1, P or 1, B, columns)."""
-        power, unit, offset = (each[..., None] for each in self.vectors[..., :3].unbind(-1))
+        power, unit, offset = (each[..., None] for each in self.vectors.unbind(-1))
         mean, deviation, centre = (each[:, None, None, None] for each in self.columns.unbind(1))
         above = self.counts.whole.to(mean.dtype) - offset * centre
         return (power * mean + unit * deviation * above).clamp_(min=0)

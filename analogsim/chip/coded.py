@@ -64,13 +64,15 @@ class Codes(NamedTuple):
         codes: (C, S or 1, P or 1, B, lines), int8.
         squares: theirs as bytes, by vector and block of lines, shaped alike; see `device_models.kernels.to_codes`.
             Empty where no noise needs them.
-        vectors: what these stand for, (blocks, C, S or 1, P or 1, B, 5 + sources of noise).
+        vectors: what these stand for, (blocks, C, S or 1, P or 1, B, 3).
+        rough: which are too coarse, (blocks, sources of noise, C, S or 1, P or 1, B).
         sound: (C,), nan for a chip that has a level which is no number, else 1.
     """
 
     codes: Tensor
     squares: Tensor
     vectors: Tensor
+    rough: Tensor
     sound: Tensor
 
 
@@ -80,8 +82,8 @@ class Deviations(NamedTuple):
     Attributes:
         bytes_: above the middle of a column of a block of lines, (C, columns, lines), int8.
         columns: what they stand for: mean variance, unit and mean byte, (blocks, C, 3, columns).
-        errors: by how much a variance errs, relative to the mean: the factors of the fourth and fifth number of
-            `Codes.vectors`, (blocks, C, 2); of the column where they are largest.
+        errors: by how much a variance errs, see `device_models.kernels.to_deviations`, (blocks, C, 2); of the column
+            where they are largest.
         shares: of the lines in the variances of all columns, mean 1 in a block, (C, lines).
     """
 
@@ -198,20 +200,32 @@ class Coded:
         x, ends, lines = x.contiguous(), self._ends, x.shape[4]
         wanted = any(each is not None for each in self.variances)
         codes, squares = (torch.empty(x.shape if each else 0, dtype=torch.int8) for each in (True, wanted))
-        vectors = torch.empty(len(ends), *x.shape[:4], 5 + len(self.variances), dtype=torch.float32)
+        vectors = torch.empty(len(ends), *x.shape[:4], 3, dtype=torch.float32)
+        rough = torch.empty(len(ends), len(self.variances), *x.shape[:4], dtype=torch.bool)
         sound = torch.ones(len(x), dtype=torch.float32)
         rows, whole, powers, results = (each.view(-1, lines).numpy() for each in (x, codes, squares, levels))
-        numbers = rows.dtype.type(self.step), rows.dtype.type(top), np.array(ends), _dither(lines + _MORE, 5**0.5 / 2)
-        given = rows, *numbers, self._shares, results, whole, powers, vectors.flatten(1, 4).numpy(), sound.numpy()
-        threads.in_parts(kernels.to_codes, len(rows), x.numel(), *given)
-        return Codes(codes, squares, vectors, sound)
+        given = (
+            rows,
+            rows.dtype.type(self.step),
+            rows.dtype.type(top),
+            np.array(ends),
+            *self._expected,
+            np.float32(_FINE),
+        )
+        found = results, whole, powers, vectors.flatten(1, 4).numpy(), rough.flatten(2).numpy(), sound.numpy()
+        threads.in_parts(kernels.to_codes, len(rows), x.numel(), *given, *found)
+        return Codes(codes, squares, vectors, rough, sound)
 
     @cached_property
-    def _shares(self) -> np.ndarray:
-        """Those of `deviations`, (C, sources, lines); 0 where there are none."""
-        none = torch.zeros(len(self.weights), self.weights.shape[2], dtype=torch.float32)
-        each = [none if told is None else told.shares for told in self.deviations]
-        return torch.stack(each, dim=1).numpy() if each else none[:, :0, None].expand(-1, -1, 1).numpy()
+    def _expected(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `to_codes` needs to know: a dither, and of each source `shares` and `errors`; 0 where there are none."""
+        (chips, _, lines), count = self.weights.shape, len(self.variances)
+        shares = torch.zeros(chips, count, lines, dtype=torch.float32)
+        errors = torch.zeros(len(self.blocks), chips, count, 2, dtype=torch.float32)
+        for source, told in enumerate(self.deviations):
+            if told is not None:
+                shares[:, source], errors[:, :, source] = told.shares, told.errors
+        return _dither(lines + _MORE, 5**0.5 / 2), shares.numpy(), errors.numpy()
 
     def product(self, codes: Codes, block: slice) -> TwoParts:
         """Column currents of a block of lines."""
@@ -224,15 +238,12 @@ class Coded:
         assert told is not None
         vectors, counts = codes.vectors[number], ByteProduct(codes.squares[..., block], told.bytes_[..., block])
         counted = Counted(counts, vectors, told.columns[number])
-        numbers = vectors.numpy()[..., [3, 4, 5 + source]].transpose(4, 1, 2, 3, 0)  # chips last, as their errors are
-        (first, second, share), (one, other) = numbers, told.errors.numpy()[number].T
-        fine = first * one + second * other <= (_FINE * np.minimum(share, 1)) ** 2
-        rough = ~fine.transpose(3, 0, 1, 2)
+        rough = codes.rough[number, source]
         if not rough.any():
             return counted
         shape = (*rough.shape, told.bytes_.shape[1])
         whole = torch.empty(shape, dtype=told.columns.dtype) if rough.all() else counted.whole
-        for chip, which in enumerate(torch.from_numpy(rough)):
+        for chip, which in enumerate(rough):
             if which.any():
                 squares = codes.codes[chip, ..., block][which].float().square_().to(torch.bfloat16)
                 whole[chip][which] = (squares @ self._in_halves(source, number)[chip]).float()

@@ -106,11 +106,14 @@ AFTER_ADC = {
         {**EVERYTHING, "dac": FIXED, "slices": {"count": 2, "bits": 2}, "adc": {"bits": 6, "range": 6}},
         dtype=torch.float32,
     ),
+    "two-phase-fixed": Case(
+        {**BEFORE_ADC["two-phase"].parts, "adc": {"bits": 6, "range": 4}}, tile=5, dtype=torch.float32
+    ),
 }
 DIRECTIONS = ["forward", "backward"]
 SAMPLINGS = ["column", "device"]
 BYTES = ["noisy-float32", "pcm-float32", "reram-float32", "everything-fixed", "two-phase", "pulse-width-float32"]
-BYTES_AFTER_ADC = ["pcm-split-float32", "everything-fixed", "slices-fixed"]
+BYTES_AFTER_ADC = ["pcm-split-float32", "everything-fixed", "slices-fixed", "two-phase-fixed"]
 """Cases that forward reads by products of bytes have, as a third sampling, `bytes`."""
 READS = [(name, direction, each) for name in BEFORE_ADC for direction in DIRECTIONS for each in SAMPLINGS]
 READS += [(name, "forward", "bytes") for name in BYTES]

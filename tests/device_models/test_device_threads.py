@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Iterator
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -89,3 +90,22 @@ def test_callers_side_by_side_get_their_own_parts() -> None:
     for each in callers:
         each.join(30)
     assert found == {number: [number] * 30 for number in range(4)}
+
+
+def test_a_thread_that_cannot_start_is_no_thread_that_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call fails; the next one, when threads can start again, does its work."""
+    monkeypatch.setattr(threads, "_helpers", [])
+    monkeypatch.setattr(threads, "_parts", SimpleQueue())
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none)
+        with pytest.raises(RuntimeError, match="start"):
+            threads.in_parts(lambda begin, end: None, 3, 3)
+    done: list[int] = []
+    caller = threading.Thread(target=threads.in_parts, args=(lambda begin, end: done.append(begin), 3, 3), daemon=True)
+    caller.start()
+    caller.join(20)
+    assert sorted(done) == [0, 1, 2]
