@@ -250,6 +250,7 @@ def test_variances_by_bytes_keep_their_bound(monkeypatch: pytest.MonkeyPatch, la
         ("a device far above", False),
         ("one chip", False),
         ("inputs large where variances are small", False),
+        ("one line far above", False),
         ("infinite", False),
         ("none", True),
     ],
@@ -272,6 +273,9 @@ def test_what_bytes_cannot_tell_is_told_by_halves(monkeypatch: pytest.MonkeyPatc
     if what == "inputs large where variances are small":
         x[..., lines // 2 :] *= 0.05
         variances[..., : lines // 2] *= 1e-3
+    if what == "one line far above":  # the others' squares are little more than two steps
+        x = torch.sign(x) * 12 * step
+        x[..., 0] = 3.0
     if what == "infinite":  # and few lines are driven: the other columns are as precise as ever
         x = x * (torch.rand(x.shape, generator=torch.Generator().manual_seed(3)) < 0.01)
         variances[:, 5, 7] = float("inf")
@@ -293,6 +297,14 @@ def test_what_bytes_cannot_tell_is_told_by_halves(monkeypatch: pytest.MonkeyPatc
         assert isinstance(told, Counted)
         assert isinstance(whole, Tensor)
         assert torch.equal(whole[0], told.whole[0]), "the first chip's are those of the chip alone"
+    if what == "none":
+        both, alone = some.encode(levels), Coded(variances[1:], (variances[1:],), step, (slice(None),))
+        single = alone.encode(levels[1:])
+        assert both is not None
+        assert single is not None
+        told = some.variance(both, 0, slice(None)), alone.variance(single, 0, slice(None))
+        pair, one = (each.whole if isinstance(each, Counted) else each for each in told)
+        assert torch.equal(pair[1], one[0]), "so are the second's"
 
 
 def test_blocks_and_sources_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
