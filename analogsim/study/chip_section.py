@@ -81,8 +81,8 @@ class ChipSection(Section):
     precision: Literal["float32", "float64"] = "float32"
     """Floating-point format of the simulation."""
     products: Literal["exact", "fast"] = "exact"
-    """`exact`: of floating-point numbers. `fast`: forward reads of weights in 16 bits and of variances in 8 significant
-    bits, on the CPU's units for matrices, where it has them."""
+    """`exact`: of floating-point numbers. `fast`: large forward reads of weights in 16 bits and of variances in
+    bytes, on the CPU's units for bytes, where it has them."""
     drift_tolerance: Share = 0.0
     """What time does to conductances is computed anew only where it may have changed one by more than this share of
     itself; 0 %: whenever time has passed."""
