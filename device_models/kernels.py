@@ -258,10 +258,8 @@ def to_codes(
             total, most, powers = _squares_of_row(codes[row, start:end_], some)
             numbers[:] = 0
             if most > 0:
-                unit, at = (
-                    np.float32(most) / np.float32(254),
-                    start + (total + powers) % (len(dither) - len(square) + 1),
-                )
+                unit = np.float32(most) / np.float32(254)
+                at = start + (total + 7 * most) % (len(dither) - len(square) + 1)
                 up = dither[at : at + len(some)]
                 offset, lost = _bytes_of_row(
                     some, np.float32(most) * np.float32(0.5), np.float32(1) / unit, up, squares[row, start:end_]
