@@ -62,7 +62,7 @@ class Codes(NamedTuple):
 
     Attributes:
         codes: (C, S or 1, P or 1, B, lines), int8.
-        squares: theirs as bytes, by vector and block of lines, shaped alike; see `device_models.kernels.to_codes`.
+        squares: theirs as bytes, by vector and block of lines, shaped alike; see `device_models.byte_kernels.to_codes`.
             Empty where no noise needs them.
         vectors: what these stand for, (blocks, C, S or 1, P or 1, B, 3).
         rough: which are too coarse, (blocks, sources of noise, C, S or 1, P or 1, B).
@@ -82,8 +82,8 @@ class Deviations(NamedTuple):
     Attributes:
         bytes_: above the middle of a column of a block of lines, (C, columns, lines), int8.
         columns: what they stand for: mean variance, unit and mean byte, (blocks, C, 3, columns).
-        errors: by how much a variance errs, see `device_models.kernels.to_deviations`, (blocks, C, 2); of the column
-            where they are largest.
+        errors: by how much a variance errs, see `device_models.byte_kernels.to_deviations`, (blocks, C, 2); of the
+            column where they are largest.
         shares: of the lines in the variances of all columns, mean 1 in a block, (C, lines).
     """
 
@@ -95,7 +95,7 @@ class Deviations(NamedTuple):
     @classmethod
     def of(cls, variances: Tensor, step: float, blocks: Sequence[slice]) -> Deviations:
         """Rounded variances (C, columns, lines), float32; what they stand for is in squares of the step of a DAC."""
-        from device_models import kernels
+        from device_models import byte_kernels
 
         variances, (chips, count, lines) = variances.contiguous(), variances.shape
         given, told = variances.flatten(0, 1).numpy(), torch.empty(variances.shape, dtype=torch.int8)
@@ -104,7 +104,7 @@ class Deviations(NamedTuple):
         for block, numbers in zip(blocks, found, strict=True):
             ends = *block.indices(lines)[:2], count
             arguments = given, *ends, dither, told.flatten(0, 1).numpy(), numbers.flatten(0, 1).numpy()
-            threads.in_parts(kernels.to_deviations, len(given), variances.numel() // len(blocks), *arguments)
+            threads.in_parts(byte_kernels.to_deviations, len(given), variances.numel() // len(blocks), *arguments)
             mean = numbers[:, None, :, 0]
             weights = torch.where((mean > 0) & mean.isfinite(), 1 / mean, 0.0)
             shares.append((weights @ variances[..., block])[:, 0] / (weights > 0).sum(2).clamp(min=1))
@@ -140,15 +140,15 @@ class Coded:
     @cached_property
     def high_low(self) -> tuple[Tensor, Tensor]:
         """The weights in two bytes, (C, columns x 2, lines), int8; and the weight of the lowest bit, (C,)."""
-        from device_models import kernels
+        from device_models import byte_kernels
 
         (chips, columns, lines), rows = self.weights.shape, self.weights.contiguous().flatten(0, 1).numpy()
         most = torch.empty(chips * columns, dtype=torch.float32)
         two = torch.empty((chips, 2 * columns, lines), dtype=torch.int8)
-        threads.in_parts(kernels.largest, len(rows), rows.size, rows, most.numpy())
+        threads.in_parts(byte_kernels.largest, len(rows), rows.size, rows, most.numpy())
         units = most.view(chips, columns).amax(dim=1).clamp_(min=torch.finfo(torch.float32).tiny * 2**24) / _TOP
         given = rows, units.numpy(), two.view(-1, 2, lines).numpy()
-        threads.in_parts(kernels.to_two_bytes, len(rows), rows.size, *given)
+        threads.in_parts(byte_kernels.to_two_bytes, len(rows), rows.size, *given)
         return two, units
 
     @cached_property
@@ -195,7 +195,7 @@ class Coded:
         return [each.indices(self.weights.shape[2])[1] for each in self.blocks]
 
     def _codes(self, x: Tensor, top: int, levels: Tensor) -> Codes:
-        from device_models import kernels
+        from device_models import byte_kernels
 
         x, ends, lines = x.contiguous(), self._ends, x.shape[4]
         wanted = any(each is not None for each in self.variances)
@@ -213,7 +213,7 @@ class Coded:
             np.float32(_FINE),
         )
         found = results, whole, powers, vectors.flatten(1, 4).numpy(), rough.flatten(2).numpy(), sound.numpy()
-        threads.in_parts(kernels.to_codes, len(rows), x.numel(), *given, *found)
+        threads.in_parts(byte_kernels.to_codes, len(rows), x.numel(), *given, *found)
         return Codes(codes, squares, vectors, rough, sound)
 
     @cached_property

@@ -12,7 +12,7 @@ import torch
 from scipy import special, stats
 from torch import Tensor
 
-from analogsim.chip import Chip, Mapping
+from analogsim.chip import Chip, Mapping, coded
 from analogsim.network import Dense, Identity, Network
 from device_models import DeviceProfile
 
@@ -217,6 +217,13 @@ def _weights(network: Network, ids: Sequence[int], dtype: torch.dtype) -> tuple[
 def weights_of() -> Callable[..., tuple[Tensor, ...]]:
     """(network, chips' numbers, dtype) -> initial weights; a chip's are the same in every population."""
     return _weights
+
+
+@pytest.fixture
+def always_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of bytes, however small they are."""
+    for limit in ("_WORTH", "_LINES", "_VECTORS"):
+        monkeypatch.setattr(coded, limit, 0)
 
 
 @pytest.fixture(scope="session")
